@@ -1,0 +1,60 @@
+# `make help` lists the commands. Any setting of the pipeline can be given as NAME=value: make hands it on.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The environment's Python. (PYTHON, on the command line, is the interpreter to build the environment from.)
+VENV_PYTHON := .venv/bin/python
+# How many test processes; each loads TensorFlow, about 1 GB.
+JOBS ?= 2
+# The setting of the same name puts it into the compiled workflow.
+KUBEFLOW_IMAGE ?= distributed-tuner:latest
+LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --overrides requirements/overrides.txt --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
+
+.PHONY: help setup run serve tensorboard report test lint types bench lock image clean
+
+help:  ## List the commands
+	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(firstword $(MAKEFILE_LIST)) | awk '{printf "  make %-12s", $$1; $$1 = ""; print}'
+
+setup:  ## Make the environment ready: uv, Python 3.10, the locked packages (the other commands do it by themselves)
+	@scripts/setup.sh
+
+run: setup  ## Run the whole pipeline, from trips to a prediction (DATA=trips.csv WORKERS=4 RUN_ID=name …: docs/settings.md)
+	@$(VENV_PYTHON) -m tfx_pipeline run
+
+serve: setup  ## Keep a server of the last blessed model up, until ctrl-C
+	@$(VENV_PYTHON) -m tfx_pipeline serve
+
+tensorboard: setup  ## Open TensorBoard on the runs' logs, until ctrl-C
+	@$(VENV_PYTHON) -m tfx_pipeline tensorboard
+
+report: setup  ## Open the report of the last search
+	@$(VENV_PYTHON) -m tfx_pipeline report
+
+test: setup  ## Run all tests (ARGS="tests/models -k loss" for some of them)
+	@scripts/install_chromium.sh
+	@$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+lint: setup  ## Check style and formatting
+	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(VENV_PYTHON) -m ruff format --quiet --check .
+
+types: setup  ## Check types
+	@$(VENV_PYTHON) -m mypy --no-error-summary
+
+bench: setup  ## Run the benchmarks and write a table (BENCH=pipeline|overhead|quality|startup for one of them)
+	@$(VENV_PYTHON) -m benchmarks$(if $(BENCH),.$(BENCH)) $(ARGS)
+
+lock: setup  ## Resolve the dependencies of setup.cfg into requirements/ (UPGRADE=1 also moves those nobody pins)
+	@scripts/setup.sh uv pip compile setup.cfg --extra test --extra dev $(LOCK_FLAGS) --output-file requirements/lock.txt
+	@scripts/setup.sh uv pip compile setup.cfg --constraints requirements/lock.txt $(LOCK_FLAGS) --output-file requirements/runtime.txt
+
+image:  ## Build the container image for Kubeflow (KUBEFLOW_IMAGE=name:tag)
+	@if docker info >/dev/null 2>&1; then docker build --tag $(KUBEFLOW_IMAGE) .; else \
+		echo "No docker answers here. On a machine that has one: docker build --tag $(KUBEFLOW_IMAGE) ."; fi
+
+clean:  ## Remove caches and build products; the environment (.venv, .tools) and runs/ stay
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

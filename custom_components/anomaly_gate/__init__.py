@@ -1,0 +1,1 @@
+"""A node that stops the pipeline where ExampleValidator found anomalies."""

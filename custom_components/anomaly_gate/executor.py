@@ -1,0 +1,72 @@
+"""What AnomalyGate does when it runs."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.components.example_validator import executor as example_validator
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+ANOMALIES = "anomalies"
+HINT = "hint"
+
+
+class AnomalyError(ValueError):
+    """The data does not fit the schema; the text names the features and the reasons."""
+
+
+def findings(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
+    """Yields each anomaly of one split in a line: the feature and the reason, or what is wrong with the whole split."""
+    if anomalies.data_missing:
+        yield "no examples at all"
+    if anomalies.HasField("dataset_anomaly_info"):
+        yield anomalies.dataset_anomaly_info.description
+    for feature, info in sorted(anomalies.anomaly_info.items()):
+        reasons = [reason.description or reason.short_description for reason in info.reason]
+        yield f"feature '{feature}': {' '.join(reasons) or info.description}"
+
+
+def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str | None:
+    """The error text for the anomalies of all splits; None where there are none.
+
+    A finding that several splits share stands there once, with the splits' names.
+    """
+    splits: dict[str, list[str]] = {}
+    for split, anomalies in by_split.items():
+        for finding in findings(anomalies):
+            splits.setdefault(finding, []).append(split)
+    if not splits:
+        return None
+    lines = [f"  {finding} (split {', '.join(names)})" for finding, names in splits.items()]
+    return "\n".join(["The data does not fit the schema:", *lines, *([hint] if hint else [])])
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads the anomalies of each split and raises where there are any."""
+
+    def Do(  # noqa: N802  (the name is TFX's)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Checks the one artifact of `input_dict["anomalies"]`.
+
+        Raises:
+          AnomalyError: an anomaly in any split.
+        """
+        artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES])
+        by_split = {}
+        for split in artifact_utils.decode_split_names(artifact.split_names):
+            path = posixpath.join(artifact_utils.get_split_uri([artifact], split), example_validator.DEFAULT_FILE_NAME)
+            with fileio.open(path, "rb") as file:
+                by_split[split] = anomalies_pb2.Anomalies.FromString(file.read())
+        text = message(by_split, exec_properties[HINT])
+        if text:
+            raise AnomalyError(text)

@@ -1,0 +1,107 @@
+"""Calls to the chief, retried while it is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import tenacity
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable
+
+_LOG = logging.getLogger(__name__)
+
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+class ChiefClient:
+    """A connection to the chief of one search. May be shared by threads.
+
+    Args:
+      address: where the chief is now, `host:port`, None while that is not known; asked again after each failure, since
+        a chief that is started anew may listen elsewhere.
+      token: the search's bearer token.
+      patience_seconds: how long a call is retried while no chief answers.
+    """
+
+    def __init__(self, address: Callable[[], str | None], token: str, patience_seconds: float) -> None:
+        self._find = address
+        self._metadata = ((rpc.TOKEN_KEY, rpc.bearer(token)),)
+        self._patience = patience_seconds
+        self._lock = threading.Lock()
+        self._address: str | None = None
+        self._channel: grpc.Channel | None = None
+
+    def call(
+        self, method: str, message: dict[str, Any], *, timeout: float = 20.0, patience_seconds: float | None = None
+    ) -> dict[str, Any]:
+        """Calls a method; every method may be repeated without harm.
+
+        Args:
+          method: a name in `rpc`.
+          message: JSON-able.
+          timeout: seconds for one attempt.
+          patience_seconds: seconds over all attempts; the client's own if left out.
+
+        Returns:
+          The chief's answer.
+
+        Raises:
+          ChiefUnreachable: no chief answered in time.
+          ChiefRefused: the chief did not accept the call.
+        """
+        patience = self._patience if patience_seconds is None else patience_seconds
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Away),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
+            stop=tenacity.stop_after_delay(patience),
+            reraise=True,
+        )
+        began = time.monotonic()
+        try:
+            return retrying(self._attempt, method, message, timeout)
+        except _Away as error:
+            raise ChiefUnreachable(
+                f"no chief answered {method} for {time.monotonic() - began:.0f} s (patience {patience:g} s) at "
+                f"{self._address or 'an address not yet known'}: {error}. See the chief's log in the search directory."
+            ) from error
+
+    def close(self) -> None:
+        """Ends the connection."""
+        with self._lock:
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+
+    def _attempt(self, method: str, message: dict[str, Any], timeout: float) -> dict[str, Any]:
+        call = self._connect().unary_unary(
+            f"/{rpc.SERVICE}/{method}", request_serializer=rpc.encode, response_deserializer=rpc.decode
+        )
+        try:
+            answer: dict[str, Any] = call(message, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            if error.code() in _AWAY:
+                raise _Away(f"{error.code().name}: {error.details()}") from error
+            raise ChiefRefused(f"the chief refused {method}: {error.code().name}: {error.details()}") from error
+        return answer
+
+    def _connect(self) -> grpc.Channel:
+        address = self._find()
+        with self._lock:
+            if self._channel is None or (address is not None and address != self._address):
+                if address is None:
+                    raise _Away("the chief has not said yet where it listens")
+                if self._channel is not None:
+                    self._channel.close()
+                self._address = address
+                self._channel = grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
+            return self._channel
+
+
+class _Away(Exception):
+    """One attempt met no chief."""

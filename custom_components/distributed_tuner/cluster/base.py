@@ -1,0 +1,117 @@
+"""What a search needs of the place where its chief and workers run."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+
+class MemberState(str, enum.Enum):
+    """Where a chief or worker stands, in the cluster's eyes."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """The chief or a worker.
+
+    Attributes:
+      name: `chief`, or the worker's id; stable over restarts.
+      state: as the cluster sees it.
+      restarts: how often the cluster started it anew.
+      exit_code: of its last end, None before one; 128 + n after signal n.
+      reason: of its last end, or why it is pending, for people.
+      log: where its log is: a file's path or a command that shows it.
+    """
+
+    name: str
+    state: MemberState
+    restarts: int = 0
+    exit_code: int | None = None
+    reason: str = ""
+    log: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A worker that the cluster saw die since the last `poll`."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The members at one moment, and who died since the last one."""
+
+    chief: Member
+    workers: Sequence[Member]
+    losses: Sequence[Loss] = ()
+
+
+class Cluster(abc.ABC):
+    """Starts, watches and ends the processes of one search.
+
+    One thread calls it. `start` may be called again and adopts what runs already. The cluster restarts a chief or worker
+    that died, except one that ended with `ExitCode.FATAL` or `ExitCode.DONE`; it never gives up by itself: the caller
+    decides from the `Snapshot`. After `close` nothing of the search is left.
+    """
+
+    @abc.abstractmethod
+    def start(self, workers: int) -> None:
+        """Starts the chief and so many workers; returns at once.
+
+        Raises:
+          ClusterError: the place refuses.
+        """
+
+    @abc.abstractmethod
+    def poll(self) -> Snapshot:
+        """Looks after the members and tells how they are. Called about once a second.
+
+        Raises:
+          ClusterError: the place cannot be reached any more.
+        """
+
+    @abc.abstractmethod
+    def chief_address(self) -> str | None:
+        """`host:port` of the chief as the caller reaches it, None before it is known."""
+
+    @abc.abstractmethod
+    def tail(self, member: str, lines: int = 20) -> str:
+        """The last lines of a member's log, empty if there is none."""
+
+    @abc.abstractmethod
+    def close(self, *, grace_seconds: float) -> None:
+        """Ends all members: told first, killed after `grace_seconds`. May be called twice."""
+
+
+class ClusterError(RuntimeError):
+    """The place where chief and workers run refused something. The message says what, where, and what to do."""
+
+
+def exit_reason(code: int) -> str:
+    """An exit code in words; 128 + n is signal n."""
+    known: dict[int, str] = {
+        0: "ended",
+        70: "gave up for good",
+        75: "left a trial that was taken from it",
+        76: "found no chief",
+        137: "was killed (SIGKILL; out of memory, if nobody did it)",
+        143: "was told to stop (SIGTERM)",
+        139: "crashed in native code (SIGSEGV)",
+        134: "crashed in native code (SIGABRT)",
+    }
+    return f"exit code {code}: {known.get(code, 'crashed')}"
+
+
+def describe(members: Sequence[Member]) -> dict[str, Any]:
+    """How many members are in each state."""
+    return {state.value: sum(member.state is state for member in members) for state in MemberState}

@@ -1,0 +1,174 @@
+"""A process that has imported TensorFlow, keras-tuner and TFX once, and forks a chief or worker in milliseconds.
+
+It reads one JSON object a line from standard input and writes one a line to standard output:
+
+    {"start": name, "role": "chief" | "worker", "log": path, "env": {...}, "arguments": {...}}  ->  {"started": name, "pid": …}
+    (a child ended)                                                                   ->  {"ended": name, "pid": …, "code": …}
+    {"kill": name, "signal": n}                                                       ->  nothing
+
+The token of the search comes this way too, so that it is in no argument list and no environment. When standard input
+ends, whoever started the server is gone: the children are told to stop, killed after a while, and the server ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+# Imported before the first fork, each only as a module: no channel is opened and no TensorFlow operation is run here,
+# since neither survives a fork. TFX's part is what `fn_args` is made with.
+PRELOAD = (
+    "tensorflow",
+    "keras_tuner",
+    "grpc.aio",
+    "custom_components.distributed_tuner.chief",
+    "custom_components.distributed_tuner.worker",
+)
+PRELOAD_TFX = ("tfx.components.trainer.fn_args_utils", "tfx.components.util.udf_utils")
+
+_PR_SET_PDEATHSIG = 1
+_ORPHAN_GRACE_SECONDS = 5.0
+
+
+class ForkServer:
+    """The server's state: its children by name."""
+
+    def __init__(self, output: int) -> None:
+        self._output = output
+        self._pids: dict[int, str] = {}
+
+    def serve(self, requests: int) -> None:
+        """Answers until `requests` ends."""
+        wake_reader, wake_writer = os.pipe()
+        os.set_blocking(wake_writer, False)
+        os.set_blocking(wake_reader, False)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        pending = b""
+        while True:
+            self._reap()
+            ready, _, _ = select.select([requests, wake_reader], [], [])
+            if wake_reader in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(wake_reader, 4096)
+            if requests in ready:
+                data = os.read(requests, 1 << 16)
+                if not data:
+                    break
+                *lines, pending = (pending + data).split(b"\n")
+                for line in lines:
+                    self._handle(json.loads(line), requests)
+        self._end_children()
+
+    def _handle(self, request: dict[str, Any], requests: int) -> None:
+        if "kill" in request:
+            for pid, name in self._pids.items():
+                if name == request["kill"]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, request["signal"])
+            return
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            os.close(requests)
+            os.close(self._output)
+            _become(request, parent)
+        self._pids[pid] = request["start"]
+        self._tell({"started": request["start"], "pid": pid})
+
+    def _reap(self) -> None:
+        while self._pids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            name = self._pids.pop(pid, None)
+            if name is not None:
+                code = os.waitstatus_to_exitcode(status)
+                self._tell({"ended": name, "pid": pid, "code": code if code >= 0 else 128 - code})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        # The reader may be gone already; its end of the requests tells that too.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._output, json.dumps(message).encode() + b"\n")
+
+    def _end_children(self) -> None:
+        deadline = time.monotonic() + _ORPHAN_GRACE_SECONDS
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self._pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            while self._pids and (number == signal.SIGKILL or time.monotonic() < deadline):
+                self._reap()
+                signal.sigtimedwait([signal.SIGCHLD], 0.05)
+
+
+def _become(request: dict[str, Any], parent: int) -> NoReturn:
+    """Turns the forked child into a chief or worker; never returns."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        # A server that is killed outright must not leave its children behind.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.environ.update(request.get("env", {}))
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
+
+        from custom_components.distributed_tuner import process
+
+        process.set_up_logging()
+        arguments = dict(request["arguments"])
+        arguments["root"] = Path(arguments["root"])
+        if request["role"] == "worker":
+            _share_cores(arguments.pop("share", 1))
+            code = process.run_worker(**arguments)
+        else:
+            code = process.run_chief(**arguments)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError, OSError):
+                stream.flush()
+        os._exit(int(code))
+
+
+def _share_cores(workers: int) -> None:
+    """Workers on one machine that each used every core would hinder each other."""
+    import tensorflow as tf
+
+    threads = max(1, len(os.sched_getaffinity(0)) // max(1, workers))
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def main() -> None:
+    """Imports, says so, and serves standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for whoever started the server
+    requests, output = os.dup(0), os.dup(1)
+    os.set_inheritable(output, False)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what an import prints must not get between the messages
+    for module in PRELOAD + (PRELOAD_TFX if "--tfx" in sys.argv else ()):
+        importlib.import_module(module)
+    server = ForkServer(output)
+    os.write(output, b'{"ready": true}\n')
+    server.serve(requests)
+    # Nothing is left to do, and taking down TensorFlow's modules one by one takes seconds.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Deals the GPUs of one machine out to its workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def visible(environment: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA names them: those that the environment lists, else all there are."""
+    if _VISIBLE in environment:
+        return tuple(gpu.strip() for gpu in environment[_VISIBLE].split(",") if gpu.strip() not in ("", "-1"))
+    numbers = sorted(int(p.name[6:]) for p in devices.glob("nvidia[0-9]*") if p.name[6:].isdigit())
+    return tuple(str(number) for number in numbers)
+
+
+def deal(gpus: Sequence[str], workers: int) -> list[dict[str, str]]:
+    """The environment of each worker.
+
+    More GPUs than workers: each worker gets several. Fewer: workers share, one GPU each, and memory is taken as needed
+    so that they can. None: no worker is told anything.
+    """
+    if not gpus or workers < 1:
+        return [{} for _ in range(workers)]
+    if len(gpus) >= workers:
+        return [{_VISIBLE: ",".join(gpus[index::workers])} for index in range(workers)]
+    return [
+        {_VISIBLE: gpus[index % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"} for index in range(workers)
+    ]

@@ -1,0 +1,259 @@
+"""The processes of a search on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner.cluster import gpus
+from custom_components.distributed_tuner.cluster.base import (
+    Cluster,
+    ClusterError,
+    Loss,
+    Member,
+    MemberState,
+    Snapshot,
+    exit_reason,
+)
+from custom_components.distributed_tuner.errors import ExitCode
+from custom_components.distributed_tuner.search_dir import SearchDir
+
+CHIEF = "chief"
+
+_FINAL = frozenset({int(ExitCode.DONE), int(ExitCode.FATAL)})
+# A process that dies at its start would otherwise be started some hundred times a second.
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 10.0
+_STEADY_SECONDS = 30.0
+
+
+def worker_name(index: int) -> str:
+    """The id of the worker with this index."""
+    return f"worker-{index}"
+
+
+class ForkServerHandle:
+    """This side of a fork server; see `fork_server` for what is said."""
+
+    def __init__(self, log: Path, *, with_tfx: bool) -> None:
+        self._log = log
+        command = [sys.executable, "-m", "custom_components.distributed_tuner.cluster.fork_server"]
+        # What the caller can import, chief and workers can: the user's module may be on a path that only the caller added.
+        path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, sys.path)])
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                command + (["--tfx"] if with_tfx else []),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                # Of its own session: ctrl-C at the terminal is for the person's program, which then closes this one.
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "1"},
+            )
+        self.messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="fork-server", daemon=True).start()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Sends one request.
+
+        Raises:
+          ClusterError: the server is gone.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError) as error:
+            raise ClusterError(self._obituary()) from error
+
+    def check(self) -> None:
+        """Raises ClusterError if the server is gone."""
+        if self._process.poll() is not None:
+            raise ClusterError(self._obituary())
+
+    def close(self, deadline: float) -> None:
+        """Ends the server and its children; kills them at `deadline` (monotonic seconds)."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its children have asked the kernel to be killed with it
+            self._process.wait()
+
+    def _obituary(self) -> str:
+        code = self._process.poll()
+        return (
+            f"the process that starts chief and workers ended ({exit_reason(code if code is not None else 1)}); "
+            f"its log is {self._log}\n{files.tail(self._log)}"
+        )
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.messages.put(json.loads(line))
+
+
+class _Process:
+    """What the cluster knows of one member."""
+
+    def __init__(self, name: str, request: dict[str, Any], log: Path) -> None:
+        self.name = name
+        self.request = request
+        self.log = log
+        self.state = MemberState.PENDING
+        self.pid: int | None = None
+        self.restarts = 0
+        self.exit_code: int | None = None
+        self.started = 0.0
+        self.pause = _FIRST_PAUSE_SECONDS
+        self.due: float | None = 0.0
+
+    def member(self) -> Member:
+        return Member(
+            name=self.name,
+            state=self.state,
+            restarts=self.restarts,
+            exit_code=self.exit_code,
+            reason="" if self.exit_code is None else exit_reason(self.exit_code),
+            log=str(self.log),
+        )
+
+
+class LocalCluster(Cluster):
+    """Chief and workers as processes of this machine, forked from one that has imported what they need.
+
+    Args:
+      directory: the search.
+      token: its bearer token.
+      with_tfx: whether the user's function gets TFX's `FnArgs`.
+      prewarmed: a server that is started already, see `ForkServerHandle`.
+    """
+
+    def __init__(
+        self, directory: SearchDir, token: str, *, with_tfx: bool = True, prewarmed: ForkServerHandle | None = None
+    ) -> None:
+        self._directory = directory
+        self._token = token
+        self._with_tfx = with_tfx
+        self._server = prewarmed
+        self._processes: dict[str, _Process] = {}
+        self._losses: list[Loss] = []
+        self._closed = False
+
+    def start(self, workers: int) -> None:
+        """See `Cluster.start`."""
+        if self._server is None:
+            self._server = ForkServerHandle(self._directory.log("fork-server"), with_tfx=self._with_tfx)
+        root = str(self._directory.root)
+        if CHIEF not in self._processes:
+            self._directory.chief.unlink(missing_ok=True)
+            arguments = {"root": root, "token": self._token, "port": 0, "go_on": True}
+            self._add(CHIEF, "chief", arguments, {"CUDA_VISIBLE_DEVICES": "-1"})
+        for index, environment in enumerate(gpus.deal(gpus.visible(), workers)):
+            if worker_name(index) not in self._processes:
+                arguments = {"root": root, "token": self._token, "worker": worker_name(index), "share": workers}
+                self._add(worker_name(index), "worker", arguments, environment)
+        self._start_due()
+
+    def poll(self) -> Snapshot:
+        """See `Cluster.poll`."""
+        assert self._server is not None
+        self._server.check()
+        self._take_messages()
+        self._start_due()
+        losses, self._losses = self._losses, []
+        workers = [process.member() for name, process in self._processes.items() if name != CHIEF]
+        return Snapshot(self._processes[CHIEF].member(), workers, losses)
+
+    def chief_address(self) -> str | None:
+        """See `Cluster.chief_address`."""
+        data = files.read_json(self._directory.chief)
+        return data["address"] if data else None
+
+    def tail(self, member: str, lines: int = 20) -> str:
+        """See `Cluster.tail`."""
+        return files.tail(self._directory.log(member), lines)
+
+    def pid(self, member: str) -> int | None:
+        """The process of a member, None while it has none."""
+        return self._processes[member].pid
+
+    def close(self, *, grace_seconds: float) -> None:
+        """See `Cluster.close`. Workers end before the chief, which takes back their trials."""
+        if self._closed or self._server is None:
+            return
+        self._closed = True
+        deadline = time.monotonic() + grace_seconds
+        try:
+            workers = [name for name in self._processes if name != CHIEF]
+            for names, until in ((workers, deadline - grace_seconds / 3), ([CHIEF], deadline)):
+                for name in names:
+                    self._processes[name].due = None
+                    self._server.send({"kill": name, "signal": int(signal.SIGTERM)})
+                while time.monotonic() < until and any(
+                    self._processes[name].state is MemberState.RUNNING for name in names
+                ):
+                    self._take_messages(wait_seconds=0.05)
+        except ClusterError:
+            # The server is gone, and its children with it.
+            return
+        finally:
+            self._server.close(deadline + 1.0)
+
+    def _add(self, name: str, role: str, arguments: dict[str, Any], environment: dict[str, str]) -> None:
+        log = self._directory.log(name)
+        request = {"start": name, "role": role, "log": str(log), "env": environment, "arguments": arguments}
+        self._processes[name] = _Process(name, request, log)
+
+    def _start_due(self) -> None:
+        assert self._server is not None
+        for process in self._processes.values():
+            if process.due is not None and process.due <= time.monotonic():
+                process.due = None
+                self._server.send(process.request)
+
+    def _take_messages(self, wait_seconds: float = 0.0) -> None:
+        assert self._server is not None
+        while True:
+            try:
+                message = self._server.messages.get(timeout=wait_seconds) if wait_seconds else self._server.messages.get_nowait()
+            except queue.Empty:
+                return
+            if "started" in message:
+                process = self._processes[message["started"]]
+                process.pid, process.state, process.started = message["pid"], MemberState.RUNNING, time.monotonic()
+            elif "ended" in message:
+                self._take_end(self._processes[message["ended"]], int(message["code"]))
+
+    def _take_end(self, process: _Process, code: int) -> None:
+        process.pid, process.exit_code = None, code
+        if code in _FINAL:
+            process.state = MemberState.SUCCEEDED if code == ExitCode.DONE else MemberState.FAILED
+            return
+        process.state = MemberState.PENDING
+        if process.name != CHIEF:
+            self._losses.append(Loss(process.name, exit_reason(code)))
+        if self._closed:
+            return
+        if time.monotonic() - process.started > _STEADY_SECONDS:
+            process.pause = _FIRST_PAUSE_SECONDS
+        process.due = time.monotonic() + process.pause
+        process.pause = min(2 * process.pause, _LONGEST_PAUSE_SECONDS)
+        process.restarts += 1
+        if process.name == CHIEF:
+            # A chief that comes back goes on with the same attempt, at the address that its workers know.
+            address = self.chief_address()
+            process.request["arguments"]["go_on"] = False
+            process.request["arguments"]["port"] = int(address.rsplit(":", 1)[1]) if address else 0

@@ -1,0 +1,39 @@
+"""What can go wrong in a search, each with a message for the person who runs it."""
+
+from __future__ import annotations
+
+import enum
+
+
+class SearchError(RuntimeError):
+    """A search that cannot go on, or found too little. The message says what happened, where, and what to do."""
+
+
+class ChiefUnreachable(SearchError):
+    """No chief answered within the time that a worker waits for one."""
+
+
+class ChiefRefused(SearchError):
+    """The chief answered that the call is not allowed."""
+
+
+class SearchLocked(SearchError):
+    """Another chief serves the same search directory."""
+
+
+class CorruptState(SearchError):
+    """The stored state of a search cannot be read."""
+
+
+class ExitCode(enum.IntEnum):
+    """How chief and worker processes end; a cluster backend decides by them whether a restart may help."""
+
+    DONE = 0
+    # The user's code or the stored search is at fault: no restart helps. Kubernetes: podFailurePolicy FailJob.
+    FATAL = 70
+    # The worker's trial was taken from it and did not stop by itself: start it afresh.
+    ABANDONED = 75
+    # No chief within reach for too long.
+    CHIEF_LOST = 76
+    # Told to stop (SIGTERM); the trial was given back.
+    PREEMPTED = 143

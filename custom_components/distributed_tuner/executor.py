@@ -1,0 +1,111 @@
+"""Runs DistributedTuner: a thin layer between TFX's artifacts and `search.run`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import io_utils, json_utils
+
+from custom_components.distributed_tuner import keys, patches, search, top_n
+from custom_components.distributed_tuner.cluster.base import Cluster
+from custom_components.distributed_tuner.cluster.local import LocalCluster
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.progress import ProgressDisplay
+from custom_components.distributed_tuner.report import html
+from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
+from custom_components.distributed_tuner.spec import SearchSpec
+
+_LOG = logging.getLogger(__name__)
+
+_OWN = (keys.TOP_N, keys.NUM_WORKERS, keys.MAX_TRIALS, keys.EPOCHS, keys.CLUSTER, keys.OPTIONS)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Searches, then writes the top N, all results and the report."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See `base_executor.BaseExecutor.Do`.
+
+        Raises:
+          SearchError: the search could not be run, or completed too few configurations.
+          ClusterError: the cluster refused.
+        """
+        directory = SearchDir(_search_root(output_dict, self._run_id()))
+        spec = _spec(input_dict, exec_properties, name=self._run_id())
+        token = secrets.token_urlsafe(32)
+        with ProgressDisplay() as display:
+            found = search.run(
+                spec,
+                directory,
+                _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, token),
+                token=token,
+                workers=int(exec_properties[keys.NUM_WORKERS]),
+                watch=display.update,
+            )
+        _write_report(found, directory, output_dict)
+        _write_results(found, output_dict, int(exec_properties[keys.TOP_N]))
+
+    def _run_id(self) -> str:
+        run_id = self._context.pipeline_run_id if self._context else None
+        return re.sub(r"[^A-Za-z0-9._-]", "-", run_id or "search")
+
+
+def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> Path:
+    """`<pipeline root>/<node>/searches/<run id>`: a retry of the run finds it again, unlike TFX's own folders."""
+    results = Path(artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY]))
+    return results.parents[1].absolute() / keys.SEARCHES_DIR / run_id
+
+
+def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], *, name: str) -> SearchSpec:
+    config = json_utils.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "null") or {}
+    for key in (keys.MAX_TRIALS, keys.EPOCHS):
+        if exec_properties.get(key) is not None:
+            config[key] = int(exec_properties[key])
+    properties = {key: value for key, value in exec_properties.items() if key not in _OWN}
+    properties[standard_component_specs.CUSTOM_CONFIG_KEY] = json_utils.dumps(config)
+    options = SearchOptions.from_json(exec_properties.get(keys.OPTIONS))
+    return SearchSpec(name=name, inputs=json_utils.dumps(inputs), exec_properties=properties, options=options)
+
+
+def _cluster(config: dict[str, Any], directory: SearchDir, token: str) -> Cluster:
+    kind = config.get("kind")
+    if kind == "local":
+        directory.create()
+        return LocalCluster(directory, token)
+    raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known is 'local'")
+
+
+def _write_report(found: search.Found, directory: SearchDir, output_dict: dict[str, list[types.Artifact]]) -> None:
+    folder = artifact_utils.get_single_uri(output_dict[keys.SEARCH_REPORT])
+    report = html.render_html(found.record, generated_at=time.time())
+    io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", patches.dumps(record_to_json(found.record)))
+    io_utils.write_string_file(f"{folder}/{keys.REPORT_FILE}", report)
+    # TFX deletes the outputs of an execution that fails; a search that found too little is the one to look at.
+    (directory.root / keys.REPORT_FILE).write_text(report, encoding="utf-8")
+
+
+def _write_results(found: search.Found, output_dict: dict[str, list[types.Artifact]], count: int) -> None:
+    chosen = top_n.choose(found.record, count, found.error)
+    if found.record.stop_reason:
+        _LOG.warning("the search was stopped early, with enough found: %s", found.record.stop_reason)
+    for rank, trial in enumerate(chosen, start=1):
+        folder = artifact_utils.get_single_uri(output_dict[keys.hyperparameters_key(rank)])
+        config = top_n.without_internals(found.trials[trial.trial_id]["hyperparameters"])
+        io_utils.write_string_file(f"{folder}/{keys.BEST_FILE}", patches.dumps(config))
+    folder = artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY])
+    io_utils.write_string_file(f"{folder}/{keys.RESULTS_FILE}", patches.dumps(top_n.results(found.record)))

@@ -1,0 +1,96 @@
+"""The worker's side of its lease: a thread that tells the chief that the worker lives, and brings back what to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode
+from custom_components.distributed_tuner.remote_oracle import CurrentTrial
+from custom_components.distributed_tuner.study import Directive
+
+_LOG = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Beats until `stop`.
+
+    A trial that the chief took away, and that does not notice at the end of an epoch, would keep the worker from useful
+    work: after `grace_seconds` the process ends itself, and its cluster starts it afresh.
+    """
+
+    def __init__(
+        self,
+        client: ChiefClient,
+        worker: str,
+        process: str,
+        current: CurrentTrial,
+        *,
+        every_seconds: float,
+        grace_seconds: float,
+        leave: Callable[[int], None] = os._exit,
+    ) -> None:
+        self._client = client
+        self._worker = worker
+        self._process = process
+        self._current = current
+        self._every = every_seconds
+        self._grace = grace_seconds
+        self._leave = leave
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._orders: tuple[str, Directive, str] | None = None
+        self._overdue: tuple[str, float] | None = None
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begins to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    def orders(self, trial_id: str) -> tuple[Directive, str]:
+        """What the chief last said of this trial, and why."""
+        with self._lock:
+            if self._orders is None or self._orders[0] != trial_id:
+                return Directive.CONTINUE, ""
+            return self._orders[1], self._orders[2]
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every):
+            trial_id = self._current.trial_id
+            message = {
+                "worker": self._worker,
+                "process": self._process,
+                "trial_id": trial_id,
+                "epochs": self._current.epochs,
+            }
+            try:
+                answer = self._client.call(rpc.HEARTBEAT, message, timeout=self._every * 2)
+            except ChiefUnreachable:
+                _LOG.warning("heartbeat: no chief for too long")
+                self._leave(ExitCode.CHIEF_LOST)
+                return
+            if trial_id is not None:
+                self._take(trial_id, Directive(answer["directive"]), answer["reason"])
+
+    def _take(self, trial_id: str, directive: Directive, reason: str) -> None:
+        with self._lock:
+            self._orders = (trial_id, directive, reason)
+        if directive is not Directive.ABANDON or self._current.trial_id != trial_id:
+            self._overdue = None
+            return
+        if self._overdue is None or self._overdue[0] != trial_id:
+            _LOG.warning("trial %s: %s", trial_id, reason)
+            self._overdue = (trial_id, time.monotonic() + self._grace)
+        elif time.monotonic() > self._overdue[1]:
+            _LOG.warning("trial %s does not end by itself; this worker starts afresh", trial_id)
+            self._leave(ExitCode.ABANDONED)

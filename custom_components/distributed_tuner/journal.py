@@ -1,0 +1,123 @@
+"""The durable record of a search: one line for each transition, on the disk before anybody is told of it.
+
+A line is `<crc32, 8 hex digits> <JSON>\\n`. A torn last line (the writer died while writing it) was never acknowledged
+and is cut off; damage anywhere else is reported and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import threading
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner.errors import CorruptState
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the entries of a journal, oldest first; a torn last line is left out.
+
+    Raises:
+      CorruptState: a line other than the last is damaged.
+    """
+    for _, entry in _entries(path):
+        yield entry
+
+
+def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields (offset of the entry's end in bytes, entry)."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    offset = 0
+    lines = data.splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        entry = _parse(line)
+        if entry is None:
+            if number == len(lines):
+                return
+            raise CorruptState(
+                f"{path}, line {number}: the stored search is damaged (checksum does not match). The disk or a copy of "
+                f"the directory is at fault. Restore the directory, or start a new search under another run id."
+            )
+        offset += len(line)
+        yield offset, entry
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    checksum, _, body = line.partition(b" ")
+    if not body.endswith(b"\n"):
+        return None
+    try:
+        if int(checksum, 16) != zlib.crc32(body[:-1]):
+            return None
+    except ValueError:
+        return None
+    entry = json.loads(body)
+    return entry if isinstance(entry, dict) else None
+
+
+class Journal:
+    """Appends entries; those that come while the disk is busy share the next sync.
+
+    One writer a file: the chief holds the search's lock. `append` may be called from any thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens `path` for appending, after cutting off a torn last line."""
+        keep = 0
+        for offset, _ in _entries(path):
+            keep = offset
+        self._path = path
+        self._file = path.open("ab")
+        self._file.truncate(keep)
+        files.sync_directory(path.parent)
+        self._queue: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._thread.start()
+
+    def append(self, entry: dict[str, Any]) -> Future[None]:
+        """The future is done once the entry is on the disk; it raises OSError if the disk refuses it."""
+        body = patches.dumps(entry).encode()
+        future: Future[None] = Future()
+        self._queue.put((b"%08x %b\n" % (zlib.crc32(body), body), future))
+        return future
+
+    def close(self) -> None:
+        """Writes what is queued and ends."""
+        self._queue.put(None)
+        self._thread.join()
+        self._file.close()
+
+    def _write(self) -> None:
+        open_ = True
+        while open_:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            open_ = None not in batch
+            pending = [item for item in batch if item is not None]
+            if not pending:
+                continue
+            try:
+                # After one failed write the file may end in half a line: nothing may follow it.
+                if self._failure is not None:
+                    raise self._failure
+                self._file.write(b"".join(line for line, _ in pending))
+                self._file.flush()
+                os.fdatasync(self._file.fileno())
+            except OSError as error:
+                self._failure = error
+                for _, future in pending:
+                    future.set_exception(error)
+            else:
+                for _, future in pending:
+                    future.set_result(None)

@@ -1,0 +1,87 @@
+"""The knobs of a search: leases, limits and deadlines, validated and carried as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+
+class OptionsError(ValueError):
+    """A search option is unknown or out of its range."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions:
+    """How a search treats its workers and when it ends. All times are seconds; None means no limit.
+
+    Attributes:
+      heartbeat_seconds: how often a worker tells the chief that it lives.
+      lease_seconds: a trial whose worker was not heard of for this long is handed on. At least twice the heartbeat.
+      chief_timeout_seconds: how long a worker waits for an absent chief before it gives up.
+      start_seconds: how long chief and workers may take from their start to the first suggestion.
+      grace_seconds: time between asking a process to stop and killing it.
+      max_search_seconds: the search ends then with what was found.
+      max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker.
+      max_epoch_seconds: a trial that finishes no epoch for this long counts as stuck and fails.
+      max_failed_trials: the search ends when this many trials failed in all.
+      max_consecutive_failures: the search ends when this many trials failed in a row; None keeps the oracle's own
+        max_consecutive_failed_trials.
+      max_fruitless_losses: a trial fails when so many workers in a row died with it without finishing an epoch (out of
+        memory, a crash in native code); workers that gave it back on preemption do not count.
+      max_lost_workers: the search ends when this many workers were lost in all.
+    """
+
+    heartbeat_seconds: float = 2.0
+    lease_seconds: float = 10.0
+    chief_timeout_seconds: float = 300.0
+    start_seconds: float = 300.0
+    grace_seconds: float = 25.0
+    max_search_seconds: float | None = None
+    max_trial_seconds: float | None = None
+    max_epoch_seconds: float | None = None
+    max_failed_trials: int | None = None
+    max_consecutive_failures: int | None = None
+    max_fruitless_losses: int = 3
+    max_lost_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise OptionsError(f"search option {field.name}: expected a number above 0, got {value!r}")
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            raise OptionsError(
+                f"search option lease_seconds: expected at least twice heartbeat_seconds ({self.heartbeat_seconds}), "
+                f"got {self.lease_seconds}; a single late heartbeat would lose a trial"
+            )
+
+    def to_json(self) -> str:
+        """The options that differ from their defaults, as a JSON object."""
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return json.dumps(changed, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> SearchOptions:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          OptionsError: when the text is no JSON object, or names an unknown option or a value out of range.
+        """
+        try:
+            values: Any = json.loads(text or "{}")
+        except json.JSONDecodeError as error:
+            raise OptionsError(f"search options are no JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise OptionsError(f"search options: expected a JSON object, got {type(values).__name__}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise OptionsError(f"unknown search option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        return cls(**values)

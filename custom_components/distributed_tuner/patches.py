@@ -1,0 +1,95 @@
+"""The difference between two states of an oracle, so that a save costs what changed and not what there is.
+
+A state is what keras-tuner's `get_state` gives: a dict of JSON-able values. Most of it only grows (the order of trials,
+their hashes); the difference then is the tail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+State = dict[str, Any]
+Patch = dict[str, Any]
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON; numpy scalars become plain numbers.
+
+    Raises:
+      TypeError: a value has no place in JSON.
+    """
+    return json.dumps(value, separators=(",", ":"), default=_plain)
+
+
+def freeze(state: Mapping[str, Any]) -> State:
+    """A copy that later changes of the oracle do not reach: scalars, flat lists and dicts, everything else as JSON text."""
+    return {key: _freeze(value) for key, value in state.items()}
+
+
+def diff(old: State, new: State) -> Patch:
+    """What turns the frozen state `old` into `new`: {key: ["set", v] | ["append", tail] | ["update", changed, removed]}."""
+    patch: Patch = {}
+    for key, value in new.items():
+        before = old.get(key)
+        if key in old and type(before) is type(value):
+            if before == value:
+                continue
+            if isinstance(value, list) and len(value) > len(before) and value[: len(before)] == before:
+                patch[key] = ["append", value[len(before) :]]
+                continue
+            if isinstance(value, dict):
+                changed = {k: v for k, v in value.items() if k not in before or before[k] != v}
+                removed = [k for k in before if k not in value]
+                patch[key] = ["update", changed, removed]
+                continue
+        patch[key] = ["set", value]
+    return patch
+
+
+def apply(state: State, patch: Patch) -> None:
+    """Brings `state` forward by a patch of `diff`, in place."""
+    for key, (kind, *values) in patch.items():
+        if kind == "set":
+            state[key] = values[0]
+        elif kind == "append":
+            state[key] = state[key] + values[0]
+        else:
+            changed, removed = values
+            state[key] = {k: v for k, v in state[key].items() if k not in removed} | changed
+
+
+def thaw(state: State) -> State:
+    """Undoes `freeze`."""
+    return {key: json.loads(value["json"]) if _is_text(value) else value for key, value in state.items()}
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, (list, tuple)) and all(isinstance(item, _SCALARS) for item in value):
+        return list(value)
+    if isinstance(value, Mapping) and all(
+        isinstance(k, str) and isinstance(item, _SCALARS) for k, item in value.items()
+    ):
+        return dict(value)
+    return {"json": dumps(value)}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"json"} and isinstance(value["json"], str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no place in a stored search: {value!r}")

@@ -1,0 +1,124 @@
+"""The main functions of chief and worker processes, the same under every cluster backend."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import filelock
+
+from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner.errors import ExitCode, SearchError, SearchLocked
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.spec import SearchSpec
+
+_LOG = logging.getLogger(__name__)
+
+
+def run_chief(root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0, go_on: bool) -> ExitCode:
+    """Serves the search in `root` until SIGTERM.
+
+    Args:
+      root: the search directory, with its spec.
+      token: the bearer token that callers must show.
+      host: the address to listen on.
+      port: the port, 0 for any.
+      go_on: whether this is a new attempt at an earlier search, see `Study.restore`.
+
+    Returns:
+      How the process should end; the reason of a fatal end is in the search directory's error file.
+    """
+    directory = SearchDir(root)
+    lock = filelock.FileLock(directory.lock)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise SearchLocked(f"another chief serves the search in {root} already; this one ends") from error
+        return _serve(directory, token, host, port, go_on)
+    except SearchLocked as error:
+        # The error file belongs to the search that the other chief serves.
+        _LOG.error("%s", error)
+        return ExitCode.FATAL
+    except (SearchError, OSError) as error:
+        _LOG.error("the chief gives up", exc_info=True)
+        trace = getattr(error, "trace", "") if isinstance(error, SearchError) else traceback.format_exc()
+        _leave_word(directory, "chief", str(error), trace)
+        return ExitCode.FATAL
+    finally:
+        lock.release()
+
+
+def run_worker(root: Path, worker: str, token: str, *, address: str | None = None) -> ExitCode:
+    """Runs trials of the search in `root`.
+
+    Args:
+      root: the search directory, with its spec.
+      worker: this worker's id.
+      token: the search's bearer token.
+      address: `host:port` of the chief; read from the search directory if left out.
+
+    Returns:
+      How the process should end.
+    """
+    from custom_components.distributed_tuner import worker as worker_module
+
+    directory = SearchDir(root)
+
+    def find() -> str | None:
+        data = files.read_json(directory.chief)
+        return data["address"] if data else None
+
+    try:
+        return worker_module.work(directory, worker, token, (lambda: address) if address else find)
+    except SearchError as error:
+        _LOG.error("%s", error)
+        return ExitCode.FATAL
+    except Exception:
+        _LOG.exception("the worker failed")
+        return ExitCode.ABANDONED
+
+
+def set_up_logging() -> None:
+    """Timestamps on standard error, which is the process's log file."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", force=True
+    )
+
+
+def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) -> ExitCode:
+    from custom_components.distributed_tuner import chief as chief_module
+    from custom_components.distributed_tuner import user_code
+    from custom_components.distributed_tuner.suggester import OracleSuggester
+
+    spec = SearchSpec.read(directory.spec)
+    tuner, _ = user_code.build(spec, directory.root, process="chief", populate=True)
+    user_code.check_space(tuner)
+    project_dir = os.path.relpath(os.path.join(str(tuner.directory), tuner.project_name), directory.root)
+
+    async def main() -> None:
+        chief = chief_module.Chief(
+            name=spec.name,
+            suggester=OracleSuggester(tuner.oracle),
+            options=spec.options,
+            directory=directory,
+            project_dir=project_dir,
+            token=token,
+            go_on=go_on,
+        )
+        await chief_module.run(chief, directory, host, port)
+
+    asyncio.run(main())
+    return ExitCode.DONE
+
+
+def _leave_word(directory: SearchDir, process: str, message: str, trace: str) -> None:
+    try:
+        directory.write_error(process, message, trace)
+    except OSError:
+        # A full disk has no room for the reason either; it is in the log then.
+        _LOG.exception("the reason could not be stored")

@@ -1,0 +1,192 @@
+"""What a tuner in a worker has in the place of its oracle: the search's oracle, behind the chief."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from typing import Any
+
+from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine import oracle as oracle_module
+from keras_tuner.src.engine import trial as trial_module
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.client import ChiefClient
+
+_Status = trial_module.TrialStatus
+
+# Longer than the chief holds a question open, so that a quiet chief is not taken for an absent one.
+_SUGGEST_TIMEOUT_SECONDS = rpc.LONG_POLL_SECONDS + 30.0
+
+
+class CurrentTrial:
+    """Which trial the worker runs, shared with its heartbeat. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._trial_id: str | None = None
+        self._attempt = 0
+        self._epochs: int | None = None
+
+    def begin(self, trial_id: str, attempt: int) -> None:
+        """The worker starts with a trial."""
+        with self._lock:
+            self._trial_id, self._attempt, self._epochs = trial_id, attempt, None
+
+    def end(self) -> None:
+        """The worker holds no trial."""
+        with self._lock:
+            self._trial_id, self._epochs = None, None
+
+    def epoch(self) -> None:
+        """One more epoch of the trial is finished."""
+        with self._lock:
+            self._epochs = (self._epochs or 0) + 1
+
+    def resumed(self, epochs: int) -> None:
+        """So many epochs of the trial were finished before."""
+        with self._lock:
+            self._epochs = epochs
+
+    @property
+    def trial_id(self) -> str | None:
+        """The trial, None between two."""
+        with self._lock:
+            return self._trial_id
+
+    @property
+    def attempt(self) -> int:
+        """How many times the trial was started afresh before."""
+        with self._lock:
+            return self._attempt
+
+    @property
+    def epochs(self) -> int | None:
+        """The trial's finished epochs, None before the first."""
+        with self._lock:
+            return self._epochs
+
+
+class RemoteOracle:
+    """The calls that a keras-tuner Tuner makes to its oracle.
+
+    Metrics are kept here while the trial runs and go to the chief with its end, in one call that may be repeated.
+
+    Args:
+      local: the oracle that the user's `tuner_fn` made; only its settings are read.
+      client: the connection to the chief.
+      worker: this worker's id.
+      process: this process's own id, see `Study.ask`.
+      current: told which trial runs.
+    """
+
+    def __init__(
+        self, local: oracle_module.Oracle, client: ChiefClient, worker: str, process: str, current: CurrentTrial
+    ) -> None:
+        self._local = local
+        self._client = client
+        self._worker = worker
+        self._process = process
+        self._current = current
+        self._trial: trial_module.Trial | None = None
+        self._reports: list[tuple[int, dict[str, float]]] = []
+        self.multi_worker = False
+        self.should_report = True
+        self.verbose: Any = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._local, name)
+
+    def create_trial(self, tuner_id: str) -> trial_module.Trial:
+        """Waits for a trial. STOPPED when the search is over, IDLE when there is none yet.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience.
+        """
+        del tuner_id
+        answer = self._client.call(
+            rpc.SUGGEST, {"worker": self._worker, "process": self._process}, timeout=_SUGGEST_TIMEOUT_SECONDS
+        )
+        if answer["answer"] != "trial":
+            status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
+            return trial_module.Trial(hp_module.HyperParameters(), status=status)
+        trial = trial_module.Trial.from_state(answer["trial"])
+        trial.status = _Status.RUNNING
+        self._trial, self._reports = trial, []
+        self._current.begin(trial.trial_id, int(answer["attempt"]))
+        return trial
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:
+        """Keeps metrics of the running trial."""
+        trial = self.get_trial(trial_id)
+        values = {name: float(value) for name, value in metrics.items()}
+        self._reports.append((int(step), values))
+        for name, value in values.items():
+            trial.metrics.update(name, value, step=int(step))
+        return trial
+
+    def end_trial(self, trial: trial_module.Trial) -> None:
+        """Brings the trial's end to the chief.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience.
+        """
+        succeeded = trial.status == _Status.COMPLETED
+        self._client.call(
+            rpc.FINISH,
+            {
+                "worker": self._worker,
+                "trial_id": trial.trial_id,
+                "succeeded": succeeded,
+                "retry": trial.status != _Status.FAILED,
+                "reports": self._reports if succeeded else [],
+                "message": None if succeeded else trial.message or "no reason given",
+                "hyperparameters": trial.hyperparameters.get_config(),
+            },
+            timeout=60.0,
+        )
+        self._trial, self._reports = None, []
+        self._current.end()
+
+    def end_running(self, error: BaseException) -> None:
+        """The running trial met an error that keras-tuner lets through: it failed for good."""
+        if self._trial is not None:
+            self._trial.status = _Status.FAILED
+            self._trial.message = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            self.end_trial(self._trial)
+
+    def get_trial(self, trial_id: str) -> trial_module.Trial:
+        """The running trial.
+
+        Raises:
+          KeyError: this worker does not run it.
+        """
+        if self._trial is None or self._trial.trial_id != trial_id:
+            raise KeyError(f"trial {trial_id} does not run in this worker")
+        return self._trial
+
+    def get_space(self) -> hp_module.HyperParameters:
+        """The search space as the chief knows it."""
+        config = self._client.call(rpc.SPACE, {})["hyperparameters"]
+        return hp_module.HyperParameters.from_config(config)
+
+    def update_space(self, hyperparameters: hp_module.HyperParameters) -> None:
+        """Adds new hyperparameters to the space."""
+        self._client.call(rpc.UPDATE_SPACE, {"hyperparameters": hyperparameters.get_config()})
+
+    def get_best_trials(self, num_trials: int = 1) -> list[trial_module.Trial]:
+        """The best completed trials of the search, best first."""
+        states = self._client.call(rpc.BEST, {"count": num_trials})["trials"]
+        return [trial_module.Trial.from_state(state) for state in states]
+
+    def remaining_trials(self) -> None:
+        """Unknown to a worker."""
+        return None
+
+    def save(self) -> None:
+        """Nothing: the chief stores the search."""
+
+    def reload(self) -> None:
+        """Nothing: the chief restores the search."""

@@ -1,0 +1,168 @@
+"""Runs one search on a cluster: starts chief and workers, watches them, and collects what they found."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import filelock
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.cluster.base import Cluster, Member, MemberState, Snapshot
+from custom_components.distributed_tuner.errors import ChiefUnreachable, SearchError, SearchLocked
+from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
+from custom_components.distributed_tuner.spec import SearchSpec
+
+_LOG = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.25
+# Before the first trial ran, a worker that dies so often has a fault that another start does not mend.
+_MAX_FIRST_STARTS = 4
+
+Watcher = Callable[[SearchRecord, float, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+      record: the search as data.
+      trials: keras-tuner's `Trial.get_state()` of each completed trial, by trial id.
+      error: (process, message, traceback) if a process gave up for good.
+    """
+
+    record: SearchRecord
+    trials: Mapping[str, Mapping[str, Any]]
+    error: tuple[str, str, str] | None
+
+
+def run(
+    spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str, workers: int, watch: Watcher
+) -> Found:
+    """Runs a search to its end, or goes on with an earlier one in the same directory.
+
+    Args:
+      spec: what to search.
+      directory: where its state is.
+      cluster: where chief and workers run; it is closed in any case.
+      token: the bearer token that the cluster's processes were given.
+      workers: how many.
+      watch: called about four times a second with (record, time, workers alive).
+
+    Returns:
+      What was found, be it enough or not.
+
+    Raises:
+      SearchLocked: another run works on the same directory.
+      SearchError: the search could not be run: chief or workers cannot start, or the chief is gone for good.
+      ClusterError: the cluster refused.
+    """
+    with _locked(directory):
+        directory.error.unlink(missing_ok=True)
+        spec.write(directory.spec)
+        client = ChiefClient(cluster.chief_address, token, patience_seconds=2.0)
+        try:
+            cluster.start(workers)
+            _Watch(spec, directory, cluster, client, watch).until_over()
+            return _collect(directory, client)
+        finally:
+            client.close()
+            cluster.close(grace_seconds=min(spec.options.grace_seconds, 10.0))
+
+
+class _Watch:
+    def __init__(
+        self, spec: SearchSpec, directory: SearchDir, cluster: Cluster, client: ChiefClient, watch: Watcher
+    ) -> None:
+        self._options = spec.options
+        self._directory = directory
+        self._cluster = cluster
+        self._client = client
+        self._watch = watch
+        self._record: SearchRecord | None = None
+        self._version: int | None = None
+        self._heard = time.monotonic()
+
+    def until_over(self) -> None:
+        """Returns when the chief says that the search is over."""
+        while True:
+            snapshot = self._cluster.poll()
+            self._check(snapshot)
+            if self._cluster.chief_address() is not None and self._ask(snapshot):
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _ask(self, snapshot: Snapshot) -> bool:
+        try:
+            for loss in snapshot.losses:
+                self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason})
+            status = self._client.call(rpc.STATUS, {"known_version": self._version})
+        except ChiefUnreachable:
+            self._check_silence()
+            return False
+        self._heard = time.monotonic()
+        self._version = status["version"]
+        if status["record"] is not None:
+            self._record = record_from_json(status["record"])
+        if self._record is not None:
+            alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
+            self._watch(self._record, time.time(), alive)
+        return bool(status["over"])
+
+    def _check(self, snapshot: Snapshot) -> None:
+        """Raises SearchError where waiting on would be in vain."""
+        if snapshot.chief.state is MemberState.FAILED:
+            raise SearchError(self._given_up(snapshot.chief))
+        started = self._record is not None and bool(self._record.trials)
+        for member in snapshot.workers:
+            if not started and member.restarts >= _MAX_FIRST_STARTS:
+                raise SearchError(
+                    f"{member.name} died {member.restarts} times before any trial began, the last time with "
+                    f"{member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+                )
+        if self._record is None:
+            self._check_silence(self._options.start_seconds)
+
+    def _check_silence(self, limit: float | None = None) -> None:
+        limit = limit or self._options.chief_timeout_seconds
+        if time.monotonic() - self._heard > limit:
+            raise SearchError(
+                f"the chief was not heard of for {limit:g} s. Its last words:\n{self._cluster.tail('chief')}"
+            )
+
+    def _given_up(self, member: Member) -> str:
+        error = self._directory.read_error()
+        if error is not None:
+            _, message, trace = error
+            return f"{message}\n{trace}" if trace and trace not in message else message
+        return f"the {member.name} ended with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+
+
+def _collect(directory: SearchDir, client: ChiefClient) -> Found:
+    status = client.call(rpc.STATUS, {}, patience_seconds=30.0)
+    record = record_from_json(status["record"])
+    best = client.call(rpc.BEST, {"count": max(1, len(record.completed()))}, patience_seconds=30.0, timeout=60.0)
+    return Found(record, {trial["trial_id"]: trial for trial in best["trials"]}, directory.read_error())
+
+
+@contextlib.contextmanager
+def _locked(directory: SearchDir) -> Iterator[None]:
+    directory.create()
+    lock = filelock.FileLock(directory.root / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise SearchLocked(
+            f"another run works on the search in {directory.root}. Wait for it, or stop it, or use another run id"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,130 @@
+"""The files of one search and who writes them.
+
+    search.lock             held by the chief that serves the search
+    search.json             what chief and workers are started with (the executor)
+    journal                 every transition, durable (the chief)
+    chief.json              where the chief listens (the chief)
+    record.json             the search as data, at most a second old (the chief)
+    error.json              why chief or worker gave up for good
+    logs/                   one file for each process
+    <project>/oracle.json, <project>/trial_*/trial.json
+                            the same state as keras-tuner stores it (the chief); checkpoints (the workers)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner.errors import CorruptState
+from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, Stay, TrialRecord, TrialStatus
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchDir:
+    """The paths of a search."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the chief."""
+        return self.root / "search.lock"
+
+    @property
+    def spec(self) -> Path:
+        """What chief and workers are started with."""
+        return self.root / "search.json"
+
+    @property
+    def journal(self) -> Path:
+        """Every transition."""
+        return self.root / "journal"
+
+    @property
+    def chief(self) -> Path:
+        """Where the chief listens."""
+        return self.root / "chief.json"
+
+    @property
+    def record(self) -> Path:
+        """The search as data."""
+        return self.root / "record.json"
+
+    @property
+    def error(self) -> Path:
+        """Why chief or worker gave up for good."""
+        return self.root / "error.json"
+
+    @property
+    def logs(self) -> Path:
+        """One file for each process."""
+        return self.root / "logs"
+
+    def log(self, process: str) -> Path:
+        """The log of one process, by its name."""
+        return self.logs / f"{process}.log"
+
+    def create(self) -> None:
+        """Makes the directories.
+
+        Raises:
+          OSError: they cannot be made.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def write_error(self, process: str, message: str, trace: str = "") -> None:
+        """Leaves the reason for giving up where the executor finds it; the first one stays."""
+        if not self.error.exists():
+            data = json.dumps({"process": process, "message": message, "traceback": trace})
+            files.write_atomically(self.error, data.encode())
+
+    def read_error(self) -> tuple[str, str, str] | None:
+        """(process, message, traceback) of `write_error`, None if nobody gave up."""
+        error = files.read_json(self.error)
+        return (error["process"], error["message"], error["traceback"]) if error else None
+
+    def write_record(self, record: SearchRecord) -> None:
+        """Stores the search as data."""
+        files.write_atomically(self.record, patches.dumps(record_to_json(record)).encode())
+
+    def read_record(self) -> SearchRecord | None:
+        """The search as data, None before the chief stored it the first time."""
+        data = files.read_json(self.record)
+        return record_from_json(data) if data is not None else None
+
+
+def record_to_json(record: SearchRecord) -> dict[str, Any]:
+    """A record as JSON-able data."""
+    data = dataclasses.asdict(record)
+    data["direction"] = record.direction.value
+    for trial, source in zip(data["trials"], record.trials, strict=True):
+        trial["status"] = source.status.value
+        trial["stays"] = [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in source.stays]
+    return data
+
+
+def record_from_json(data: Mapping[str, Any]) -> SearchRecord:
+    """Undoes `record_to_json`.
+
+    Raises:
+      CorruptState: the data is no record.
+    """
+    try:
+        trials = tuple(
+            TrialRecord(
+                **{
+                    **trial,
+                    "status": TrialStatus(trial["status"]),
+                    "stays": tuple(Stay(w, began, ended, Outcome(out)) for w, began, ended, out in trial["stays"]),
+                }
+            )
+            for trial in data["trials"]
+        )
+        return SearchRecord(**{**data, "direction": Direction(data["direction"]), "trials": trials})
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptState(f"this is no record of a search: {type(error).__name__}: {error}") from error

@@ -1,0 +1,565 @@
+"""A search as a state machine: who holds which trial, what was lost, when it is over.
+
+The study knows neither the oracle, nor gRPC, nor files. What an oracle suggests or decides comes in as an argument, and
+so does the time (seconds; any clock that never goes back). One thread calls it.
+
+A trial moves through these states, and no others:
+
+    event                          from               to          the worker's lease
+    -----------------------------  -----------------  ----------  ---------------------------------
+    suggested                      (new)              RUNNING     begins
+    granted again (handed on)      WAITING            RUNNING     begins
+    lease expired / worker gone    RUNNING            WAITING     ends, counts as lost
+    given back (preemption)        RUNNING            WAITING     ends, counts for nothing
+    finished, oracle: completed    RUNNING, WAITING   COMPLETED   ends
+    finished, oracle: failed       RUNNING, WAITING   FAILED      ends
+    finished, oracle: retry        RUNNING, WAITING   WAITING     ends; earlier epochs are void
+    the search was stopped         WAITING            STOPPED     none
+    the search goes on             STOPPED            WAITING     none
+
+COMPLETED and FAILED are final: a late or repeated result of such a trial changes nothing. A result from a worker that
+lost its lease is taken while the trial has not ended, once; whoever holds the trial by then is told to abandon it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import (
+    Direction,
+    HyperparameterValue,
+    Outcome,
+    SearchRecord,
+    Stay,
+    TrialRecord,
+    TrialStatus,
+)
+
+FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
+
+# An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). So many answers in a
+# row end the search instead of letting its workers wait for ever.
+MAX_BARREN_IDLES = 20
+
+
+class StudyError(RuntimeError):
+    """A call that the table of transitions does not allow."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggested:
+    """The oracle has a configuration for a trial: a new one, or one that it wants run again."""
+
+    trial_id: str
+    hyperparameters: Mapping[str, HyperparameterValue]
+
+
+class NoSuggestion(enum.Enum):
+    """The oracle has none: IDLE until a running trial ends, or EXHAUSTED for good."""
+
+    IDLE = "idle"
+    EXHAUSTED = "exhausted"
+
+
+@dataclasses.dataclass(frozen=True)
+class Grant:
+    """The worker holds this trial now; `attempt` counts the times the trial was started afresh."""
+
+    trial_id: str
+    attempt: int
+
+
+class Ask(enum.Enum):
+    """Other answers to a worker that asks: compute a suggestion for it, let it wait, or send it home."""
+
+    SUGGEST = "suggest"
+    WAIT = "wait"
+    OVER = "over"
+
+
+class Directive(str, enum.Enum):
+    """What a worker is told with each heartbeat: go on, end the trial at the next epoch, or drop it unfinished."""
+
+    CONTINUE = "continue"
+    FINISH = "finish"
+    ABANDON = "abandon"
+
+
+class Verdict(enum.Enum):
+    """What the oracle made of a finished trial."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRY = "retry"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The oracle's verdict on a finished trial, with the score in the objective's unit."""
+
+    verdict: Verdict
+    score: float | None = None
+    best_step: int | None = None
+    message: str | None = None
+    hyperparameters: Mapping[str, HyperparameterValue] | None = None
+
+
+@dataclasses.dataclass
+class _Trial:
+    trial_id: str
+    status: TrialStatus
+    hyperparameters: dict[str, HyperparameterValue]
+    score: float | None = None
+    best_step: int | None = None
+    epochs: int = 0
+    message: str | None = None
+    attempt: int = 0
+    fruitless_losses: int = 0
+    stays: list[Stay] = dataclasses.field(default_factory=list)
+
+    def to_record(self) -> TrialRecord:
+        return TrialRecord(
+            trial_id=self.trial_id,
+            status=self.status,
+            hyperparameters=dict(self.hyperparameters),
+            score=self.score,
+            best_step=self.best_step,
+            epochs=self.epochs,
+            message=self.message,
+            stays=tuple(self.stays),
+        )
+
+
+@dataclasses.dataclass
+class _Lease:
+    trial_id: str
+    worker: str
+    process: str
+    began: float
+    expires: float
+    progressed: float  # when the last epoch ended, or the lease began
+
+
+class Study:
+    """The state of one search. See the module's table for what may happen to a trial."""
+
+    def __init__(self, options: SearchOptions, *, max_consecutive_failures: int | None, now: float) -> None:
+        self._options = options
+        self._max_consecutive_failures = options.max_consecutive_failures or max_consecutive_failures
+        self._trials: dict[str, _Trial] = {}
+        self._leases: dict[str, _Lease] = {}  # by trial id
+        self._held: dict[str, str] = {}  # worker -> trial id
+        self._waiting: list[str] = []
+        self._finishing: set[str] = set()
+        self._seen: dict[str, float] = {}
+        self._exhausted = False
+        self._stop_reason: str | None = None
+        self._consecutive_failures = 0
+        self._lost_workers = 0
+        self._barren_idles = 0
+        self._started = now
+        self._session_started = now
+        self._ended: float | None = None
+        self._version = 0
+        self._idle_version = -1
+        self._dirty: set[str] = set()
+        self._meta_dirty = True
+
+    # What a worker asks and tells.
+
+    def ask(self, worker: str, now: float, process: str = "") -> Grant | Ask:
+        """A worker wants a trial. One that holds a trial gets that trial again.
+
+        Args:
+          worker: the worker's id, which outlives its process.
+          now: the time, seconds.
+          process: tells apart two processes that bear the same id, one of them thought dead. The last one to ask holds
+            the trial.
+        """
+        self._seen[worker] = now
+        held = self._held.get(worker)
+        if held is not None:
+            if held in self._finishing:
+                return Ask.WAIT
+            lease = self._leases[held]
+            if lease.process != process:
+                self._end_lease(held, Outcome.LOST, now)
+                return self._lease(held, worker, process, now)
+            lease.expires = now + self._options.lease_seconds
+            return Grant(held, self._trials[held].attempt)
+        if self._stop_reason is not None or self.over:
+            return Ask.OVER
+        trial_id = self._next_waiting(worker)
+        if trial_id is not None:
+            return self._lease(trial_id, worker, process, now)
+        if self._exhausted:
+            return Ask.WAIT if self._leases or self._finishing else Ask.OVER
+        if self._idle_version == self._version and self._leases:
+            return Ask.WAIT
+        return Ask.SUGGEST
+
+    def suggested(
+        self, worker: str, suggestion: Suggested | NoSuggestion, now: float, process: str = ""
+    ) -> Grant | Ask:
+        """The oracle's answer for a worker that was told SUGGEST. A trial nobody can take waits for the next worker."""
+        if isinstance(suggestion, NoSuggestion):
+            if suggestion is NoSuggestion.EXHAUSTED:
+                self._exhausted = True
+                self._touch()
+                return Ask.WAIT if self._leases or self._waiting else Ask.OVER
+            self._idle_version = self._version
+            self._barren_idles = 0 if self._leases or self._waiting else self._barren_idles + 1
+            if self._barren_idles >= MAX_BARREN_IDLES:
+                self.stop("the oracle waits for a trial although none is running", now)
+                return Ask.OVER
+            return Ask.WAIT
+        self._barren_idles = 0
+        trial = self._trials.get(suggestion.trial_id)
+        if trial is None:
+            trial = _Trial(suggestion.trial_id, TrialStatus.WAITING, dict(suggestion.hyperparameters))
+            self._trials[trial.trial_id] = trial
+        elif trial.status is not TrialStatus.WAITING:
+            raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
+        self._change(trial)
+        self._waiting = [waiting for waiting in self._waiting if waiting != trial.trial_id]
+        if self._stop_reason is not None or worker in self._held:
+            self._waiting.append(trial.trial_id)
+            self._touch()
+            return self.ask(worker, now, process)
+        return self._lease(trial.trial_id, worker, process, now)
+
+    def heartbeat(
+        self, worker: str, trial_id: str | None, epochs: int | None, now: float, process: str = ""
+    ) -> tuple[Directive, str]:
+        """A worker lives; `epochs` counts the epochs of its trial so far. Answers what to do and why."""
+        self._seen[worker] = now
+        if trial_id is None:
+            return Directive.CONTINUE, ""
+        lease = self._leases.get(trial_id)
+        if lease is None or lease.worker != worker or lease.process not in ("", process):
+            return Directive.ABANDON, f"trial {trial_id} is no longer held by {worker}"
+        lease.expires = now + self._options.lease_seconds
+        trial = self._trials[trial_id]
+        if epochs is not None and epochs != trial.epochs:
+            trial.epochs = epochs
+            trial.fruitless_losses = 0
+            lease.progressed = now
+            self._change(trial)
+        if self._stop_reason is not None:
+            return Directive.FINISH, self._stop_reason
+        limit = self._options.max_trial_seconds
+        if limit is not None and now - lease.began > limit:
+            return Directive.FINISH, f"trial {trial_id} ran longer than max_trial_seconds={limit:g}"
+        return Directive.CONTINUE, ""
+
+    def release(self, worker: str, trial_id: str, now: float) -> None:
+        """A preempted worker gives its trial back. Counts for nothing; without a lease it does nothing."""
+        if self._held.get(worker) == trial_id and trial_id not in self._finishing:
+            self._end_lease(trial_id, Outcome.RELEASED, now)
+            self._wait(trial_id)
+
+    def gone(self, worker: str, reason: str, now: float) -> str | None:
+        """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it."""
+        self._seen.pop(worker, None)
+        trial_id = self._held.get(worker)
+        if trial_id is None or trial_id in self._finishing:
+            return None
+        self._lose(trial_id, reason, now)
+        return trial_id
+
+    def begin_finish(self, worker: str, trial_id: str) -> bool:
+        """Whether this result counts. If so the trial is the caller's until it calls `finished` or `unfinished`.
+
+        Raises:
+          StudyError: the worker never held this trial.
+        """
+        trial = self._trials.get(trial_id)
+        if trial is None or all(stay.worker != worker for stay in trial.stays):
+            raise StudyError(f"{worker} sent a result of trial {trial_id}, which it never held")
+        if trial.status in FINAL or trial_id in self._finishing:
+            return False
+        self._finishing.add(trial_id)
+        return True
+
+    def unfinished(self, trial_id: str) -> None:
+        """The result could not be brought to the oracle; the trial is as before `begin_finish`."""
+        self._finishing.discard(trial_id)
+
+    def finished(self, trial_id: str, result: Result, now: float) -> None:
+        """The oracle's verdict on a trial that `begin_finish` or `tick` handed out."""
+        if trial_id not in self._finishing:
+            raise StudyError(f"trial {trial_id} was not being finished")
+        self._finishing.discard(trial_id)
+        trial = self._trials[trial_id]
+        trial.score, trial.best_step = result.score, result.best_step
+        trial.message = result.message
+        if result.hyperparameters is not None:
+            trial.hyperparameters = dict(result.hyperparameters)
+        outcome = Outcome.COMPLETED if result.verdict is Verdict.COMPLETED else Outcome.FAILED
+        if trial_id in self._leases:
+            self._end_lease(trial_id, outcome, now)
+        self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
+        if result.verdict is Verdict.RETRY:
+            self._exhausted = False  # the oracle has the trial in its queue again
+            trial.attempt += 1
+            trial.epochs = 0
+            trial.fruitless_losses = 0
+            trial.status = TrialStatus.WAITING  # in the oracle's own queue: it comes back as a suggestion
+        else:
+            trial.status = TrialStatus.COMPLETED if result.verdict is Verdict.COMPLETED else TrialStatus.FAILED
+        self._change(trial)
+        self._count_failures(result, now)
+        self._touch()
+
+    # What time and people bring about.
+
+    def tick(self, now: float) -> list[tuple[str, str]]:
+        """Expires leases and enforces limits.
+
+        Returns:
+          (trial id, reason) of each trial that has to fail now. Each is as after `begin_finish`: the caller brings it
+          to the oracle and calls `finished`.
+        """
+        doomed: list[tuple[str, str]] = []
+        for lease in list(self._leases.values()):
+            if lease.trial_id in self._finishing:
+                continue
+            limit = self._options.max_epoch_seconds
+            if lease.expires <= now:
+                self._lose(lease.trial_id, f"no heartbeat for {self._options.lease_seconds:g} s", now)
+            elif limit is not None and now - lease.progressed > limit:
+                doomed.append((lease.trial_id, f"stuck: no epoch finished within max_epoch_seconds={limit:g}"))
+        for trial_id in self._waiting:
+            trial = self._trials[trial_id]
+            if trial.fruitless_losses >= self._options.max_fruitless_losses:
+                doomed.append(
+                    (
+                        trial_id,
+                        f"{trial.fruitless_losses} workers died with it before its first epoch ended, the last: "
+                        f"{trial.message}. Likely it needs more memory than a worker has, or crashes in native code",
+                    )
+                )
+        self._finishing.update(trial_id for trial_id, _ in doomed)
+        limit = self._options.max_search_seconds
+        if limit is not None and now - self._session_started > limit:
+            self.stop(f"the search reached max_search_seconds={limit:g}", now)
+        if self._ended is None and self.over:
+            self._end(now)
+        return doomed
+
+    def extend_leases(self, seconds: float) -> None:
+        """The chief itself was away (suspended, starved): no worker is to blame for silence meanwhile."""
+        for lease in self._leases.values():
+            lease.expires += seconds
+            lease.progressed += seconds
+
+    def stop(self, reason: str, now: float) -> None:
+        """No trial is started from now on; running ones are told to end at their next epoch. The first reason stays."""
+        if self._stop_reason is None and not self.over:
+            self._stop_reason = reason
+            self._touch()
+            if self.over:
+                self._end(now)
+
+    def abandon_running(self, now: float) -> None:
+        """Ends the leases that a stop left running past its grace; their trials count as stopped."""
+        for trial_id in [trial_id for trial_id in self._leases if trial_id not in self._finishing]:
+            self._end_lease(trial_id, Outcome.STOPPED, now)
+            self._wait(trial_id)
+
+    # What others read.
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do: no trial runs, and the oracle is exhausted or the search was stopped."""
+        if self._leases or self._finishing:
+            return False
+        return self._stop_reason is not None or (self._exhausted and not self._pending())
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the search was stopped before the oracle was exhausted; None if it was not."""
+        return self._stop_reason
+
+    @property
+    def version(self) -> int:
+        """Grows with each change that may change the answer to `ask`."""
+        return self._version
+
+    def holder(self, trial_id: str) -> str | None:
+        """The worker that holds this trial, None if nobody does."""
+        lease = self._leases.get(trial_id)
+        return lease.worker if lease else None
+
+    def workers(self, now: float) -> tuple[str, ...]:
+        """The workers heard of within the last lease time."""
+        return tuple(sorted(w for w, seen in self._seen.items() if now - seen <= self._options.lease_seconds))
+
+    def record(self, *, name: str, objective: str, direction: Direction, max_trials: int | None) -> SearchRecord:
+        """The search as data, trials in the order of their start."""
+        return SearchRecord(
+            name=name,
+            objective=objective,
+            direction=direction,
+            trials=tuple(trial.to_record() for trial in self._trials.values()),
+            max_trials=max_trials,
+            started=self._started,
+            ended=self._ended,
+            stop_reason=self._stop_reason,
+        )
+
+    # Durability: the caller stores what `changes` gives and hands it back to `restore`, merged by trial id.
+
+    def changes(self) -> dict[str, Any]:
+        """What changed since the last call, as JSON-able data: {"trials": {id: state}, "study": state}."""
+        patch: dict[str, Any] = {}
+        if self._dirty:
+            patch["trials"] = {trial_id: _trial_state(self._trials[trial_id]) for trial_id in sorted(self._dirty)}
+            self._dirty.clear()
+        if self._meta_dirty:
+            patch["study"] = {
+                "exhausted": self._exhausted,
+                "stop_reason": self._stop_reason,
+                "consecutive_failures": self._consecutive_failures,
+                "lost_workers": self._lost_workers,
+                "started": self._started,
+                "ended": self._ended,
+            }
+            self._meta_dirty = False
+        return patch
+
+    def restore(self, state: Mapping[str, Any], now: float, *, go_on: bool) -> None:
+        """Takes up a stored search. Workers that held a trial hold it still, with a whole lease from now.
+
+        Args:
+          state: the merged patches of `changes`.
+          now: the time, seconds.
+          go_on: a new attempt at the search: an earlier stop is void, and failures are counted afresh. Without it (the
+            chief died and came back) they stay.
+        """
+        meta = state.get("study", {})
+        self._exhausted = meta.get("exhausted", False)
+        self._lost_workers = meta.get("lost_workers", 0)
+        self._started = meta.get("started", now)
+        if not go_on:
+            self._stop_reason = meta.get("stop_reason")
+            self._consecutive_failures = meta.get("consecutive_failures", 0)
+        for trial_id, trial_state in state.get("trials", {}).items():
+            trial = _trial_from_state(trial_id, trial_state)
+            self._trials[trial_id] = trial
+            if trial.status is TrialStatus.STOPPED:
+                trial.status = TrialStatus.WAITING
+            if trial.status is TrialStatus.RUNNING:
+                worker = trial.stays[-1].worker
+                self._leases[trial_id] = _Lease(trial_id, worker, "", now, now + self._options.lease_seconds, now)
+                self._held[worker] = trial_id
+            elif trial.status is TrialStatus.WAITING:
+                self._waiting.append(trial_id)
+            if go_on:
+                trial.fruitless_losses = 0
+            self._change(trial)
+        if self.over:
+            self._end(meta.get("ended") or now)
+        self._touch()
+
+    def requeued(self, trial_ids: frozenset[str]) -> None:
+        """Trials that wait in the oracle's own queue for a retry are handed out by the oracle, not from here."""
+        self._waiting = [trial_id for trial_id in self._waiting if trial_id not in trial_ids]
+
+    # The mechanics of the table.
+
+    def _next_waiting(self, worker: str) -> str | None:
+        waiting = [trial_id for trial_id in self._waiting if trial_id not in self._finishing]
+        own = [trial_id for trial_id in waiting if self._trials[trial_id].stays[-1:] and self._last_worker(trial_id) == worker]
+        return (own or waiting or [None])[0]
+
+    def _last_worker(self, trial_id: str) -> str:
+        return self._trials[trial_id].stays[-1].worker
+
+    def _pending(self) -> bool:
+        return any(trial.status is TrialStatus.WAITING for trial in self._trials.values())
+
+    def _lease(self, trial_id: str, worker: str, process: str, now: float) -> Grant:
+        trial = self._trials[trial_id]
+        trial.status = TrialStatus.RUNNING
+        trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
+        self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
+        self._leases[trial_id] = _Lease(trial_id, worker, process, now, now + self._options.lease_seconds, now)
+        self._held[worker] = trial_id
+        self._change(trial)
+        return Grant(trial_id, trial.attempt)
+
+    def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> None:
+        lease = self._leases.pop(trial_id)
+        del self._held[lease.worker]
+        trial = self._trials[trial_id]
+        trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=now, outcome=outcome)
+        self._change(trial)
+
+    def _wait(self, trial_id: str) -> None:
+        trial = self._trials[trial_id]
+        trial.status = TrialStatus.WAITING
+        self._waiting.append(trial_id)
+        self._change(trial)
+        self._touch()
+
+    def _lose(self, trial_id: str, reason: str, now: float) -> None:
+        trial = self._trials[trial_id]
+        progressed = self._leases[trial_id].progressed > self._leases[trial_id].began
+        self._end_lease(trial_id, Outcome.LOST, now)
+        trial.message = f"worker {self._last_worker(trial_id)} was lost: {reason}"
+        trial.fruitless_losses = 0 if progressed else trial.fruitless_losses + 1
+        self._lost_workers += 1
+        self._wait(trial_id)
+        limit = self._options.max_lost_workers
+        if limit is not None and self._lost_workers >= limit:
+            self.stop(f"{self._lost_workers} workers were lost (max_lost_workers={limit}); the last: {trial.message}", now)
+
+    def _count_failures(self, result: Result, now: float) -> None:
+        if result.verdict is Verdict.COMPLETED:
+            self._consecutive_failures = 0
+        if result.verdict is not Verdict.FAILED:
+            return
+        self._consecutive_failures += 1
+        failed = sum(trial.status is TrialStatus.FAILED for trial in self._trials.values())
+        if self._max_consecutive_failures and self._consecutive_failures >= self._max_consecutive_failures:
+            self.stop(f"{self._consecutive_failures} trials failed in a row", now)
+        limit = self._options.max_failed_trials
+        if limit is not None and failed >= limit:
+            self.stop(f"{failed} trials failed in all (max_failed_trials={limit})", now)
+
+    def _end(self, now: float) -> None:
+        self._ended = now
+        for trial in self._trials.values():
+            if trial.status is TrialStatus.WAITING:
+                trial.status = TrialStatus.STOPPED
+                trial.message = trial.message or self._stop_reason
+                self._change(trial)
+        self._waiting.clear()
+        self._touch()
+
+    def _change(self, trial: _Trial) -> None:
+        self._dirty.add(trial.trial_id)
+
+    def _touch(self) -> None:
+        self._version += 1
+        self._meta_dirty = True
+
+
+def _trial_state(trial: _Trial) -> dict[str, Any]:
+    state = dataclasses.asdict(trial)
+    del state["trial_id"]
+    state["status"] = trial.status.value
+    state["stays"] = [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays]
+    return state
+
+
+def _trial_from_state(trial_id: str, state: Mapping[str, Any]) -> _Trial:
+    values = dict(state)
+    values["status"] = TrialStatus(values["status"])
+    values["stays"] = [Stay(worker, started, ended, Outcome(outcome)) for worker, started, ended, outcome in values["stays"]]
+    return _Trial(trial_id=trial_id, **values)

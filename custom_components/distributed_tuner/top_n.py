@@ -1,0 +1,70 @@
+"""Which configurations a search hands on, and why it cannot where it cannot. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.record import INTERNAL_PREFIX, SearchRecord, TrialRecord
+
+_MAX_SHOWN_FAILURES = 5
+
+
+class TooFewTrials(SearchError):
+    """The search completed fewer distinct configurations than were asked for."""
+
+
+def choose(record: SearchRecord, count: int, error: tuple[str, str, str] | None = None) -> tuple[TrialRecord, ...]:
+    """The best `count` completed trials of distinct configurations, best first.
+
+    Args:
+      record: the search.
+      count: how many are needed.
+      error: (process, message, traceback) if a process of the search gave up.
+
+    Raises:
+      TooFewTrials: there are fewer. The message lists the failures.
+    """
+    distinct = record.distinct()
+    if len(distinct) < count:
+        raise TooFewTrials(_shortage(record, len(distinct), count, error))
+    return distinct[:count]
+
+
+def without_internals(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A `HyperParameters.get_config()` without the entries that Hyperband keeps among the values."""
+    values = {name: value for name, value in config["values"].items() if not name.startswith(INTERNAL_PREFIX)}
+    return {**config, "values": values}
+
+
+def results(record: SearchRecord) -> list[dict[str, Any]]:
+    """All completed trials, best first, one flat row each: the format of TFX's `tuner_results.json`."""
+    return [{"trial_id": t.trial_id, "score": t.score, **dict(t.configuration)} for t in record.completed()]
+
+
+def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, str, str] | None) -> str:
+    completed = len(record.completed())
+    lines = [
+        f"the search found {found} distinct completed configuration{'' if found == 1 else 's'}, {count} needed "
+        f"({len(record.trials)} trials: {completed} completed, {len(record.failed())} failed or stopped)."
+    ]
+    if record.stop_reason:
+        lines.append(f"It was stopped: {record.stop_reason}")
+    if error is not None:
+        process, message, trace = error
+        lines.append(f"{process} gave up: {message}" if message != record.stop_reason else f"Reported by {process}.")
+        if trace and trace not in message:
+            lines.append(trace.rstrip())
+    failed = record.failed()
+    for index, trial in enumerate(failed[:_MAX_SHOWN_FAILURES]):
+        message = (trial.message or "no reason given").strip()
+        # The first traceback in full, then each failure by its last line: they are mostly the same.
+        lines.append(f"trial {trial.trial_id}: {message if index == 0 else message.splitlines()[-1]}")
+    if len(failed) > _MAX_SHOWN_FAILURES:
+        lines.append(f"and {len(failed) - _MAX_SHOWN_FAILURES} more")
+    if not failed and error is None:
+        lines.append(
+            f"Raise max_trials above {len(record.trials)}, widen the search space, or lower top_n to {max(1, found)}."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""Builds the user's tuner inside a chief or a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.src.engine import base_tuner
+from keras_tuner.src.engine import tuner as tuner_module
+
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.spec import SearchSpec
+
+
+class UserCodeError(SearchError):
+    """`tuner_fn` raised, or did not return what it should."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+def build(spec: SearchSpec, working_dir: Path, *, process: str, populate: bool) -> tuple[base_tuner.BaseTuner, dict[str, Any]]:
+    """Calls the user's `tuner_fn`.
+
+    Args:
+      spec: the search.
+      working_dir: `fn_args.working_dir`, the same for chief and workers.
+      process: the id of this chief or worker.
+      populate: whether the tuner explores its search space by building models, as a chief must and a worker need not.
+
+    Returns:
+      (the tuner, the arguments for its `search`).
+
+    Raises:
+      UserCodeError: the function raised or returned something else.
+    """
+    path = spec.exec_properties.get("tuner_fn") or spec.exec_properties.get("module_file") or "tuner_fn"
+    try:
+        with _in_search(process, populate=populate):
+            result = _function(spec)(_arguments(spec, working_dir))
+    except Exception as error:
+        raise UserCodeError(
+            f"{path} raised {type(error).__name__}: {error}", traceback.format_exc()
+        ) from error
+    tuner, fit_kwargs = getattr(result, "tuner", None), getattr(result, "fit_kwargs", None)
+    if not isinstance(tuner, base_tuner.BaseTuner) or not isinstance(fit_kwargs, dict):
+        raise UserCodeError(
+            f"{path} returned {type(result).__name__}; it must return tfx.components.TunerFnResult(tuner=…, "
+            f"fit_kwargs={{…}}) with a keras-tuner Tuner (it had tuner={type(tuner).__name__}, "
+            f"fit_kwargs={type(fit_kwargs).__name__})"
+        )
+    return tuner, fit_kwargs
+
+
+def check_space(tuner: base_tuner.BaseTuner) -> None:
+    """A tuner that builds models from a space must have something to tune.
+
+    Raises:
+      UserCodeError: the space is empty.
+    """
+    own_run_trial = type(tuner).run_trial is not tuner_module.Tuner.run_trial
+    if not tuner.oracle.get_space().space and tuner.hypermodel is not None and not own_run_trial:
+        raise UserCodeError(
+            "the search space is empty: the model-building function asked for no hyperparameter (hp.Int, hp.Float, "
+            "hp.Choice, hp.Boolean), so there is nothing to tune"
+        )
+
+
+def _function(spec: SearchSpec) -> Any:
+    # Imported here: a search outside TFX (a plain function, no artifacts) starts seconds earlier without it.
+    from tfx.components.util import udf_utils
+
+    return udf_utils.get_fn(spec.exec_properties, "tuner_fn")
+
+
+def _arguments(spec: SearchSpec, working_dir: Path) -> Any:
+    from tfx.components.trainer import fn_args_utils
+    from tfx.utils import json_utils
+
+    if spec.inputs:
+        return fn_args_utils.get_common_fn_args(
+            json_utils.loads(spec.inputs), spec.exec_properties, str(working_dir)
+        )
+    config = json.loads(spec.exec_properties.get("custom_config") or "null")
+    return fn_args_utils.FnArgs(working_dir=str(working_dir), custom_config=config)
+
+
+@contextlib.contextmanager
+def _in_search(process: str, *, populate: bool) -> Iterator[None]:
+    """Keeps a tuner that is being built from touching the shared state of the search.
+
+    `overwrite=True` would empty the project folder under a running chief; `overwrite=False` would load files that the
+    chief is writing. The chief restores the state itself, and a worker has none.
+    """
+    base = base_tuner.BaseTuner
+    construct, explore, reload = base.__init__, base._populate_initial_space, base.reload
+
+    def construct_keeping(self: Any, *args: Any, **kwargs: Any) -> None:
+        if len(args) > 4:
+            args = (*args[:4], False, *args[5:])
+        else:
+            kwargs["overwrite"] = False
+        construct(self, *args, **kwargs)
+
+    def reload_nothing(self: Any) -> None:
+        if populate:
+            self._populate_initial_space()
+
+    before = os.environ.get("KERASTUNER_TUNER_ID")
+    os.environ["KERASTUNER_TUNER_ID"] = process
+    base.__init__, base.reload = construct_keeping, reload_nothing
+    if not populate:
+        base._populate_initial_space = lambda self: None
+    try:
+        yield
+    finally:
+        base.__init__, base._populate_initial_space, base.reload = construct, explore, reload
+        if before is None:
+            del os.environ["KERASTUNER_TUNER_ID"]
+        else:
+            os.environ["KERASTUNER_TUNER_ID"] = before

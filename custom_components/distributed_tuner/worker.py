@@ -1,0 +1,120 @@
+"""A worker: runs the user's tuner, trial after trial, for the search's chief."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import traceback
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from keras_tuner.src import errors as keras_tuner_errors
+
+from custom_components.distributed_tuner import rpc, training, user_code
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError
+from custom_components.distributed_tuner.heartbeat import Heartbeat
+from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.spec import SearchSpec
+
+_LOG = logging.getLogger(__name__)
+
+
+def work(directory: SearchDir, worker: str, token: str, address: Callable[[], str | None]) -> ExitCode:
+    """Runs trials until the search is over.
+
+    Args:
+      directory: the search.
+      worker: this worker's id.
+      token: the search's bearer token.
+      address: where the chief is.
+
+    Returns:
+      How the process should end.
+    """
+    spec = SearchSpec.read(directory.spec)
+    options = spec.options
+    process = uuid.uuid4().hex
+    current = CurrentTrial()
+
+    def client(patience: float) -> ChiefClient:
+        return ChiefClient(address, token, patience)
+
+    calls = client(options.chief_timeout_seconds)
+    give_back_on_sigterm(client(options.grace_seconds / 2), worker, current)
+    try:
+        tuner, fit_kwargs = user_code.build(spec, directory.root, process=worker, populate=False)
+    except user_code.UserCodeError as error:
+        calls.call(rpc.FAIL, {"worker": worker, "message": str(error), "traceback": error.trace})
+        return ExitCode.FATAL
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current)
+    tuner.oracle, tuner.tuner_id = oracle, worker
+    # A worker stores no tuner state; the trial's results are with the chief.
+    tuner.save = lambda: None
+    heartbeat = Heartbeat(
+        client(options.chief_timeout_seconds),
+        worker,
+        process,
+        current,
+        every_seconds=options.heartbeat_seconds,
+        grace_seconds=options.grace_seconds,
+    )
+
+    def on_epoch() -> tuple[Any, str]:
+        current.epoch()
+        return heartbeat.orders(current.trial_id or "")
+
+    heartbeat.start()
+    try:
+        with training.followed(on_epoch):
+            tuner.search(**fit_kwargs)
+    except ChiefUnreachable as error:
+        _LOG.error("%s", error)
+        return ExitCode.CHIEF_LOST
+    except (keras_tuner_errors.FatalError, SearchError) as error:
+        # keras-tuner's word for a fault of the user's code that every trial would meet.
+        trace = traceback.format_exc()
+        _LOG.error("%s", trace)
+        oracle.end_running(error)
+        message = f"{type(error).__name__}: {error}"
+        calls.call(rpc.FAIL, {"worker": worker, "message": message, "traceback": trace})
+        return ExitCode.FATAL
+    finally:
+        heartbeat.stop()
+        calls.close()
+    return ExitCode.DONE
+
+
+def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial) -> None:
+    """On SIGTERM the trial goes back to the chief at once, and the process ends.
+
+    Python runs a signal handler between two bytecodes of the main thread, which a long TensorFlow call puts off; the
+    wake-up descriptor is written by the C handler itself, so a thread that reads it is told within milliseconds.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+    def wait(open_end: socket.socket = writer) -> None:
+        # Python keeps the descriptor only; the socket must live as long as this thread, hence `open_end`. Every signal
+        # that Python handles is written to it.
+        while signal.SIGTERM not in reader.recv(16):
+            continue
+        trial_id = current.trial_id
+        if trial_id is not None:
+            try:
+                client.call(rpc.RELEASE, {"worker": worker, "trial_id": trial_id}, timeout=2.0)
+                _LOG.warning("SIGTERM: trial %s is given back", trial_id)
+            except SearchError as error:
+                # The lease expires by itself then.
+                _LOG.warning("SIGTERM: trial %s could not be given back: %s", trial_id, error)
+        logging.shutdown()
+        os._exit(ExitCode.PREEMPTED)
+
+    threading.Thread(target=wait, name="sigterm", daemon=True).start()

@@ -1,0 +1,122 @@
+"""A loaded SavedModel: its graph in a session of its own, run as TensorFlow Serving runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+
+from model_server import signature as signatures
+from model_server.errors import ServingError, from_number, invalid_argument, unimplemented
+from model_server.signature import Array, Signature
+
+_TAGS = ("serve",)
+# What Python's TensorFlow puts around an operation's message; it is of no use to who sent a request.
+_HEADING = "Graph execution error:\n\n"
+_ORIGIN = "\n\nOriginal stack trace"
+
+
+class LoadError(Exception):
+    """A directory does not hold a model that can be loaded."""
+
+
+class Model:
+    """A version of a model. Any number of threads may call `predict` at once.
+
+    The graph is run through a session, not through `tf.saved_model.load`: it is what TensorFlow Serving does, it loads
+    any SavedModel whether or not Keras made it, and `close` gives the memory back.
+    """
+
+    def __init__(self, session: Any, signature_defs: Mapping[str, Any]) -> None:
+        """Takes over an open session with the graph and the variables loaded."""
+        self._session = session
+        self.signature_defs = dict(signature_defs)
+
+    @classmethod
+    def load(cls, directory: Path) -> Model:
+        """Loads a SavedModel.
+
+        Raises:
+            LoadError: TensorFlow refuses the files, which may be missing, truncated or of another kind.
+            Exception: whatever else a broken file makes TensorFlow or protobuf raise.
+        """
+        config = tf.compat.v1.ConfigProto()
+        config.gpu_options.allow_growth = True
+        graph = tf.Graph()
+        session = tf.compat.v1.Session(graph=graph, config=config)
+        try:
+            with graph.as_default():
+                meta_graph = tf.compat.v1.saved_model.load(session, list(_TAGS), str(directory))
+        except tf.errors.OpError as error:
+            session.close()
+            raise LoadError(_own_words(error)) from error
+        except BaseException:
+            session.close()
+            raise
+        return cls(session, meta_graph.signature_def)
+
+    def close(self) -> None:
+        """Frees the graph and the variables."""
+        self._session.close()
+
+    def signature(self, name: str) -> Signature | None:
+        """The signature of this name, or None."""
+        definition = self.signature_defs.get(name)
+        return None if definition is None else signatures.from_proto(name, definition)
+
+    def predict(
+        self, signature: Signature, inputs: Mapping[str, Array], output_filter: Iterable[str] = ()
+    ) -> dict[str, Array]:
+        """Runs a signature.
+
+        Args:
+            signature: one of this model's.
+            inputs: an array for each input, of its type and shape.
+            output_filter: the outputs wanted; none means all.
+
+        Returns:
+            The outputs by name; strings as `bytes` objects.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT for inputs or outputs that are not the signature's, or with the code that
+                TensorFlow gave the operation that failed.
+        """
+        signatures.check_inputs(signature, inputs)
+        wanted = _fetches(signature, list(output_filter))
+        feeds = {signature.inputs[name].tensor: array for name, array in inputs.items()}
+        try:
+            outputs = self._session.run(wanted, feed_dict=feeds)
+        except tf.errors.OpError as error:
+            raise from_number(error.error_code, _own_words(error)) from error
+        except (TypeError, ValueError) as error:
+            raise ServingError(grpc.StatusCode.INTERNAL, f"The model could not be run: {error}") from error
+        return {name: np.asarray(value) if np.ndim(value) else _scalar(value) for name, value in outputs.items()}
+
+
+def _own_words(error: Any) -> str:
+    message: str = error.message
+    return message.removeprefix(_HEADING).split(_ORIGIN)[0]
+
+
+def _scalar(value: Any) -> Array:
+    return np.asarray(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
+
+
+def _fetches(signature: Signature, output_filter: list[str]) -> dict[str, str]:
+    for name in output_filter:
+        if name not in signature.outputs:
+            known = "{" + ",".join(sorted(signature.outputs)) + "}"
+            raise invalid_argument(
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set {known}."
+            )
+        if output_filter.count(name) > 1:
+            raise invalid_argument(f"duplicate output tensor alias: {name}")
+    names = output_filter or list(signature.outputs)
+    for name in names:
+        if not signature.outputs[name].tensor:
+            raise unimplemented(f"Output {name} of signature {signature.name} is not a dense tensor")
+    return {name: signature.outputs[name].tensor for name in names}

@@ -1,0 +1,74 @@
+"""The version directories under a base path, and what can be told of them without loading them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# A SavedModel's graph is in one of these.
+_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a directory held at one moment; equal where nothing changed since.
+
+    Attributes:
+        files: path, size in bytes and time of modification in ns of each file.
+        changed_at: when anything in it last changed, in s since the epoch. It is the time of the last change of
+            status, since copying tools set the time of modification back to the original's.
+    """
+
+    files: tuple[tuple[str, int, int], ...]
+    changed_at: float = field(compare=False)
+
+    def quiet_for(self, now: float) -> float:
+        """Seconds since the last change, never negative."""
+        return max(0.0, now - self.changed_at)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a SavedModel's main file."""
+        return any(name in _MODEL_FILES for name, _, _ in self.files)
+
+
+@dataclass(frozen=True)
+class VersionDir:
+    """A directory whose name is a version number."""
+
+    version: int
+    path: Path
+
+
+def scan(base_path: Path) -> list[VersionDir]:
+    """The version directories, oldest version first.
+
+    Names are decimal numbers; of two names for one number (`7` and `007`) the first in the alphabet counts. Other
+    names and plain files are passed over.
+
+    Raises:
+        OSError: the base path is not there or cannot be read.
+    """
+    found: dict[int, VersionDir] = {}
+    for path in sorted(base_path.iterdir()):
+        if path.name.isascii() and path.name.isdecimal() and path.is_dir():
+            version = int(path.name)
+            found.setdefault(version, VersionDir(version, path))
+    return [found[version] for version in sorted(found)]
+
+
+def fingerprint(directory: Path) -> Fingerprint:
+    """Looks at each file of a directory; one that vanishes meanwhile counts as a change just now."""
+    files = []
+    changed_at = 0.0
+    try:
+        changed_at = directory.stat().st_ctime
+        for path in sorted(directory.rglob("*")):
+            stat = path.stat()
+            changed_at = max(changed_at, stat.st_ctime)
+            if path.is_file():
+                files.append((path.relative_to(directory).as_posix(), stat.st_size, stat.st_mtime_ns))
+    except FileNotFoundError:
+        changed_at = time.time()
+    return Fingerprint(tuple(files), changed_at)

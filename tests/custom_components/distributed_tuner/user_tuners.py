@@ -1,0 +1,106 @@
+"""What users write: tuner functions for the tests, most without a model so that a trial takes no time."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import keras_tuner as kt
+import numpy as np
+import tensorflow as tf
+from tfx.components.tuner.component import TunerFnResult
+
+OBJECTIVE = kt.Objective("val_loss", "min")
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.RandomState(0)
+    x = random.normal(size=(256, 4)).astype("float32")
+    return x, (x @ random.normal(size=(4, 1))).astype("float32")
+
+
+def _build(hp: kt.HyperParameters) -> tf.keras.Model:
+    units = hp.Int("units", 4, 16, step=4)
+    model = tf.keras.Sequential([tf.keras.layers.Dense(units, input_shape=(4,), activation="relu")])
+    if hp.Boolean("deep"):
+        with hp.conditional_scope("deep", [True]):
+            model.add(tf.keras.layers.Dense(hp.Choice("deep_units", [3, 5])))
+    model.add(tf.keras.layers.Dense(1))
+    model.compile(tf.keras.optimizers.Adam(hp.Choice("learning_rate", [0.1, 0.01])), loss="mse")
+    return model
+
+
+def models(fn_args: Any) -> TunerFnResult:
+    """Real models under the tuner class that custom_config names."""
+    config = fn_args.custom_config
+    where = {"directory": fn_args.working_dir, "project_name": "models", "seed": 1}
+    trials = config.get("max_trials", 4)
+    tuners = {
+        "random": lambda: kt.RandomSearch(_build, OBJECTIVE, max_trials=trials, **where),
+        "bayesian": lambda: kt.BayesianOptimization(
+            _build, OBJECTIVE, max_trials=trials, num_initial_points=2, **where
+        ),
+        "hyperband": lambda: kt.Hyperband(_build, OBJECTIVE, max_epochs=4, factor=2, **where),
+        "grid": lambda: kt.GridSearch(_build, OBJECTIVE, max_trials=trials, **where),
+    }
+    x, y = _data()
+    fit = {"x": x, "y": y, "validation_data": (x, y), "epochs": config.get("epochs", 2), "verbose": 0}
+    return TunerFnResult(tuner=tuners[config.get("algorithm", "random")](), fit_kwargs=fit)
+
+
+class Waiting(kt.Tuner):
+    """A trial that only waits, and writes down that it ran."""
+
+    def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
+        x = trial.hyperparameters.Float("x", -2.0, 2.0)
+        with open(os.path.join(self.directory, "ran.log"), "a", encoding="utf-8") as file:
+            file.write(f"{trial.trial_id} {os.getpid()}\n")
+        time.sleep(seconds)
+        return x * x
+
+
+def waiting(fn_args: Any) -> TunerFnResult:
+    """Trials that take `seconds` each."""
+    config = fn_args.custom_config
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=config.get("max_trials", 8), seed=1, hyperparameters=space)
+    tuner = Waiting(oracle, directory=fn_args.working_dir, project_name="waiting")
+    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": config.get("seconds", 0.0)})
+
+
+def raises(fn_args: Any) -> TunerFnResult:
+    """A fault in the user's own function."""
+    raise RuntimeError("no such feature: cheese")
+
+
+def returns_nothing(fn_args: Any) -> None:
+    """Forgets to return."""
+
+
+def empty_space(fn_args: Any) -> TunerFnResult:
+    """Asks for no hyperparameter."""
+
+    def build(hp: kt.HyperParameters) -> tf.keras.Model:
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(4,))])
+        model.compile("sgd", loss="mse")
+        return model
+
+    tuner = kt.RandomSearch(build, OBJECTIVE, max_trials=3, directory=fn_args.working_dir, project_name="empty")
+    return TunerFnResult(tuner=tuner, fit_kwargs={})
+
+
+class _Failing(Waiting):
+    def run_trial(self, trial: Any, **kwargs: Any) -> float:
+        x = trial.hyperparameters.Float("x", -2.0, 2.0)
+        raise ValueError(f"cannot train with x={x:.3f}")
+
+
+def failing(fn_args: Any) -> TunerFnResult:
+    """Every trial fails."""
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=20, seed=1, hyperparameters=space)
+    tuner = _Failing(oracle, directory=fn_args.working_dir, project_name="failing")
+    return TunerFnResult(tuner=tuner, fit_kwargs={})

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from tfx_pipeline import csv_check
+from tfx_pipeline.csv_check import Column
+from tfx_pipeline.errors import DataError, ExitCode
+from tfx_pipeline.settings import load
+
+COLUMNS = (
+    Column("duration", schema_pb2.INT),
+    Column("temp", schema_pb2.FLOAT),
+    Column("bike_id", schema_pb2.BYTES),
+)
+HEADER = "duration,temp,bike_id"
+ROW = "600,54.5,na"
+
+
+def write(folder: Path, *lines: str, rows: int = csv_check.MIN_ROWS) -> Path:
+    path = folder / "trips.csv"
+    path.write_text("\n".join([*lines, *[ROW] * rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(DataError) as raised:
+        csv_check.check(path, COLUMNS)
+    assert raised.value.exit_code == ExitCode.USAGE
+    return str(raised.value)
+
+
+def test_good_file_gives_its_number_of_rows(tmp_path: Path) -> None:
+    assert csv_check.check(write(tmp_path, HEADER, "1,2.5,", ",,na"), COLUMNS) == csv_check.MIN_ROWS + 2
+
+
+def test_columns_may_come_in_another_order_and_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "trips.csv"
+    path.write_text("\ufeffbike_id,temp,duration\n" + "na,54.5,600\n" * csv_check.MIN_ROWS, encoding="utf-8")
+    assert csv_check.check(path, COLUMNS) == csv_check.MIN_ROWS
+
+
+def test_quoted_line_breaks_are_one_row(tmp_path: Path) -> None:
+    assert csv_check.check(write(tmp_path, HEADER, '600,54.5,"n\na"'), COLUMNS) == csv_check.MIN_ROWS + 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows", "expected"),
+    [
+        ((), 0, "is empty"),
+        ((HEADER,), 0, "has a header, but no rows"),
+        ((HEADER,), 12, "has only 12 rows"),
+        (("duration,bike_id",), 0, "lacks the column 'temp'"),
+        (("duration",), 0, "lacks the columns 'temp', 'bike_id'"),
+        ((HEADER + ",colour",), 0, "does not know: 'colour'"),
+        ((HEADER + ",temp",), 0, "names a column twice: 'temp'"),
+        ((HEADER, "600,54.5"), 200, "line 2: has 2 fields, but the header names 3"),
+        ((HEADER, ROW, "600,warm,na"), 200, "line 3, column 'temp': 'warm' is not a number"),
+        ((HEADER, ROW, "600,nan,na"), 200, "line 3, column 'temp': 'nan' is not a finite number"),
+        ((HEADER, "1_000,54.5,na"), 200, "line 2, column 'duration': '1_000' is not a number"),
+        ((HEADER, "600.5,54.5,na"), 200, "line 2, column 'duration': '600.5' is not a whole number"),
+    ],
+)
+def test_refusals_say_where_and_why(tmp_path: Path, lines: tuple[str, ...], rows: int, expected: str) -> None:
+    path = write(tmp_path, *lines, rows=rows)
+    if not lines:
+        path.write_text("")
+    message = refused(path)
+    assert expected in message
+    assert str(path) in message
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("600,54,na\n", "column 'temp': holds only whole numbers"),
+        ("600,54.5,17\n", "column 'bike_id': holds only numbers"),
+        ("600,,na\n", "column 'temp': has no values at all"),
+    ],
+)
+def test_columns_that_would_be_read_as_another_type(tmp_path: Path, row: str, expected: str) -> None:
+    path = tmp_path / "trips.csv"
+    path.write_text(f"{HEADER}\n" + row * csv_check.MIN_ROWS)
+    assert expected in refused(path)
+
+
+def test_no_file_a_folder_and_no_text(tmp_path: Path) -> None:
+    assert "there is no such file" in refused(tmp_path / "absent.csv")
+    assert "cannot be read" in refused(tmp_path)
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert "is not UTF-8 text" in refused(binary)
+
+
+def test_columns_come_from_the_schema_of_the_model() -> None:
+    columns = csv_check.columns_of(load({}).schema_path)
+    assert len(columns) == 17
+    assert re.fullmatch(r"\w+", columns[0].name)
+    assert Column("bike_id", schema_pb2.BYTES) in columns

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_pipeline import settings
+from tfx_pipeline.errors import ExitCode, SettingsError
+from tfx_pipeline.settings import PROJECT, Engine, Settings, load
+
+
+def test_defaults_are_valid_and_live_in_the_project() -> None:
+    current = load({})
+    assert current.engine is Engine.LOCAL
+    assert current.runs_dir == PROJECT / "runs"
+    assert current.csv.is_relative_to(current.runs_dir)
+    assert current.metadata_path.is_relative_to(current.runs_dir)
+
+
+def test_environment_is_read_by_upper_case_name_only() -> None:
+    current = load({"WORKERS": "5", "trials": "77", "PATH": "/bin"})
+    assert current.workers == 5
+    assert current.trials == load({}).trials
+
+
+def test_empty_counts_as_not_set() -> None:
+    current = load({"DATA": "", "TRIALS": "", "RUN_ID": ""})
+    assert current.data is None
+    assert current.trials == load({}).trials
+    assert current.run_id
+
+
+def test_each_wrong_value_is_named_with_its_range() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({"WORKERS": "0", "ENGINE": "spark", "MAX_MAE_SECONDS": "much", "RUN_ID": "a b"})
+    lines = str(raised.value).splitlines()[1:]
+    assert len(lines) == 4
+    assert any("WORKERS='0'" in line and "1 to 256" in line for line in lines)
+    assert any("ENGINE='spark'" in line and "`beam`" in line for line in lines)
+    assert any("MAX_MAE_SECONDS='much'" in line and "above 0" in line for line in lines)
+    assert any("RUN_ID='a b'" in line for line in lines)
+    assert raised.value.exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"TOP_N": "9", "TRIALS": "8"}, "TOP_N=9 is more than TRIALS=8"),
+        ({"SOURCE": "bigquery"}, "SOURCE=bigquery needs BIGQUERY_PROJECT"),
+        ({"SOURCE": "bigquery", "BIGQUERY_PROJECT": "p"}, "SOURCE=bigquery needs BIGQUERY_TEMP"),
+        ({"SOURCE": "bigquery", "BIGQUERY_PROJECT": "p", "BIGQUERY_TEMP": "/tmp"}, "must begin with gs://"),
+    ],
+)
+def test_contradictions_are_named(environment: dict[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(expected)):
+        load(environment)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
+def test_limit_of_the_gate_is_a_positive_finite_number(value: str) -> None:
+    with pytest.raises(SettingsError, match="MAX_MAE_SECONDS"):
+        load({"MAX_MAE_SECONDS": value})
+
+
+@given(name=st.sampled_from(sorted(Settings.__fields__)), text=st.text(st.characters(exclude_characters="\0")))
+def test_any_text_gives_settings_or_a_message_that_names_the_variable(name: str, text: str) -> None:
+    try:
+        load({name.upper(): text})
+    except SettingsError as error:
+        assert name.upper() in str(error)  # noqa: PT017  (hypothesis needs both outcomes)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        load({}).workers = 3  # type: ignore[misc]
+
+
+def test_paths_become_absolute() -> None:
+    assert load({"DATA": "trips.csv"}).data == Path.cwd() / "trips.csv"
+
+
+def test_kubeflow_serves_from_below_the_pipeline_root() -> None:
+    current = load({"ENGINE": "kubeflow", "PIPELINE_ROOT": "gs://bucket/root"})
+    assert current.serving_dir == "gs://bucket/root/serving/bikes"
+
+
+def test_run_ids_are_valid_and_in_the_order_of_time() -> None:
+    first, second = settings.new_run_id(), settings.new_run_id()
+    assert first <= second
+    assert load({"RUN_ID": first}).run_id == first

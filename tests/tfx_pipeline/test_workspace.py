@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfx_pipeline import workspace
+from tfx_pipeline.errors import BusyError, ExitCode, SettingsError, StorageError
+from tfx_pipeline.settings import PROJECT, Settings, load
+
+HOLD = """
+import sys
+from tfx_pipeline import workspace
+from tfx_pipeline.settings import load
+with workspace.locked(load({"RUNS_DIR": sys.argv[1], "RUN_ID": "first"})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def at(directory: Path, **more: str) -> Settings:
+    return load({"RUNS_DIR": str(directory), "RUN_ID": "r", **more})
+
+
+def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PROJECT
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(BusyError, match=rf"run first since .*, process {holder.pid}") as raised:
+            workspace.locked(at(tmp_path)).__enter__()
+        assert str(tmp_path) in str(raised.value)
+        assert raised.value.exit_code == ExitCode.BUSY
+    finally:
+        holder.kill()
+        holder.communicate()
+    with workspace.locked(at(tmp_path)):  # A killed holder leaves nothing behind that locks.
+        pass
+
+
+def test_the_same_thread_may_lock_again(tmp_path: Path) -> None:
+    with workspace.locked(at(tmp_path)), workspace.locked(at(tmp_path)):
+        pass
+
+
+def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(StorageError, match=r"cannot be written.*RUNS_DIR"):
+        workspace.check_usable(tmp_path / "runs")
+
+
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="needs /proc, where nobody can make a directory")
+def test_a_directory_that_cannot_be_written() -> None:
+    with pytest.raises(StorageError, match=r"^/proc/.*cannot be written"):
+        workspace.check_usable(Path("/proc/runs"))
+
+
+def test_too_little_room(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"only \d+ MB are free.*make room"):
+        workspace.check_usable(tmp_path, min_free=2**62)
+
+
+def test_a_rerun_must_have_the_same_settings(tmp_path: Path) -> None:
+    workspace.remember(at(tmp_path, TRIALS="8"))
+    workspace.remember(at(tmp_path, TRIALS="8", WORKERS="7", ENGINE="beam"))
+    with pytest.raises(SettingsError, match="TRIALS was 8, now 9") as raised:
+        workspace.remember(at(tmp_path, TRIALS="9"))
+    assert "RUN_ID" in str(raised.value)

@@ -1,0 +1,68 @@
+"""What ends a command of the pipeline, and with which exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Iterator
+
+
+class ExitCode(enum.IntEnum):
+    """Exit codes of `python -m tfx_pipeline`."""
+
+    OK = 0
+    FAILED = 1  # a node of the pipeline, or the command itself, failed
+    USAGE = 2  # a setting or the input data is wrong; nothing was run
+    REFUSED = 3  # the run went through, but the gate refused the model: nothing was pushed
+    BUSY = 4  # another run is going on in the same directory
+    INTERRUPTED = 130  # ctrl-C, or SIGTERM
+
+
+class PipelineError(Exception):
+    """An error that a person can understand and mend: its text is all that is shown.
+
+    `exit_code` is what the process ends with.
+    """
+
+    exit_code = ExitCode.FAILED
+
+
+class SettingsError(PipelineError):
+    """A setting has a value outside its range, or two settings contradict each other."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(PipelineError):
+    """The input data cannot be read, or is not what the schema asks for."""
+
+    exit_code = ExitCode.USAGE
+
+
+class BusyError(PipelineError):
+    """Another run is going on in the same directory."""
+
+    exit_code = ExitCode.BUSY
+
+
+class StorageError(PipelineError):
+    """The directory of the runs cannot be written: read-only, full, or not a directory."""
+
+
+class NothingServedError(PipelineError):
+    """No model has passed the gate yet, so there is nothing to serve."""
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turns a PipelineError into its text on standard error and an exit with its code.
+
+    Raises:
+      SystemExit: in a PipelineError's place.
+    """
+    try:
+        yield
+    except PipelineError as error:
+        print(f"\n{error}", file=sys.stderr)
+        raise SystemExit(int(error.exit_code)) from None

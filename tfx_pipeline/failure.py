@@ -1,0 +1,63 @@
+"""What a failed node means for the person at the terminal: one message in place of a traceback."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from custom_components.anomaly_gate.executor import AnomalyError
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.model_selector.scoring import SelectionError
+from tfx_pipeline.errors import PipelineError, StorageError
+
+_TOLD = (AnomalyError, SearchError, SelectionError)  # Their texts are written for people.
+_STORAGE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# TensorFlow, SQLite and Beam say it in words only.
+_STORAGE_WORDS = ("no space left on device", "disk quota exceeded", "read-only file system", "database or disk is full")
+_MAX_LINES = 12
+
+
+def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Path, run_id: str) -> PipelineError:
+    """Turns whatever ended a run into an error with one clear text.
+
+    Args:
+      error: what the runner raised; its causes are looked at too.
+      node: the node that was running, if any.
+      runs_dir: where the run writes, named when that fails.
+      log_file: holds the whole story; named in the text.
+      run_id: with which the run can go on.
+    """
+    where = node or "The run"
+    goes_on = f"Log: {log_file}\nOnce mended, make run RUN_ID={run_id} goes on after the nodes that have finished"
+    if storage := next((text for text in map(_storage_text, _chain(error)) if text), None):
+        return StorageError(
+            f"{where} could not write below {runs_dir}: {storage}; make room or mend that. RUNS_DIR=… chooses "
+            f"another place.\n{goes_on}"
+        )
+    if isinstance(error, PipelineError):
+        return error
+    if isinstance(error, AnomalyError):  # Going on would go on with the same data.
+        return PipelineError(f"{where}: {error}\nLog: {log_file}")
+    if isinstance(error, _TOLD):
+        return PipelineError(f"{where}: {error}\n{goes_on}")
+    return PipelineError(f"{where} failed with {type(error).__name__}: {_shortened(str(error))}\n{goes_on}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _storage_text(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
+        return f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
+    return next((word for word in _STORAGE_WORDS if word in str(error).lower()), None)
+
+
+def _shortened(text: str) -> str:
+    lines = text.strip().splitlines() or ["no message"]
+    return "\n".join(lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], "… (the rest is in the log)"])

@@ -1,0 +1,206 @@
+"""The pipeline: which nodes there are and what flows between them. Nothing runs and nothing is written here.
+
+The imports go past `tfx.v1`, which loads the clients of all of Google's services with it: 2 s for nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from tfx import components
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration import metadata
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from custom_components.anomaly_gate.component import AnomalyGate
+from custom_components.distributed_tuner.component import DistributedTuner
+from custom_components.distributed_tuner.keys import hyperparameters_key
+from custom_components.model_selector.component import ModelSelector
+from tfx_pipeline import evaluation, nodes
+from tfx_pipeline.settings import PROJECT, Engine, Settings, Source
+
+QUERY = Path(__file__).with_name("query.sql")
+
+
+def label_key(settings: Settings) -> str:
+    """Name of the feature that the model predicts."""
+    return str(importlib.import_module(f"models.{settings.model}.features").LABEL_KEY)
+
+
+def create_pipeline(settings: Settings) -> Pipeline:
+    """The whole pipeline for these settings.
+
+    User code is named by import path: a `module_file` would have every node build and install a wheel first.
+    """
+    model = f"models.{settings.model}"
+    label = label_key(settings)
+
+    # Trips become tf.Examples in three splits by hash: the same trip is in the same split in every run.
+    examples = _example_gen(settings)
+
+    # Statistics of each split: what ExampleValidator looks at, and a first look at new data.
+    statistics = components.StatisticsGen(examples=examples.outputs["examples"])
+
+    # The schema is kept by hand: one inferred from the data would find nothing wrong with any data.
+    schema = ImportSchemaGen(schema_file=_in_image(settings, settings.schema_path))
+
+    # Compares the two and writes down each anomaly.
+    anomalies = components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+
+    # Stops the run at an anomaly, before hours of search are spent on bad data.
+    gate = AnomalyGate(
+        anomalies=anomalies.outputs["anomalies"],
+        hint=f"Mend the data; or, if the data is right, the schema in models/{settings.model}/schema",
+    )
+
+    # All feature work, as a graph that goes into the served model. Its own statistics would take as long again.
+    transform = components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn=f"{model}.preprocessing.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(gate)
+
+    # Many workers try configurations at once; the best N come out, one artifact each.
+    training_input = {
+        "examples": transform.outputs["transformed_examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+        "schema": schema.outputs["schema"],
+        "train_args": trainer_pb2.TrainArgs(splits=["train"]),
+        "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
+    }
+    search = DistributedTuner(
+        **training_input,
+        tuner_fn=f"{model}.model.tuner_fn",
+        custom_config={
+            "algorithm": settings.algorithm.value,
+            "executions_per_trial": settings.executions_per_trial,
+            "seed": settings.seed,
+            "batch_size": settings.batch_size,
+        },
+        top_n=settings.top_n,
+        **_search_size(settings),
+    ).with_id(nodes.SEARCH)
+
+    # A trial is short: each of the best N configurations is trained in full.
+    trainers = [
+        components.Trainer(
+            **training_input,
+            run_fn=f"{model}.model.run_fn",
+            hyperparameters=search.outputs[hyperparameters_key(rank)],
+            custom_config={
+                "train_epochs": settings.train_epochs,
+                "seed": settings.seed,
+                "batch_size": settings.batch_size,
+            },
+        ).with_id(f"{nodes.TRAINER}{rank}")
+        for rank in range(1, settings.top_n + 1)
+    ]
+
+    # The best of them on the eval split; the test split stays unseen for the gate.
+    selector = ModelSelector(
+        examples=examples.outputs["examples"],
+        models=[trainer.outputs["model"] for trainer in trainers],
+        label_key=label,
+        signature=evaluation.SIGNATURE,
+    ).with_id(nodes.SELECTOR)
+
+    # What is served now is what the new model has to stand up to.
+    baseline = Resolver(
+        strategy_class=LatestBlessedModelStrategy,
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    ).with_id("LatestBlessedModel")
+
+    # Judges the model on trips that neither training nor selection has seen.
+    evaluator = components.Evaluator(
+        examples=examples.outputs["examples"],
+        example_splits=[evaluation.SPLIT],
+        schema=schema.outputs["schema"],
+        model=selector.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        eval_config=evaluation.eval_config(label, settings.max_mae_seconds, settings.max_worsening_seconds),
+    ).with_id(nodes.GATE)
+
+    # Only a blessed model gets to where the model server looks.
+    pusher = components.Pusher(
+        model=selector.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=settings.serving_dir)
+        ),
+    ).with_id(nodes.PUSHER)
+
+    return Pipeline(
+        pipeline_name=settings.pipeline_name,
+        pipeline_root=settings.root,
+        components=[
+            examples, statistics, schema, anomalies, gate, transform, search,
+            *trainers, selector, baseline, evaluator, pusher,
+        ],  # fmt: skip
+        enable_cache=False,
+        metadata_connection_config=_metadata(settings),
+        beam_pipeline_args=_beam_args(settings),
+    )
+
+
+def _example_gen(settings: Settings) -> BaseNode:
+    sizes = {"train": 8, "eval": 1, evaluation.SPLIT: 1}
+    splits = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=buckets) for name, buckets in sizes.items()]
+    output = example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits))
+    if settings.source is Source.BIGQUERY:
+        # Google's clients take seconds to load.
+        from tfx.extensions.google_cloud_big_query.example_gen.component import BigQueryExampleGen
+
+        node = BigQueryExampleGen(query=QUERY.read_text(encoding="utf-8"), output_config=output)
+    else:
+        # The pattern picks the one file, whatever else lies in its folder.
+        only = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=settings.csv.name)])
+        node = components.CsvExampleGen(
+            input_base=str(settings.csv.parent), input_config=only, output_config=output
+        )
+    return node.with_id(nodes.EXAMPLES)
+
+
+def _search_size(settings: Settings) -> dict[str, object]:
+    """Workers, trials and epochs: numbers, or on Kubeflow parameters to be chosen anew for each run."""
+    sizes = {"num_workers": settings.workers, "max_trials": settings.trials, "epochs": settings.epochs}
+    if settings.engine is not Engine.KUBEFLOW:
+        return dict(sizes)
+    names = {"num_workers": "workers", "max_trials": "trials", "epochs": "epochs"}
+    return {
+        key: RuntimeParameter(name=names[key], ptype=int, default=value)
+        for key, value in sizes.items()
+    }
+
+
+def _in_image(settings: Settings, path: Path) -> str:
+    """A path of the project as the steps see it: in the image, the project is the working directory."""
+    return str(path.relative_to(PROJECT) if settings.engine is Engine.KUBEFLOW else path)
+
+
+def _metadata(settings: Settings) -> object:
+    # Kubeflow has a metadata store of its own.
+    if settings.engine is Engine.KUBEFLOW:
+        return None
+    return metadata.sqlite_metadata_connection_config(str(settings.metadata_path))
+
+
+def _beam_args(settings: Settings) -> list[str]:
+    # Threads in this process: faster than Beam's worker processes up to some hundred thousand rows.
+    arguments = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+    if settings.source is Source.BIGQUERY:
+        arguments += [f"--project={settings.bigquery_project}", f"--temp_location={settings.bigquery_temp}"]
+    return arguments

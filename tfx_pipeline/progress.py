@@ -1,0 +1,80 @@
+"""One line on the console for each node of a run, from the log records that TFX's runners write anyway."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+# "Component X is running." by the local runner, "node X is running." by Beam's.
+_RECORD = re.compile(r"^(?:Component|node) (?P<node>\S+) is (?P<state>running|finished)\.$")
+_NAME_WIDTH = 22
+
+
+class NodeProgress(logging.Handler):
+    """A handler for TFX's logger that tells of nodes as they come and go.
+
+    Attributes:
+      current: the node that runs now, or that failed; None between nodes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Writes to `stream`; on a terminal a line stands there while its node runs."""
+        super().__init__()
+        self.current: str | None = None
+        self._stream = stream
+        self._seconds: dict[str, float] = {}
+        self._started = 0.0
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds of each node that has finished, in their order."""
+        return self._seconds
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes a log record; one that is not about a node's start or end is passed over."""
+        found = _RECORD.match(record.getMessage())
+        if not found:
+            return
+        node = found["node"]
+        if found["state"] == "running":
+            self.current, self._started = node, time.monotonic()
+            if self._stream.isatty():
+                # Back at the start of the line: whatever the node itself shows there takes its place.
+                self._stream.write(f"  {node} …\r")
+        else:
+            self.current = None
+            self._seconds[node] = time.monotonic() - self._started
+            self.show(node, self._seconds[node])
+        self._stream.flush()
+
+    def show(self, what: str, seconds: float) -> None:
+        """Writes the line of a node, or of anything else that took time."""
+        clear = "\x1b[2K" if self._stream.isatty() else ""
+        self._stream.write(f"{clear}  {what:<{_NAME_WIDTH}}{seconds:7.1f} s\n")
+        self._stream.flush()
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """Listens to TFX's logger, which is absl's, inside the block."""
+        logger = logging.getLogger("absl")
+        logger.addHandler(self)
+        try:
+            yield
+        finally:
+            logger.removeHandler(self)
+
+
+def shares(seconds: Mapping[str, float]) -> str:
+    """Where the time went: each part's share of the sum, largest first, those under 1 % together."""
+    total = sum(seconds.values())
+    if total <= 0:
+        return "nothing had to run"
+    large = {name: value for name, value in seconds.items() if value >= 0.01 * total}
+    parts = [f"{name} {value / total:.0%}" for name, value in sorted(large.items(), key=lambda item: -item[1])]
+    if rest := total - sum(large.values()):
+        parts.append(f"others {rest / total:.0%}")
+    return ", ".join(parts)

@@ -1,0 +1,83 @@
+"""`python -m tfx_pipeline run`: the pipeline from start to prediction, told in a few lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from tfx_pipeline import inputs, processes, progress, quiet, workspace
+from tfx_pipeline.errors import ExitCode, SettingsError
+from tfx_pipeline.settings import Engine, Settings
+
+
+def run(settings: Settings) -> ExitCode:
+    """Runs the pipeline and shows what came of it; no process that it started is left at its end.
+
+    Raises:
+      PipelineError: a wrong setting or input, a busy or unusable directory, or a node that failed.
+    """
+    if settings.engine is Engine.KUBEFLOW:
+        raise SettingsError(
+            "ENGINE=kubeflow is compiled here, not run: "
+            "ENGINE=kubeflow tfx pipeline compile --engine kubeflow --pipeline_path runner.py"
+        )
+    signal.signal(signal.SIGTERM, _interrupt)
+    log_file = settings.log_dir / "pipeline.log"
+    with workspace.locked(settings):
+        try:
+            rows = inputs.prepare(settings)
+            workspace.remember(settings)
+            with quiet.output_to(log_file) as stream:
+                _greet(settings, rows, log_file, stream)
+                try:
+                    return _run_and_show(settings, log_file, stream)
+                except KeyboardInterrupt:
+                    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                    print("\nStopping …", file=stream, flush=True)
+                    processes.end_children()
+                    print(f"Stopped. To go on: make run RUN_ID={settings.run_id}", file=stream, flush=True)
+                    return ExitCode.INTERRUPTED
+        except OSError as error:
+            raise workspace.storage_error(error, settings.runs_dir) from error
+        finally:
+            processes.end_children()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _greet(settings: Settings, rows: int | None, log_file: Path, stream: TextIO) -> None:
+    trips = "trips from BigQuery" if rows is None else f"{rows:,} trips from {workspace.shown(settings.csv)}"
+    size = f"{settings.trials} trials by {settings.workers} workers, the best {settings.top_n} trained in full"
+    print(f"Run {settings.run_id}: {trips}; {size}.\nLog: {workspace.shown(log_file)}\n", file=stream, flush=True)
+
+
+def _run_and_show(settings: Settings, log_file: Path, stream: TextIO) -> ExitCode:
+    started = time.monotonic()
+    # TFX takes seconds to load, so nothing above imports it: a wrong setting or file is told at once.
+    from tfx_pipeline import engine, failure, outcome, pipeline, summary
+
+    seconds = {"loading TFX": time.monotonic() - started}
+    nodes = progress.NodeProgress(stream)
+    nodes.show("loading TFX", seconds["loading TFX"])
+    with nodes.attached():
+        try:
+            engine.dag_runner(settings).run(pipeline.create_pipeline(settings))
+        except Exception as error:
+            logging.getLogger(__name__).exception("The run failed")
+            raise failure.explain(error, nodes.current, settings.runs_dir, log_file, settings.run_id) from error
+    record = outcome.read_run(settings.metadata_path, settings.run_id)
+    before = time.monotonic()
+    passed = summary.show(settings, record, log_file, stream)
+    seconds |= {**nodes.seconds, "prediction": time.monotonic() - before}
+    total = time.monotonic() - started
+    print(f"\n{total:.0f} s: {progress.shares(seconds)}.", file=stream, flush=True)
+    timing = {"seconds": total, "nodes": seconds}
+    (settings.log_dir / "timing.json").write_text(json.dumps(timing, indent=2), encoding="utf-8")
+    return ExitCode.OK if passed else ExitCode.REFUSED

@@ -1,0 +1,119 @@
+"""The directory of the runs: is it usable, is it free, and how did a run with this id begin?"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from tfx_pipeline.errors import BusyError, SettingsError, StorageError
+from tfx_pipeline.settings import Settings
+
+MIN_FREE_BYTES = 300 * 2**20  # A run on the sample leaves about a tenth of this behind.
+# Settings that may differ when a run goes on: they choose where and how it runs, not what comes out.
+_FREE_TO_CHANGE = {"engine", "runs_dir", "workers", "server", "rest_port", "grpc_port", "tensorboard_port"}
+
+
+def check_usable(directory: Path, min_free: int = MIN_FREE_BYTES) -> None:
+    """Makes sure that `directory` exists, can be written and has `min_free` bytes left.
+
+    Raises:
+      StorageError: says what is wrong and what to do.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"x" * 4096)
+    except OSError as error:
+        raise storage_error(error, directory) from None
+    free = shutil.disk_usage(directory).free
+    if free < min_free:
+        raise StorageError(
+            f"{directory}: only {free // 2**20} MB are free there and a run needs {min_free // 2**20} MB; "
+            "make room, or choose another directory with RUNS_DIR=…"
+        )
+
+
+def shown(path: Path) -> str:
+    """A path as people like to read it: relative, where it lies below the working directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def storage_error(error: OSError, directory: Path) -> StorageError:
+    """A refusal of the file system as an error for people."""
+    path = error.filename or directory
+    advice = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
+    return StorageError(f"{path}: cannot be written: {error.strerror}; {advice}, or choose another with RUNS_DIR=…")
+
+
+@contextlib.contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """Holds the directory for this process; entered again in the same thread it does nothing more.
+
+    Raises:
+      BusyError: another process holds it; says which and since when.
+      StorageError: the directory cannot be used.
+    """
+    check_usable(settings.runs_dir)
+    holder = settings.runs_dir / "run.json"
+    lock = filelock.FileLock(settings.runs_dir / "run.lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise BusyError(f"A run is already going on in {settings.runs_dir}{_describe(holder)}") from None
+    try:
+        if lock.lock_counter == 1:
+            now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+            _write_json(holder, {"run_id": settings.run_id, "pid": os.getpid(), "since": now})
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text(encoding="utf-8"))
+        return f": run {facts['run_id']} since {facts['since']}, process {facts['pid']}"
+    except (OSError, ValueError, KeyError, TypeError):  # The holder is just about to write it.
+        return ""
+
+
+def remember(settings: Settings) -> None:
+    """Notes down what the run is made with; a rerun of its id must be made with the same.
+
+    Finished nodes of a run are not run again, so other settings would mix two runs into one.
+
+    Raises:
+      SettingsError: the id was used with other settings; names the differences.
+    """
+    path = settings.log_dir / "settings.json"
+    now = json.loads(settings.json(exclude=_FREE_TO_CHANGE | {"run_id"}))
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [
+            f"{name.upper()} was {before.get(name)!r}, now {value!r}"
+            for name, value in now.items()
+            if before.get(name) != value
+        ]
+        if changed:
+            raise SettingsError(
+                f"Run {settings.run_id} was begun with other settings: {'; '.join(changed)}. "
+                "Go on with the same ones, or leave RUN_ID out for a new run"
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_json(path, now)
+
+
+def _write_json(path: Path, value: object) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    partial.replace(path)
