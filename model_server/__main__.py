@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 
 from model_server import flags as command_line
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     # TensorFlow reports the processor's features and more at each start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Google's libraries announce the end of their support for this Python to whoever imports them.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
 
     from model_server.server import ModelServer, StartError
 

@@ -1,0 +1,1 @@
+"""One folder for each model that the pipeline can train."""

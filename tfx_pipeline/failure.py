@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from custom_components.anomaly_gate.executor import AnomalyError
+from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.model_selector.scoring import SelectionError
 from tfx_pipeline.errors import PipelineError, StorageError
 
-_TOLD = (AnomalyError, SearchError, SelectionError)  # Their texts are written for people.
+_TOLD = (AnomalyError, ClusterError, SearchError, SelectionError)  # Their texts are written for people.
 _STORAGE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 # TensorFlow, SQLite and Beam say it in words only.
 _STORAGE_WORDS = ("no space left on device", "disk quota exceeded", "read-only file system", "database or disk is full")

@@ -1,4 +1,4 @@
-"""A made-up year of bicycle hires in a made-up London: the pipeline's default data, and any amount of it for benchmarks.
+"""A made-up year of bicycle hires in a made-up London: the default data, and any amount of it for benchmarks.
 
 Nothing in it is copied from real data. A city of docking stations and a year of weather are drawn from a fixed seed;
 trips are drawn from the caller's. What there is to learn from them is stated here:
@@ -16,8 +16,6 @@ trips are drawn from the caller's. What there is to learn from them is stated he
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import functools
 import os
 import sys
 import tempfile
@@ -30,52 +28,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.bikes.features import COLUMNS
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tfx_pipeline import sample_city
+from tfx_pipeline.sample_city import ERRAND, FIRST_DAY, STATIONS, STROLL, City, Floats, Ints
 
 DEFAULT_ROWS: Final = 4_000
 DEFAULT_SEED: Final = 1
 
-_CITY_SEED: Final = 51_507
-_STATIONS: Final = 420
-_FIRST_DAY: Final = np.datetime64("2023-01-01")
-_DAYS: Final = 365
 _CHUNK: Final = 100_000
-_EARTH_RADIUS: Final = 6_371_010.0
-"""Metres; the sphere that BigQuery's ST_DISTANCE measures on."""
 
-# Kinds of trips: where they lead and how they are ridden.
-_TO_WORK, _HOME, _STROLL, _ERRAND = range(4)
-_REACH: Final = np.array([2_100.0, 2_100.0, 1_900.0, 1_500.0])
-"""Metres after which another station is 1/e as likely a destination."""
+# By kind of trip, in the order of the kinds.
 _ROUND_TRIPS: Final = np.array([0.004, 0.004, 0.2, 0.03])
 _SPEED: Final = np.array([4.1, 3.9, 2.7, 3.4])
 """Metres a second along the streets."""
 _SPREAD: Final = np.array([0.18, 0.2, 0.45, 0.3])
 """Standard deviation of the logarithm of a trip's duration."""
 _KEPT_FOR_HOURS: Final = np.array([0.004, 0.006, 0.06, 0.02])
-
-
-@dataclasses.dataclass(frozen=True)
-class _City:
-    """Stations (arrays of shape [stations]), how trips spread over them, and a year's weather (shape [days])."""
-
-    ids: Ints
-    latitude: Floats
-    longitude: Floats
-    slowness: Floats
-    distance: Floats
-    """Metres, shape [stations, stations]."""
-    starts: Floats
-    """Cumulative probability of a start, shape [kinds, stations]."""
-    ends: Floats
-    """Cumulative probability of another station as the end, given the start: shape [kinds, stations, stations]."""
-    weather: dict[str, Floats]
-    warmth: Floats
-    rain: Floats
-    day_weights: Floats
-    """Cumulative share of the year's trips, shape [days]."""
 
 
 def generate(rows: int, seed: int = DEFAULT_SEED) -> pd.DataFrame:
@@ -122,9 +89,9 @@ def _chunks(rows: int, seed: int) -> Iterator[pd.DataFrame]:
 
 
 def _trips(rows: int, random: np.random.Generator) -> pd.DataFrame:
-    city = _city()
+    city = sample_city.city()
     day = _pick(city.day_weights, random.random(rows))
-    weekday = (_FIRST_DAY + day).astype("datetime64[D]").astype(np.int64) - 3  # 1970-01-01 was a Thursday.
+    weekday = (FIRST_DAY + day).astype("datetime64[D]").astype(np.int64) - 3  # 1970-01-01 was a Thursday.
     weekday = weekday % 7 + 1  # 1 is Sunday.
     weekend = (weekday == 1) | (weekday == 7)
     kind = _kinds(weekend, city.warmth[day], city.rain[day], random)
@@ -138,7 +105,7 @@ def _trips(rows: int, random: np.random.Generator) -> pd.DataFrame:
     bikes = random.integers(10_000, 60_000, rows).astype(str).astype(object)
     bikes[anonymous] = "na"
     seconds = np.where(anonymous, np.floor(hour) * 3_600, np.floor(hour * 60) * 60)
-    timestamp = (_FIRST_DAY + day).astype("datetime64[s]").astype(np.float64) + seconds
+    timestamp = (FIRST_DAY + day).astype("datetime64[s]").astype(np.float64) + seconds
 
     cells = np.array([_cell(*point) for point in zip(city.longitude, city.latitude, strict=True)], dtype=object)
     columns: dict[str, npt.NDArray[np.generic]] = {
@@ -165,7 +132,7 @@ def _kinds(weekend: npt.NDArray[np.bool_], warmth: Floats, rain: Floats, random:
     stroll = np.where(weekend, 0.5, 0.17) * np.exp(0.55 * warmth - 0.5 * (rain > 0.1))
     shares = np.stack([np.where(weekend, 0.04, 0.34), np.where(weekend, 0.05, 0.33), stroll, np.full(len(rain), 0.26)])
     shares = np.cumsum(shares / shares.sum(axis=0), axis=0)
-    return np.minimum((random.random(len(rain)) > shares).sum(axis=0), _ERRAND)
+    return np.minimum((random.random(len(rain)) > shares).sum(axis=0), ERRAND)
 
 
 def _hours(kind: Ints, random: np.random.Generator) -> Floats:
@@ -176,27 +143,27 @@ def _hours(kind: Ints, random: np.random.Generator) -> Floats:
     return (centre + width * random.standard_normal(len(kind))) % 24.0 % 24.0
 
 
-def _stations(city: _City, kind: Ints, random: np.random.Generator) -> tuple[Ints, Ints]:
+def _stations(city: City, kind: Ints, random: np.random.Generator) -> tuple[Ints, Ints]:
     start = np.empty(len(kind), dtype=np.int64)
     end = np.empty(len(kind), dtype=np.int64)
     drawn = random.random((3, len(kind)))
-    for each in range(len(_REACH)):
+    for each in range(len(_SPEED)):
         rows = np.flatnonzero(kind == each)
         start[rows] = _pick(city.starts[each], drawn[0, rows])
         # One sorted table for all starts: row number plus cumulative probability.
-        table = (city.ends[each] + np.arange(_STATIONS)[:, None]).ravel()
+        table = (city.ends[each] + np.arange(STATIONS)[:, None]).ravel()
         found = np.searchsorted(table, start[rows] + drawn[1, rows], side="right")
-        end[rows] = np.minimum(found - start[rows] * _STATIONS, _STATIONS - 1)
+        end[rows] = np.minimum(found - start[rows] * STATIONS, STATIONS - 1)
     return start, np.where(drawn[2] < _ROUND_TRIPS[kind], start, end)
 
 
 def _durations(
-    city: _City, day: Ints, kind: Ints, hour: Floats, start: Ints, end: Ints, random: np.random.Generator
+    city: City, day: Ints, kind: Ints, hour: Floats, start: Ints, end: Ints, random: np.random.Generator
 ) -> Floats:
     """Whole seconds from hire to return, between one minute and one day."""
     rows = len(kind)
     away = start != end
-    stroll = kind == _STROLL
+    stroll = kind == STROLL
     warmth, rain = city.warmth[day], city.rain[day]
     rush = np.exp(-(((hour - 8.4) / 1.2) ** 2)) + np.exp(-(((hour - 17.8) / 1.5) ** 2))
     weekday = (day + 1) % 7 >= 2  # The first day is a Sunday; Saturdays become 0 and Sundays 1.
@@ -213,87 +180,13 @@ def _durations(
     return np.floor(np.clip(duration, 60.0, 86_400.0))
 
 
-@functools.cache
-def _city() -> _City:
-    """The one city and year that all samples share."""
-    random = np.random.default_rng(_CITY_SEED)
-    # Districts: a dense centre and a wide ring, flattened as the city is along its river.
-    centre = random.random(_STATIONS) < 0.4
-    offset = np.clip(random.standard_normal((2, _STATIONS)), -2.0, 2.0) + 0.1 * random.standard_normal((2, _STATIONS))
-    east = np.where(centre, 1_800.0, 4_600.0) * offset[0]
-    north = np.where(centre, 1_000.0, 2_300.0) * offset[1]
-    latitude = np.round(51.508 + np.degrees(north / _EARTH_RADIUS), 8)
-    longitude = np.round(-0.118 + np.degrees(east / _EARTH_RADIUS / np.cos(np.radians(51.508))), 9)
-    distance = _distances(latitude, longitude)
-    parks = random.choice(_STATIONS, 6, replace=False)
-    work = np.exp(-((east / 2_600.0) ** 2 + (north / 1_500.0) ** 2)) + 0.03
-    park = np.exp(-((distance[:, parks].min(axis=1) / 500.0) ** 2)) + 0.08
-    home = 1.05 - work
-    size = random.gamma(4.0, 0.25, _STATIONS)
-    starting = size * np.stack([home, work, park, np.ones(_STATIONS)])
-    ending = size * np.stack([work, home, park, np.ones(_STATIONS)])
-    # Hardly anyone rides where walking is as quick.
-    reachable = 1.0 - np.exp(-((distance / 500.0) ** 2))
-    flows = ending[:, None, :] * np.exp(-distance / _REACH[:, None, None]) * reachable
-    weather, warmth, rain = _weather(random)
-    weekday = np.arange(_DAYS) % 7  # 0 is Sunday, as 2023 begins with one.
-    busy = np.exp(0.3 * warmth - 0.35 * (rain > 0.1) - 0.4 * np.minimum(rain, 1.5)) * np.where(
-        np.isin(weekday, (0, 6)), 0.85, 1.0
-    )
-    return _City(
-        ids=np.sort(random.choice(np.arange(1, 871), _STATIONS, replace=False)).astype(np.int64),
-        latitude=latitude,
-        longitude=longitude,
-        slowness=0.1 * random.standard_normal(_STATIONS),
-        distance=distance,
-        starts=_cumulative(starting),
-        ends=_cumulative(flows),
-        weather=weather,
-        warmth=warmth,
-        rain=rain,
-        day_weights=_cumulative(busy),
-    )
-
-
-def _weather(random: np.random.Generator) -> tuple[dict[str, Floats], Floats, Floats]:
-    """Columns of weather by day, warmth (1 is a hot summer's day, 0 the year's mean) and rain in inches."""
-    season = -np.cos(2 * np.pi * (np.arange(_DAYS) - 20) / 365.25)
-    mood = np.empty(_DAYS)
-    mood[0] = 0.0
-    for day, change in enumerate(random.standard_normal(_DAYS - 1), start=1):
-        mood[day] = 0.75 * mood[day - 1] + 0.66 * change
-    mean = 52.5 + 11.5 * season + 4.2 * mood
-    swing = np.clip(8.5 + 2.5 * season + 2.0 * random.standard_normal(_DAYS), 3.0, None)
-    wet = random.random(_DAYS) < np.clip(0.38 - 0.1 * mood, 0.05, 0.9)
-    rain = np.where(wet, np.round(np.minimum(random.gamma(0.6, 0.22, _DAYS), 2.5), 2), 0.0)
-    dew = mean - np.clip(8.0 + 2.5 * random.standard_normal(_DAYS) - 5.0 * (rain > 0.05), 0.5, None)
-    columns = {"prcp": rain, "max": mean + swing, "min": mean - swing, "temp": mean, "dewp": dew}
-    return {name: np.round(values, 2 if name == "prcp" else 1) for name, values in columns.items()}, (
-        (mean - 52.5) / 15.0
-    ), rain
-
-
-def _distances(latitude: Floats, longitude: Floats) -> Floats:
-    """Great-circle distances in metres between all pairs of points, by the haversine formula."""
-    phi, theta = np.radians(latitude), np.radians(longitude)
-    half = np.sin((phi[:, None] - phi) / 2) ** 2 + np.cos(phi[:, None]) * np.cos(phi) * (
-        np.sin((theta[:, None] - theta) / 2) ** 2
-    )
-    return 2 * _EARTH_RADIUS * np.arcsin(np.sqrt(half))
+def _pick(cumulative: Floats, drawn: Floats) -> Ints:
+    return np.minimum(np.searchsorted(cumulative, drawn, side="right"), len(cumulative) - 1).astype(np.int64)
 
 
 def _cell(longitude: float, latitude: float) -> str:
     """A point on the grid of 0.01 degrees, as BigQuery writes it; adding 0 turns -0.0 into 0."""
     return f"POINT({round(longitude, 2) + 0:g} {round(latitude, 2) + 0:g})"
-
-
-def _cumulative(weights: Floats) -> Floats:
-    total = np.cumsum(weights, axis=-1)
-    return total / total[..., -1:]
-
-
-def _pick(cumulative: Floats, drawn: Floats) -> Ints:
-    return np.minimum(np.searchsorted(cumulative, drawn, side="right"), len(cumulative) - 1).astype(np.int64)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -303,7 +196,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the CSV file to write")
     parser.add_argument("--rows", type=int, default=DEFAULT_ROWS, help="number of trips (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="another seed, other trips (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help="another seed, other trips (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     try:
         write_csv(options.out, options.rows, options.seed)

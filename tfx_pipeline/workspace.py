@@ -109,11 +109,17 @@ def remember(settings: Settings) -> None:
                 "Go on with the same ones, or leave RUN_ID out for a new run"
             )
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, path.parent) from None
     _write_json(path, now)
 
 
 def _write_json(path: Path, value: object) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise storage_error(error, path) from None

@@ -1,0 +1,1 @@
+"""A TFX Tuner that searches with many workers, and loses nothing when some of them die."""

@@ -7,26 +7,19 @@ suggestion may take seconds. A transition is on the disk before anybody is told 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
 import logging
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc
-import grpc.aio
-
-from custom_components.distributed_tuner import files, patches, rpc
-from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.journal import Journal
+from custom_components.distributed_tuner import journal, patches, rpc
+from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.project_files import ProjectFiles
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
-from custom_components.distributed_tuner.study import Ask, Grant, Study, StudyError
+from custom_components.distributed_tuner.study import Study
 from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _RECORD_SECONDS = 1.0
 _ORACLE_SECONDS = 5.0
+
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Clock:
@@ -58,7 +53,6 @@ class Chief:
         options: SearchOptions,
         directory: SearchDir,
         project_dir: str,
-        token: str,
         go_on: bool,
     ) -> None:
         """Restores what the directory's journal holds, then opens the journal for what comes.
@@ -71,22 +65,16 @@ class Chief:
         self._suggester = suggester
         self._options = options
         self._directory = directory
-        self._project_dir = project_dir
-        self._bearer = rpc.bearer(token)
+        self._project = ProjectFiles(directory.root / project_dir)
         self._clock = Clock()
-        self._study = Study(
-            options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock()
-        )
+        self._study = Study(options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock())
         self._restore(go_on)
-        self._journal = Journal(directory.journal)
+        self._journal = journal.Journal(directory.journal)
         self._oracle_thread = ThreadPoolExecutor(1, thread_name_prefix="oracle")
         self._oracle_turn = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._broken: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._project_files: dict[str, dict[str, Any]] = {}
-        self._recorded_version = -1
-        self._record_due = True
         self.broken = asyncio.Event()
 
     # The methods of the service: a dict in, a dict out.
@@ -112,7 +100,7 @@ class Chief:
     async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker's trial ended."""
         trial_id = request["trial_id"]
-        accepted = self._study.begin_finish(request["worker"], trial_id)
+        accepted = self._study.begin_finish(request["worker"], trial_id, request.get("epochs"))
         if accepted:
             reports = [Report(int(step), metrics) for step, metrics in request.get("reports", ())]
             await asyncio.shield(
@@ -194,17 +182,9 @@ class Chief:
 
     # Running.
 
-    async def serve(self, host: str, port: int) -> tuple[grpc.aio.Server, int]:
-        """Starts the server.
-
-        Returns:
-          (the server, the port it got).
-
-        Raises:
-          SearchError: the address cannot be had.
-        """
-        server = grpc.aio.server(options=(*rpc.CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)))
-        methods: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+    def methods(self) -> dict[str, Handler]:
+        """The service: each method's name in `rpc`, and what answers it."""
+        return {
             rpc.SUGGEST: self.suggest,
             rpc.FINISH: self.finish,
             rpc.HEARTBEAT: self.heartbeat,
@@ -217,20 +197,23 @@ class Chief:
             rpc.GONE: self.gone,
             rpc.STOP: self.stop,
         }
-        handlers = {
-            method: grpc.unary_unary_rpc_method_handler(
-                self._guarded(handler), request_deserializer=rpc.decode, response_serializer=rpc.encode
-            )
-            for method, handler in methods.items()
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
-        try:
-            bound = server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as error:
-            raise SearchError(f"the chief cannot listen on {host}:{port}: {error}") from error
-        await server.start()
+
+    def start(self) -> None:
+        """Begins to watch over leases and limits. Called in the event loop."""
         self._spawn(self._watch())
-        return server, bound
+
+    def give_up(self, error: OracleError) -> None:
+        """The oracle is broken: the search ends with what there is."""
+        summary = str(error).splitlines()[0]
+        self._directory.write_error("chief", summary, str(error))
+        self._study.stop(summary, self._clock())
+
+    def break_down(self, error: BaseException) -> None:
+        """The search cannot be stored any more: nobody may be told of a transition from now on."""
+        if self._broken is None:
+            _LOG.critical("the search cannot be stored", exc_info=error)
+            self._broken = error
+            self.broken.set()
 
     async def close(self) -> None:
         """Stores all there is and ends."""
@@ -241,32 +224,8 @@ class Chief:
         if self._broken is None:
             self._append(self._suggester.changes())
             self._write_record()
-            self._write_project(with_oracle=True)
+            self._project.write(self._suggester.oracle_state)
         self._journal.close()
-
-    def _guarded(self, handler: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> Any:
-        async def handle(request: dict[str, Any], context: grpc.aio.ServicerContext) -> dict[str, Any]:
-            metadata = dict(context.invocation_metadata() or ())
-            if not hmac.compare_digest(str(metadata.get(rpc.TOKEN_KEY, "")), self._bearer):
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this search's bearer token is missing or wrong")
-            if self._broken is not None:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief is going down: {self._broken}")
-            try:
-                return await handler(request)
-            except (KeyError, TypeError, ValueError) as error:
-                _LOG.warning("bad request", exc_info=True)
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{type(error).__name__}: {error}")
-            except StudyError as error:
-                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-            except OracleError as error:
-                self._directory.write_error("chief", str(error).splitlines()[0], str(error))
-                self._study.stop(str(error).splitlines()[0], self._clock())
-                await context.abort(grpc.StatusCode.INTERNAL, str(error))
-            except OSError as error:
-                self._break(error)
-                await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
-
-        return handle
 
     async def _ask(self, worker: str, process: str) -> Grant | Ask:
         answer = self._study.ask(worker, self._clock(), process)
@@ -311,7 +270,7 @@ class Chief:
         entry = self._study.changes()
         if oracle_patch.get("state") or oracle_patch.get("trials"):
             entry["oracle"] = oracle_patch
-            self._project_files.update(oracle_patch["trials"])
+            self._project.update(oracle_patch["trials"])
         return asyncio.wrap_future(self._journal.append({"time": self._clock(), **entry}))
 
     async def _commit(self, oracle_patch: dict[str, Any]) -> None:
@@ -364,16 +323,9 @@ class Chief:
                     with_oracle = now - oracle_stored >= _ORACLE_SECONDS
                     oracle_stored = now if with_oracle else oracle_stored
                     self._write_record()
-                    if self._project_files:
-                        await self._in_oracle(self._write_project, with_oracle)
+                    await self._in_oracle(self._project.write, self._suggester.oracle_state if with_oracle else None)
         except OSError as error:
-            self._break(error)
-
-    def _break(self, error: BaseException) -> None:
-        if self._broken is None:
-            _LOG.critical("the search cannot be stored", exc_info=error)
-            self._broken = error
-            self.broken.set()
+            self.break_down(error)
 
     @property
     def failure(self) -> BaseException | None:
@@ -392,20 +344,7 @@ class Chief:
     def _write_record(self) -> None:
         self._directory.write_record(self._record())
 
-    def _write_project(self, with_oracle: bool) -> None:
-        """The state as keras-tuner stores it. The journal is what counts; this is for keras-tuner's own tools."""
-        root = self._directory.root / self._project_dir
-        pending, self._project_files = self._project_files, {}
-        for trial_id, state in pending.items():
-            folder = root / f"trial_{trial_id}"
-            folder.mkdir(parents=True, exist_ok=True)
-            files.write_atomically(folder / "trial.json", patches.dumps(state).encode())
-        if with_oracle:
-            files.write_atomically(root / "oracle.json", patches.dumps(self._suggester.oracle_state()).encode())
-
     def _restore(self, go_on: bool) -> None:
-        from custom_components.distributed_tuner import journal
-
         study: dict[str, Any] = {"trials": {}}
         oracle: patches.State = {}
         trials: dict[str, Any] = {}
@@ -419,31 +358,5 @@ class Chief:
             self._suggester.restore(oracle, trials)
             self._study.restore(study, self._clock(), go_on=go_on)
             self._study.requeued(self._suggester.queued())
-            self._project_files = trials
+            self._project.update(trials)
             _LOG.info("restored %d trials", len(trials))
-
-
-async def run(chief: Chief, directory: SearchDir, host: str, port: int) -> None:
-    """Serves until SIGTERM, or until the search cannot be stored any more.
-
-    Raises:
-      SearchError: the address cannot be had, or the search cannot be stored.
-    """
-    server, bound = await chief.serve(host, port)
-    address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
-    files.write_atomically(directory.chief, address.encode())
-    _LOG.info("serving on %s:%d", host, bound)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(chief.broken.wait())]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    await server.stop(grace=0.5)
-    await chief.close()
-    for task in waiting:
-        task.cancel()
-    if chief.failure is not None:
-        raise SearchError(
-            f"the chief cannot store the search in {directory.root}: {chief.failure}. Make room or grant write access, "
-            "then run the same run id again; finished trials are kept"
-        )

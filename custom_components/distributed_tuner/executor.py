@@ -33,7 +33,7 @@ _OWN = (keys.TOP_N, keys.NUM_WORKERS, keys.MAX_TRIALS, keys.EPOCHS, keys.CLUSTER
 class Executor(base_executor.BaseExecutor):
     """Searches, then writes the top N, all results and the report."""
 
-    def Do(
+    def Do(  # noqa: N802
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial
-from custom_components.distributed_tuner.study import Directive
 
 _LOG = logging.getLogger(__name__)
 

@@ -28,15 +28,19 @@ def dumps(value: Any) -> str:
 
 
 def freeze(state: Mapping[str, Any]) -> State:
-    """A copy that later changes of the oracle do not reach: scalars, flat lists and dicts, everything else as JSON text."""
+    """A copy that later changes of the oracle do not reach: flat values as they are, everything else as JSON text."""
     return {key: _freeze(value) for key, value in state.items()}
 
 
 def diff(old: State, new: State) -> Patch:
-    """What turns the frozen state `old` into `new`: {key: ["set", v] | ["append", tail] | ["update", changed, removed]}."""
+    """What turns the frozen state `old` into `new`.
+
+    Returns:
+      {key: ["set", value] | ["append", tail] | ["update", changed, removed]}
+    """
     patch: Patch = {}
     for key, value in new.items():
-        before = old.get(key)
+        before: Any = old.get(key)
         if key in old and type(before) is type(value):
             if before == value:
                 continue

@@ -91,26 +91,25 @@ def set_up_logging() -> None:
 
 
 def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) -> ExitCode:
-    from custom_components.distributed_tuner import chief as chief_module
-    from custom_components.distributed_tuner import user_code
+    from custom_components.distributed_tuner import chief_server, user_code
+    from custom_components.distributed_tuner.chief import Chief
     from custom_components.distributed_tuner.suggester import OracleSuggester
 
     spec = SearchSpec.read(directory.spec)
     tuner, _ = user_code.build(spec, directory.root, process="chief", populate=True)
     user_code.check_space(tuner)
-    project_dir = os.path.relpath(os.path.join(str(tuner.directory), tuner.project_name), directory.root)
+    project_dir = os.path.relpath(Path(str(tuner.directory), tuner.project_name), directory.root)
 
     async def main() -> None:
-        chief = chief_module.Chief(
+        chief = Chief(
             name=spec.name,
             suggester=OracleSuggester(tuner.oracle),
             options=spec.options,
             directory=directory,
             project_dir=project_dir,
-            token=token,
             go_on=go_on,
         )
-        await chief_module.run(chief, directory, host, port)
+        await chief_server.run(chief, directory, token=token, host=host, port=port)
 
     asyncio.run(main())
     return ExitCode.DONE

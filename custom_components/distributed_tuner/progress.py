@@ -41,14 +41,15 @@ def seconds_left(record: SearchRecord, now: float, workers_alive: int) -> float 
 
 
 def progress_line(record: SearchRecord, now: float, workers_alive: int) -> str:
-    """The state of the search in one line: trials, workers, the best so far, the time left.
+    """The state of the search in one line: trials, workers, the time left, the best so far.
 
     Args:
       record: the search so far.
       now: seconds since the epoch.
       workers_alive: how many workers could take a trial at this moment.
     """
-    return "; ".join([*_parts(record, workers_alive), *_time_left(record, now, workers_alive)])
+    parts = [*_counts(record, workers_alive), *_time_left(record, now, workers_alive), *_best(record)]
+    return "; ".join(parts)
 
 
 class ProgressDisplay:
@@ -62,7 +63,7 @@ class ProgressDisplay:
     def __init__(self, *, log_every: float = LOG_EVERY) -> None:
         """Takes the least time between two log lines, seconds; opens nothing yet."""
         self._log_every = log_every
-        self._console = Console(file=console.stream(), highlight=False, soft_wrap=True)
+        self._console = Console(file=console.stream(), highlight=False)
         live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._line: str | None = None
@@ -92,13 +93,13 @@ class ProgressDisplay:
         if self._live is not None:
             self._live.update(_with_bar(record, self._line), refresh=True)
             return
-        self._state = _parts(record, workers_alive)
+        self._state = [*_counts(record, workers_alive), *_best(record)]
         wait = self._log_every if self._state != self._printed_state else LOG_AT_LEAST_EVERY
         if now - self._printed_at >= wait:
             self._print(now)
 
     def _print(self, now: float) -> None:
-        self._console.print(Text(f"search: {self._line}"))
+        self._console.print(Text(f"search: {self._line}"), soft_wrap=True)
         self._printed_line, self._printed_state, self._printed_at = self._line, self._state, now
 
 
@@ -106,18 +107,21 @@ def _ended(record: SearchRecord) -> int:
     return sum(record.count(status) for status in (TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPPED))
 
 
-def _parts(record: SearchRecord, workers_alive: int) -> list[str]:
+def _counts(record: SearchRecord, workers_alive: int) -> list[str]:
     of_max = f" of {record.max_trials:,}" if record.max_trials is not None else ""
     counts = [f"{record.count(TrialStatus.COMPLETED):,}{of_max} trials done"]
     for status in (TrialStatus.RUNNING, TrialStatus.WAITING, TrialStatus.FAILED, TrialStatus.STOPPED):
         count = record.count(status)
         if count or status in (TrialStatus.RUNNING, TrialStatus.FAILED):
             counts.append(f"{count:,} {status.value.lower()}")
-    parts = [", ".join(counts), formatting.plural(workers_alive, "worker")]
-    completed = record.completed()
-    if completed:
-        parts.append(f"best {record.objective} {formatting.score(completed[0].score)} (trial {completed[0].trial_id})")
-    return parts
+    return [", ".join(counts), formatting.plural(workers_alive, "worker")]
+
+
+def _best(record: SearchRecord) -> list[str]:
+    best = next(iter(record.completed()), None)
+    if best is None:
+        return []
+    return [f"best {record.objective} {formatting.score(best.score)} (trial {best.trial_id})"]
 
 
 def _time_left(record: SearchRecord, now: float, workers_alive: int) -> list[str]:
@@ -127,7 +131,7 @@ def _time_left(record: SearchRecord, now: float, workers_alive: int) -> list[str
 
 def _with_bar(record: SearchRecord, line: str) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    text = Text(line, no_wrap=True, overflow="ellipsis")
+    text = Text(line)
     if record.max_trials:
         grid.add_row(ProgressBar(total=record.max_trials, completed=_ended(record), width=_BAR_WIDTH), text)
     else:

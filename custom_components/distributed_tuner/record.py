@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import operator
 from collections.abc import Iterator, Mapping
 
 HyperparameterValue = bool | int | float | str
@@ -79,7 +80,9 @@ class TrialRecord:
     def configuration(self) -> tuple[tuple[str, HyperparameterValue], ...]:
         """The hyperparameters as a hashable key without the oracle's own entries."""
         return tuple(
-            sorted((name, value) for name, value in self.hyperparameters.items() if not name.startswith(INTERNAL_PREFIX))
+            sorted(
+                (name, value) for name, value in self.hyperparameters.items() if not name.startswith(INTERNAL_PREFIX)
+            )
         )
 
     @property
@@ -128,7 +131,7 @@ class SearchRecord:
 
     def best_so_far(self) -> Iterator[tuple[float, TrialRecord]]:
         """Yields (time the trial ended, trial) for each completed trial that beat all that ended before it."""
-        better = (lambda a, b: a > b) if self.direction is Direction.MAX else (lambda a, b: a < b)
+        better = operator.gt if self.direction is Direction.MAX else operator.lt
         best: float | None = None
         ended = [(trial.ended, trial) for trial in self.completed() if trial.ended is not None]
         for when, trial in sorted(ended, key=lambda pair: pair[0]):

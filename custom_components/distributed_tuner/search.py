@@ -43,9 +43,7 @@ class Found:
     error: tuple[str, str, str] | None
 
 
-def run(
-    spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str, workers: int, watch: Watcher
-) -> Found:
+def run(spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str, workers: int, watch: Watcher) -> Found:
     """Runs a search to its end, or goes on with an earlier one in the same directory.
 
     Args:
@@ -142,7 +140,9 @@ class _Watch:
         if error is not None:
             _, message, trace = error
             return f"{message}\n{trace}" if trace and trace not in message else message
-        return f"the {member.name} ended with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+        return (
+            f"the {member.name} ended with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+        )
 
 
 def _collect(directory: SearchDir, client: ChiefClient) -> Found:

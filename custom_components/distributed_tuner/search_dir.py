@@ -1,14 +1,14 @@
 """The files of one search and who writes them.
 
-    search.lock             held by the chief that serves the search
-    search.json             what chief and workers are started with (the executor)
-    journal                 every transition, durable (the chief)
-    chief.json              where the chief listens (the chief)
-    record.json             the search as data, at most a second old (the chief)
-    error.json              why chief or worker gave up for good
-    logs/                   one file for each process
-    <project>/oracle.json, <project>/trial_*/trial.json
-                            the same state as keras-tuner stores it (the chief); checkpoints (the workers)
+search.lock             held by the chief that serves the search
+search.json             what chief and workers are started with (the executor)
+journal                 every transition, durable (the chief)
+chief.json              where the chief listens (the chief)
+record.json             the search as data, at most a second old (the chief)
+error.json              why chief or worker gave up for good
+logs/                   one file for each process
+<project>/oracle.json, <project>/trial_*/trial.json
+                        the same state as keras-tuner stores it (the chief); checkpoints (the workers)
 """
 
 from __future__ import annotations

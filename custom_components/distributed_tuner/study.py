@@ -24,18 +24,27 @@ lost its lease is taken while the trial has not ended, once; whoever holds the t
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping
 from typing import Any
 
+from custom_components.distributed_tuner import live_trial
+from custom_components.distributed_tuner.answers import (
+    Ask,
+    Directive,
+    Grant,
+    NoSuggestion,
+    Result,
+    StudyError,
+    Suggested,
+    Verdict,
+)
+from custom_components.distributed_tuner.live_trial import Lease, Trial
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import (
     Direction,
-    HyperparameterValue,
     Outcome,
     SearchRecord,
     Stay,
-    TrialRecord,
     TrialStatus,
 )
 
@@ -46,112 +55,14 @@ FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
 MAX_BARREN_IDLES = 20
 
 
-class StudyError(RuntimeError):
-    """A call that the table of transitions does not allow."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Suggested:
-    """The oracle has a configuration for a trial: a new one, or one that it wants run again."""
-
-    trial_id: str
-    hyperparameters: Mapping[str, HyperparameterValue]
-
-
-class NoSuggestion(enum.Enum):
-    """The oracle has none: IDLE until a running trial ends, or EXHAUSTED for good."""
-
-    IDLE = "idle"
-    EXHAUSTED = "exhausted"
-
-
-@dataclasses.dataclass(frozen=True)
-class Grant:
-    """The worker holds this trial now; `attempt` counts the times the trial was started afresh."""
-
-    trial_id: str
-    attempt: int
-
-
-class Ask(enum.Enum):
-    """Other answers to a worker that asks: compute a suggestion for it, let it wait, or send it home."""
-
-    SUGGEST = "suggest"
-    WAIT = "wait"
-    OVER = "over"
-
-
-class Directive(str, enum.Enum):
-    """What a worker is told with each heartbeat: go on, end the trial at the next epoch, or drop it unfinished."""
-
-    CONTINUE = "continue"
-    FINISH = "finish"
-    ABANDON = "abandon"
-
-
-class Verdict(enum.Enum):
-    """What the oracle made of a finished trial."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    RETRY = "retry"
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """The oracle's verdict on a finished trial, with the score in the objective's unit."""
-
-    verdict: Verdict
-    score: float | None = None
-    best_step: int | None = None
-    message: str | None = None
-    hyperparameters: Mapping[str, HyperparameterValue] | None = None
-
-
-@dataclasses.dataclass
-class _Trial:
-    trial_id: str
-    status: TrialStatus
-    hyperparameters: dict[str, HyperparameterValue]
-    score: float | None = None
-    best_step: int | None = None
-    epochs: int = 0
-    message: str | None = None
-    attempt: int = 0
-    fruitless_losses: int = 0
-    stays: list[Stay] = dataclasses.field(default_factory=list)
-
-    def to_record(self) -> TrialRecord:
-        return TrialRecord(
-            trial_id=self.trial_id,
-            status=self.status,
-            hyperparameters=dict(self.hyperparameters),
-            score=self.score,
-            best_step=self.best_step,
-            epochs=self.epochs,
-            message=self.message,
-            stays=tuple(self.stays),
-        )
-
-
-@dataclasses.dataclass
-class _Lease:
-    trial_id: str
-    worker: str
-    process: str
-    began: float
-    expires: float
-    progressed: float  # when the last epoch ended, or the lease began
-
-
 class Study:
     """The state of one search. See the module's table for what may happen to a trial."""
 
     def __init__(self, options: SearchOptions, *, max_consecutive_failures: int | None, now: float) -> None:
         self._options = options
         self._max_consecutive_failures = options.max_consecutive_failures or max_consecutive_failures
-        self._trials: dict[str, _Trial] = {}
-        self._leases: dict[str, _Lease] = {}  # by trial id
+        self._trials: dict[str, Trial] = {}
+        self._leases: dict[str, Lease] = {}  # by trial id
         self._held: dict[str, str] = {}  # worker -> trial id
         self._waiting: list[str] = []
         self._finishing: set[str] = set()
@@ -220,7 +131,7 @@ class Study:
         self._barren_idles = 0
         trial = self._trials.get(suggestion.trial_id)
         if trial is None:
-            trial = _Trial(suggestion.trial_id, TrialStatus.WAITING, dict(suggestion.hyperparameters))
+            trial = Trial(suggestion.trial_id, TrialStatus.WAITING, dict(suggestion.hyperparameters))
             self._trials[trial.trial_id] = trial
         elif trial.status is not TrialStatus.WAITING:
             raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
@@ -271,8 +182,10 @@ class Study:
         self._lose(trial_id, reason, now)
         return trial_id
 
-    def begin_finish(self, worker: str, trial_id: str) -> bool:
-        """Whether this result counts. If so the trial is the caller's until it calls `finished` or `unfinished`.
+    def begin_finish(self, worker: str, trial_id: str, epochs: int | None = None) -> bool:
+        """Whether this result, after so many epochs, counts.
+
+        If so the trial is the caller's until it calls `finished` or `unfinished`.
 
         Raises:
           StudyError: the worker never held this trial.
@@ -283,6 +196,8 @@ class Study:
         if trial.status in FINAL or trial_id in self._finishing:
             return False
         self._finishing.add(trial_id)
+        if epochs is not None:
+            trial.epochs = epochs
         return True
 
     def unfinished(self, trial_id: str) -> None:
@@ -362,7 +277,7 @@ class Study:
         if self._stop_reason is None and not self.over:
             self._stop_reason = reason
             self._touch()
-            if self.over:
+            if not self._leases and not self._finishing:
                 self._end(now)
 
     def abandon_running(self, now: float) -> None:
@@ -418,7 +333,9 @@ class Study:
         """What changed since the last call, as JSON-able data: {"trials": {id: state}, "study": state}."""
         patch: dict[str, Any] = {}
         if self._dirty:
-            patch["trials"] = {trial_id: _trial_state(self._trials[trial_id]) for trial_id in sorted(self._dirty)}
+            patch["trials"] = {
+                trial_id: live_trial.to_state(self._trials[trial_id]) for trial_id in sorted(self._dirty)
+            }
             self._dirty.clear()
         if self._meta_dirty:
             patch["study"] = {
@@ -449,13 +366,13 @@ class Study:
             self._stop_reason = meta.get("stop_reason")
             self._consecutive_failures = meta.get("consecutive_failures", 0)
         for trial_id, trial_state in state.get("trials", {}).items():
-            trial = _trial_from_state(trial_id, trial_state)
+            trial = live_trial.from_state(trial_id, trial_state)
             self._trials[trial_id] = trial
             if trial.status is TrialStatus.STOPPED:
                 trial.status = TrialStatus.WAITING
             if trial.status is TrialStatus.RUNNING:
                 worker = trial.stays[-1].worker
-                self._leases[trial_id] = _Lease(trial_id, worker, "", now, now + self._options.lease_seconds, now)
+                self._leases[trial_id] = Lease(trial_id, worker, "", now, now + self._options.lease_seconds, now)
                 self._held[worker] = trial_id
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
@@ -474,11 +391,12 @@ class Study:
 
     def _next_waiting(self, worker: str) -> str | None:
         waiting = [trial_id for trial_id in self._waiting if trial_id not in self._finishing]
-        own = [trial_id for trial_id in waiting if self._trials[trial_id].stays[-1:] and self._last_worker(trial_id) == worker]
-        return (own or waiting or [None])[0]
+        own = (trial_id for trial_id in waiting if self._last_worker(trial_id) == worker)
+        return next(own, next(iter(waiting), None))
 
-    def _last_worker(self, trial_id: str) -> str:
-        return self._trials[trial_id].stays[-1].worker
+    def _last_worker(self, trial_id: str) -> str | None:
+        stays = self._trials[trial_id].stays
+        return stays[-1].worker if stays else None
 
     def _pending(self) -> bool:
         return any(trial.status is TrialStatus.WAITING for trial in self._trials.values())
@@ -488,7 +406,7 @@ class Study:
         trial.status = TrialStatus.RUNNING
         trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
-        self._leases[trial_id] = _Lease(trial_id, worker, process, now, now + self._options.lease_seconds, now)
+        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._options.lease_seconds, now)
         self._held[worker] = trial_id
         self._change(trial)
         return Grant(trial_id, trial.attempt)
@@ -517,7 +435,9 @@ class Study:
         self._wait(trial_id)
         limit = self._options.max_lost_workers
         if limit is not None and self._lost_workers >= limit:
-            self.stop(f"{self._lost_workers} workers were lost (max_lost_workers={limit}); the last: {trial.message}", now)
+            self.stop(
+                f"{self._lost_workers} workers were lost (max_lost_workers={limit}); the last: {trial.message}", now
+            )
 
     def _count_failures(self, result: Result, now: float) -> None:
         if result.verdict is Verdict.COMPLETED:
@@ -542,24 +462,9 @@ class Study:
         self._waiting.clear()
         self._touch()
 
-    def _change(self, trial: _Trial) -> None:
+    def _change(self, trial: Trial) -> None:
         self._dirty.add(trial.trial_id)
 
     def _touch(self) -> None:
         self._version += 1
         self._meta_dirty = True
-
-
-def _trial_state(trial: _Trial) -> dict[str, Any]:
-    state = dataclasses.asdict(trial)
-    del state["trial_id"]
-    state["status"] = trial.status.value
-    state["stays"] = [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays]
-    return state
-
-
-def _trial_from_state(trial_id: str, state: Mapping[str, Any]) -> _Trial:
-    values = dict(state)
-    values["status"] = TrialStatus(values["status"])
-    values["stays"] = [Stay(worker, started, ended, Outcome(outcome)) for worker, started, ended, outcome in values["stays"]]
-    return _Trial(trial_id=trial_id, **values)

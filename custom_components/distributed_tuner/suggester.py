@@ -1,7 +1,7 @@
 """A keras-tuner oracle behind a narrow door: it suggests and judges, and does nothing else.
 
-The oracle keeps its own rules (values, scores, retries). Files, the limit on failures, the console and the bookkeeping of
-workers are taken from it, since the chief does them durably and keras-tuner does not. One thread calls a suggester.
+The oracle keeps its own rules (values, scores, retries). Files, the limit on failures, the console and the bookkeeping
+of workers are taken from it, since the chief does them durably and keras-tuner does not. One thread calls a suggester.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch
 
 from custom_components.distributed_tuner import patches
-from custom_components.distributed_tuner.study import NoSuggestion, Result, Suggested, Verdict
+from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 
 _Status = trial_module.TrialStatus
 _GRID = "grid_queue"
@@ -186,7 +186,7 @@ class OracleSuggester:
             if missing:
                 return (
                     f"the trial reported no {objective.name!r}; it reported {', '.join(sorted(report.metrics))}. "
-                    "The objective must be a metric that the model is compiled with, 'val_' before it for the eval split"
+                    "The objective must be a metric that the model is compiled with, after 'val_' for the eval split"
                 )
             value = objective.get_value(report.metrics)
             if not math.isfinite(value):
@@ -203,7 +203,8 @@ class OracleSuggester:
             if lock.locked():
                 lock.release()
             raise OracleError(
-                f"{type(self._oracle).__name__}.{method} raised {type(error).__name__}: {error}\n{traceback.format_exc()}"
+                f"{type(self._oracle).__name__}.{method} raised {type(error).__name__}: {error}\n"
+                f"{traceback.format_exc()}"
             ) from error
 
 

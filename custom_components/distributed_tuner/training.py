@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorflow import keras
 
-from custom_components.distributed_tuner.study import Directive
+from custom_components.distributed_tuner.answers import Directive
 
 
 class TrialAbandoned(RuntimeError):

@@ -25,7 +25,9 @@ class UserCodeError(SearchError):
         self.trace = trace
 
 
-def build(spec: SearchSpec, working_dir: Path, *, process: str, populate: bool) -> tuple[base_tuner.BaseTuner, dict[str, Any]]:
+def build(
+    spec: SearchSpec, working_dir: Path, *, process: str, populate: bool
+) -> tuple[base_tuner.BaseTuner, dict[str, Any]]:
     """Calls the user's `tuner_fn`.
 
     Args:
@@ -45,9 +47,7 @@ def build(spec: SearchSpec, working_dir: Path, *, process: str, populate: bool) 
         with _in_search(process, populate=populate):
             result = _function(spec)(_arguments(spec, working_dir))
     except Exception as error:
-        raise UserCodeError(
-            f"{path} raised {type(error).__name__}: {error}", traceback.format_exc()
-        ) from error
+        raise UserCodeError(f"{path} raised {type(error).__name__}: {error}", traceback.format_exc()) from error
     tuner, fit_kwargs = getattr(result, "tuner", None), getattr(result, "fit_kwargs", None)
     if not isinstance(tuner, base_tuner.BaseTuner) or not isinstance(fit_kwargs, dict):
         raise UserCodeError(
@@ -84,9 +84,7 @@ def _arguments(spec: SearchSpec, working_dir: Path) -> Any:
     from tfx.utils import json_utils
 
     if spec.inputs:
-        return fn_args_utils.get_common_fn_args(
-            json_utils.loads(spec.inputs), spec.exec_properties, str(working_dir)
-        )
+        return fn_args_utils.get_common_fn_args(json_utils.loads(spec.inputs), spec.exec_properties, str(working_dir))
     config = json.loads(spec.exec_properties.get("custom_config") or "null")
     return fn_args_utils.FnArgs(working_dir=str(working_dir), custom_config=config)
 

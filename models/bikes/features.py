@@ -99,7 +99,10 @@ STATION_VOCABULARY: Final = "stations"
 CELL_VOCABULARY: Final = "cells"
 CROSS_VOCABULARY: Final = "crosses"
 
-CATEGORIES: Final[dict[str, int]] = {
+CATEGORIES: Final = "categories"
+"""One int64 vector a row: for each of `CATEGORY_SIZES`, in its order, a position in its vocabulary."""
+
+CATEGORY_SIZES: Final[dict[str, int]] = {
     DAY_OF_WEEK: 8,
     START_STATION: 1_025,
     END_STATION: 1_025,
@@ -107,8 +110,8 @@ CATEGORIES: Final[dict[str, int]] = {
     END_CELL: 513,
     LOC_CROSS: 8_193,
 }
-"""Transformed categories and how many values each can take: the longest vocabulary plus one for whatever is not in it.
+"""How many values each category can take: the longest vocabulary, and 0 for whatever is not in it.
 
 Fixed, and not read from a vocabulary, so that a model can be built before Transform has run. Start and end share a
-vocabulary; 0 is the unknown value.
+vocabulary. The crosses come last, as the deep part of the network leaves them out.
 """

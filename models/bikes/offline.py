@@ -1,4 +1,4 @@
-"""Transform without a pipeline: the same analysis and the same graph over a table, for benchmarks, tests and notebooks."""
+"""Transform without a pipeline: the same analysis and graph over a table, for benchmarks, tests and notebooks."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def transform(output: tft.TFTransformOutput, table: pd.DataFrame) -> Trips:
 
 def _rows(table: pd.DataFrame, names: tuple[str, ...] = _INPUTS) -> list[dict[str, list[object]]]:
     records = table[list(names)].astype(object).to_dict(orient="records")
-    return [
-        {str(name): [] if pd.isna(value) else [value] for name, value in record.items()} for record in records
-    ]
+    return [{str(name): [] if pd.isna(value) else [value] for name, value in record.items()} for record in records]
 
 
 def _feature(kind: int, values: list[object]) -> tf.train.Feature:

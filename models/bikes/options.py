@@ -12,6 +12,7 @@ ALGORITHMS: Final = ("random", "bayesian", "hyperband", "grid")
 _Options = TypeVar("_Options", bound="_FromConfig")
 
 
+@dataclasses.dataclass(frozen=True)
 class _FromConfig:
     """Options that are read from the keys of the same name; other keys are other components' business."""
 
@@ -22,12 +23,12 @@ class _FromConfig:
         Raises:
           ValueError: a value is of the wrong type or out of range; the message names the key.
         """
-        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        fields = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in (config or {}).items() if name in fields})
 
     def __post_init__(self) -> None:
         """Checks each value."""
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "algorithm":
                 if value not in ALGORITHMS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -23,7 +24,7 @@ _CROSS = rf"^({_POINT})({_POINT})$"
 _START_CELL, _START_LONGITUDE, _START_LATITUDE, _END_CELL, _END_LONGITUDE, _END_LATITUDE = range(1, 7)
 _ORIGIN = "POINT(0 0)POINT(0 0)"
 
-Column = tf.Tensor | tf.SparseTensor
+Column: TypeAlias = "tf.Tensor | tf.SparseTensor"
 
 
 def preprocessing_fn(inputs: Mapping[str, Column]) -> dict[str, tf.Tensor]:
@@ -37,19 +38,19 @@ def preprocessing_fn(inputs: Mapping[str, Column]) -> dict[str, tf.Tensor]:
         or [rows, 1]. Columns outside `features.MODEL_INPUTS` are not read.
 
     Returns:
-      `features.DENSE`: float32 of shape [rows, len(DENSE_COMPONENTS)]. Each of `features.CATEGORIES`: int64 of shape
-      [rows, 1]. The label in seconds: float32 of shape [rows, 1].
+      `features.DENSE`: float32 of shape [rows, len(DENSE_COMPONENTS)]. `features.CATEGORIES`: int64 of shape
+      [rows, len(CATEGORY_SIZES)]. The label in seconds: float32 of shape [rows, 1].
     """
     numbers = {name: _number(inputs[name]) for name in features.FLOAT_INPUTS}
     day = _integer(inputs[features.DAY_OF_WEEK])
     cross = _text(inputs[features.LOC_CROSS])
     dense = _dense(numbers, day, cross)
-    outputs = {
+    categories = _categories(inputs, day, cross)
+    return {
         features.LABEL_KEY: _number(inputs[features.LABEL_KEY])[:, None],
         features.DENSE: tf.stack([dense[name] for name in features.DENSE_COMPONENTS], axis=1),
+        features.CATEGORIES: tf.stack([categories[name] for name in features.CATEGORY_SIZES], axis=1),
     }
-    outputs |= {name: index[:, None] for name, index in _categories(inputs, day, cross).items()}
-    return outputs
 
 
 def _dense(numbers: Mapping[str, tf.Tensor], day: tf.Tensor, cross: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -97,9 +98,9 @@ def _categories(inputs: Mapping[str, Column], day: tf.Tensor, cross: tf.Tensor) 
 
 
 def _indexed(columns: Mapping[str, tf.Tensor], vocabulary: str) -> dict[str, tf.Tensor]:
-    """Columns of text as positions in one vocabulary that they share, from 1; 0 for what is rare, unknown or missing."""
+    """Columns of text as positions, from 1, in a vocabulary that they share; 0 for what is rare, unknown or missing."""
     # The longest vocabulary leaves room for the one entry that is not in it.
-    longest = min(features.CATEGORIES[name] for name in columns) - 1
+    longest = min(features.CATEGORY_SIZES[name] for name in columns) - 1
     table = tft.vocabulary(
         tf.concat(list(columns.values()), axis=0),
         top_k=longest,

@@ -55,12 +55,12 @@ class ServedModel(tf.Module):
 
     def _predict(self, raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
         transformed = self._transform(raw)
-        inputs = {name: transformed[name] for name in (features.DENSE, *features.CATEGORIES)}
+        inputs = {name: transformed[name] for name in (features.DENSE, features.CATEGORIES)}
         return {OUTPUT: tf.reshape(self._model(inputs, training=False), [-1])}
 
 
 def _present(name: str, values: tf.Tensor) -> tf.SparseTensor:
-    """A column as a parsed tf.Example would hold it: without what is empty, NaN or, in a column of integers, no integer."""
+    """A column as parsed from tf.Examples: without what is empty, not finite or, among integers, no integer."""
     if name in features.INTEGER_INPUTS:
         stripped = tf.strings.strip(values)
         there = tf.strings.regex_full_match(stripped, r"-?\d{1,18}")

@@ -47,7 +47,7 @@ def feature_spec() -> dict[str, tf.io.FixedLenFeature]:
     return {
         features.LABEL_KEY: tf.io.FixedLenFeature([1], tf.float32),
         features.DENSE: tf.io.FixedLenFeature([len(features.DENSE_COMPONENTS)], tf.float32),
-        **{name: tf.io.FixedLenFeature([1], tf.int64) for name in features.CATEGORIES},
+        features.CATEGORIES: tf.io.FixedLenFeature([len(features.CATEGORY_SIZES)], tf.int64),
     }
 
 

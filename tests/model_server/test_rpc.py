@@ -68,7 +68,7 @@ def test_predict_answers_with_the_signature_the_version_and_typed_values(predict
     assert (answer.model_spec.name, answer.model_spec.version.value) == ("bikes", 7)
     assert answer.model_spec.signature_name == "serving_default"
     seconds = answer.outputs["seconds"]
-    assert list(seconds.float_val) == [seconds_for(2, 1.5, 8, "Kew", False)]
+    assert list(seconds.float_val) == [seconds_for(2, 1.5, 8, "Kew", True)]
     assert tf.make_ndarray(seconds).shape == (1, 1)
 
 

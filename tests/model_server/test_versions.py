@@ -116,6 +116,20 @@ def test_a_broken_version_is_told_once_and_the_old_one_goes_on(
     assert served(versions) == (2, "mended")
 
 
+def test_a_broken_version_is_not_loaded_at_every_poll(tmp_path: Path) -> None:
+    tries = []
+
+    def load_and_count(path: Path) -> TextModel:
+        tries.append(path)
+        return load(path)
+
+    put(tmp_path, 1, "broken")
+    versions = Versions("m", tmp_path, load_and_count, settle_seconds=0.0)
+    for _ in range(5):
+        versions.poll()
+    assert len(tries) == 1
+
+
 def test_an_older_version_serves_while_the_newest_is_broken(tmp_path: Path) -> None:
     put(tmp_path, 1, "one")
     put(tmp_path, 2, "broken")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,10 +53,15 @@ def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
         workspace.check_usable(tmp_path / "runs")
 
 
-@pytest.mark.skipif(not os.path.ismount("/proc"), reason="needs /proc, where nobody can make a directory")
 def test_a_directory_that_cannot_be_written() -> None:
     with pytest.raises(StorageError, match=r"^/proc/.*cannot be written"):
         workspace.check_usable(Path("/proc/runs"))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "run.partial").symlink_to("/dev/full")  # Each write to it meets a full disk.
+    with pytest.raises(StorageError, match=r"No space left on device; make room"), workspace.locked(at(tmp_path)):
+        pytest.fail("the lock was taken")
 
 
 def test_too_little_room(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Where the chief and the workers of a search run."""

@@ -59,9 +59,9 @@ class Snapshot:
 class Cluster(abc.ABC):
     """Starts, watches and ends the processes of one search.
 
-    One thread calls it. `start` may be called again and adopts what runs already. The cluster restarts a chief or worker
-    that died, except one that ended with `ExitCode.FATAL` or `ExitCode.DONE`; it never gives up by itself: the caller
-    decides from the `Snapshot`. After `close` nothing of the search is left.
+    One thread calls it. `start` may be called again and adopts what runs already. The cluster restarts a chief or
+    worker that died, except one that ended with `ExitCode.FATAL` or `ExitCode.DONE`; it never gives up by itself: the
+    caller decides from the `Snapshot`. After `close` nothing of the search is left.
     """
 
     @abc.abstractmethod

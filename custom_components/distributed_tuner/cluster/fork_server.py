@@ -2,9 +2,10 @@
 
 It reads one JSON object a line from standard input and writes one a line to standard output:
 
-    {"start": name, "role": "chief" | "worker", "log": path, "env": {...}, "arguments": {...}}  ->  {"started": name, "pid": …}
-    (a child ended)                                                                   ->  {"ended": name, "pid": …, "code": …}
-    {"kill": name, "signal": n}                                                       ->  nothing
+    {"start": name, "role": "chief" | "worker", "log": path, "env": {}, "arguments": {}}
+                                   is answered by  {"started": name, "pid": n}
+    the end of a child is told as                  {"ended": name, "pid": n, "code": n}
+    {"kill": name, "signal": n}    is not answered
 
 The token of the search comes this way too, so that it is in no argument list and no environment. When standard input
 ends, whoever started the server is gone: the children are told to stop, killed after a while, and the server ends.
@@ -30,7 +31,7 @@ PRELOAD = (
     "tensorflow",
     "keras_tuner",
     "grpc.aio",
-    "custom_components.distributed_tuner.chief",
+    "custom_components.distributed_tuner.chief_server",
     "custom_components.distributed_tuner.worker",
 )
 PRELOAD_TFX = ("tfx.components.trainer.fn_args_utils", "tfx.components.util.udf_utils")

@@ -27,6 +27,4 @@ def deal(gpus: Sequence[str], workers: int) -> list[dict[str, str]]:
         return [{} for _ in range(workers)]
     if len(gpus) >= workers:
         return [{_VISIBLE: ",".join(gpus[index::workers])} for index in range(workers)]
-    return [
-        {_VISIBLE: gpus[index % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"} for index in range(workers)
-    ]
+    return [{_VISIBLE: gpus[index % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"} for index in range(workers)]

@@ -35,6 +35,7 @@ _FINAL = frozenset({int(ExitCode.DONE), int(ExitCode.FATAL)})
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
+_KILL_SECONDS = 5.0
 
 
 def worker_name(index: int) -> str:
@@ -48,7 +49,7 @@ class ForkServerHandle:
     def __init__(self, log: Path, *, with_tfx: bool) -> None:
         self._log = log
         command = [sys.executable, "-m", "custom_components.distributed_tuner.cluster.fork_server"]
-        # What the caller can import, chief and workers can: the user's module may be on a path that only the caller added.
+        # What the caller can import, chief and workers can: the user's module may be on a path that the caller added.
         path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, sys.path)])
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -81,13 +82,13 @@ class ForkServerHandle:
         if self._process.poll() is not None:
             raise ClusterError(self._obituary())
 
-    def close(self, deadline: float) -> None:
-        """Ends the server and its children; kills them at `deadline` (monotonic seconds)."""
+    def close(self, grace_seconds: float) -> None:
+        """Ends the server and its children; kills them after `grace_seconds`."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
-            self._process.wait(max(0.1, deadline - time.monotonic()))
+            self._process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()  # its children have asked the kernel to be killed with it
             self._process.wait()
@@ -138,16 +139,18 @@ class LocalCluster(Cluster):
       directory: the search.
       token: its bearer token.
       with_tfx: whether the user's function gets TFX's `FnArgs`.
-      prewarmed: a server that is started already, see `ForkServerHandle`.
+      server: a fork server that is started already; it stays up when the cluster is closed. Without it the cluster
+        starts one of its own.
     """
 
     def __init__(
-        self, directory: SearchDir, token: str, *, with_tfx: bool = True, prewarmed: ForkServerHandle | None = None
+        self, directory: SearchDir, token: str, *, with_tfx: bool = True, server: ForkServerHandle | None = None
     ) -> None:
         self._directory = directory
         self._token = token
         self._with_tfx = with_tfx
-        self._server = prewarmed
+        self._server = server
+        self._owns_server = server is None
         self._processes: dict[str, _Process] = {}
         self._losses: list[Loss] = []
         self._closed = False
@@ -195,22 +198,30 @@ class LocalCluster(Cluster):
         if self._closed or self._server is None:
             return
         self._closed = True
-        deadline = time.monotonic() + grace_seconds
+        now = time.monotonic()
+        workers = [name for name in self._processes if name != CHIEF]
         try:
-            workers = [name for name in self._processes if name != CHIEF]
-            for names, until in ((workers, deadline - grace_seconds / 3), ([CHIEF], deadline)):
-                for name in names:
-                    self._processes[name].due = None
-                    self._server.send({"kill": name, "signal": int(signal.SIGTERM)})
-                while time.monotonic() < until and any(
-                    self._processes[name].state is MemberState.RUNNING for name in names
-                ):
-                    self._take_messages(wait_seconds=0.05)
+            self._end(workers, int(signal.SIGTERM), now + grace_seconds / 2)
+            self._end([CHIEF], int(signal.SIGTERM), now + grace_seconds)
+            self._end(list(self._processes), int(signal.SIGKILL), now + grace_seconds + _KILL_SECONDS)
         except ClusterError:
             # The server is gone, and its children with it.
             return
         finally:
-            self._server.close(deadline + 1.0)
+            if self._owns_server:
+                self._server.close(_KILL_SECONDS)
+
+    def _end(self, names: list[str], number: int, until: float) -> None:
+        """Sends a signal to those that still run and waits for their end, at the latest until `until`."""
+        assert self._server is not None
+        self._take_messages()
+        for name in names:
+            self._processes[name].due = None
+            if self._processes[name].state is MemberState.RUNNING:
+                self._server.send({"kill": name, "signal": number})
+        while time.monotonic() < until and any(self._processes[name].state is MemberState.RUNNING for name in names):
+            self._server.check()
+            self._take_messages(wait_seconds=0.05)
 
     def _add(self, name: str, role: str, arguments: dict[str, Any], environment: dict[str, str]) -> None:
         log = self._directory.log(name)
@@ -222,18 +233,22 @@ class LocalCluster(Cluster):
         for process in self._processes.values():
             if process.due is not None and process.due <= time.monotonic():
                 process.due = None
+                process.state, process.started = MemberState.RUNNING, time.monotonic()
                 self._server.send(process.request)
 
     def _take_messages(self, wait_seconds: float = 0.0) -> None:
         assert self._server is not None
         while True:
             try:
-                message = self._server.messages.get(timeout=wait_seconds) if wait_seconds else self._server.messages.get_nowait()
+                message = (
+                    self._server.messages.get(timeout=wait_seconds)
+                    if wait_seconds
+                    else self._server.messages.get_nowait()
+                )
             except queue.Empty:
                 return
             if "started" in message:
-                process = self._processes[message["started"]]
-                process.pid, process.state, process.started = message["pid"], MemberState.RUNNING, time.monotonic()
+                self._processes[message["started"]].pid = message["pid"]
             elif "ended" in message:
                 self._take_end(self._processes[message["ended"]], int(message["code"]))
 

@@ -1,1 +1,1 @@
-"""The search report: a `SearchRecord` as one HTML file (`html.render_html`) and as a terminal table (`text.leaderboard`)."""
+"""The search report: a record as one HTML file (`html.render_html`) and as a table (`text.leaderboard`)."""

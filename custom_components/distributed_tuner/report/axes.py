@@ -45,7 +45,7 @@ def hyperparameter_axis(name: str, values: Sequence[HyperparameterValue | None])
     """Lays out one hyperparameter; None marks a trial that does not have it.
 
     Text, booleans and numbers with few distinct values that recur become evenly spaced choices, other numbers a linear
-    or a logarithmic scale. The trials of one choice fan out a little in the order given, so that they can be told apart.
+    or a logarithmic scale. The trials of one choice fan out a little in the order given, to be told apart.
     """
     present = [value for value in values if value is not None]
     floor = _FLOOR_WITH_NOT_SET if len(present) < len(values) else 0.0
@@ -120,9 +120,7 @@ def _few(numbers: Sequence[float]) -> bool:
     return distinct <= 3 or (distinct <= MAX_CHOICES and len(numbers) >= 2 * distinct)
 
 
-def _choices(
-    values: Sequence[HyperparameterValue | None], floor: float
-) -> tuple[tuple[float, ...], tuple[Tick, ...]]:
+def _choices(values: Sequence[HyperparameterValue | None], floor: float) -> tuple[tuple[float, ...], tuple[Tick, ...]]:
     distinct = {_identity(value): value for value in values if value is not None}
     levels = sorted(distinct.values(), key=lambda value: (isinstance(value, str), _order(value), str(value)))
     share = (1.0 - floor) / max(1, len(levels))
@@ -155,10 +153,7 @@ def _scale(
     logarithmic = low > 0 and high / low >= LOG_FACTOR and median <= low + _LOW_ON_LINEAR * (high - low)
 
     def place(number: float) -> float:
-        if logarithmic:
-            share = math.log(number / low) / math.log(high / low)
-        else:
-            share = (number - low) / (high - low)
+        share = math.log(number / low) / math.log(high / low) if logarithmic else (number - low) / (high - low)
         return floor + (1.0 - floor) * share
 
     if logarithmic:

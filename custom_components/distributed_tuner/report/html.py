@@ -13,7 +13,7 @@ import markupsafe
 from plotly.offline import get_plotlyjs
 
 from custom_components.distributed_tuner.record import Direction, HyperparameterValue, SearchRecord, TrialRecord
-from custom_components.distributed_tuner.report import axes, figures, formatting, summary
+from custom_components.distributed_tuner.report import axes, figures, formatting, hover, parallel, summary
 
 # Rows of the leaderboard shown before "show all" is pressed.
 ROWS_AT_FIRST = 25
@@ -81,11 +81,11 @@ def render_html(record: SearchRecord, *, generated_at: float, title: str | None 
     totals = summary.summarise(record, generated_at)
     charts = {
         "curve": figures.best_so_far(record, generated_at),
-        "parallel": figures.parallel_coordinates(record),
+        "parallel": parallel.parallel_coordinates(record),
         "timeline": figures.timeline(record, generated_at),
     }
     drawn = {name: json.loads(figure.to_json()) for name, figure in charts.items() if figure is not None}
-    payload = json.dumps({"figures": drawn, "texts": figures.trial_texts(record)}, separators=(",", ":"))
+    payload = json.dumps({"figures": drawn, "texts": hover.trial_texts(record)}, separators=(",", ":"))
     completed = record.completed()
     names = summary.hyperparameter_names(completed)
     return _template().render(
@@ -106,10 +106,15 @@ def render_html(record: SearchRecord, *, generated_at: float, title: str | None 
         failures=[_failure(group, generated_at) for group in summary.failure_groups(record)],
         drawn=drawn,
         payload=markupsafe.Markup(_script_safe(payload)),
-        style=markupsafe.Markup((_PAGE / "report.css").read_text(encoding="utf-8")),
+        style=markupsafe.Markup(stylesheet()),
         script=markupsafe.Markup((_PAGE / "report.js").read_text(encoding="utf-8")),
         plotly=markupsafe.Markup(get_plotlyjs() if drawn else ""),
     )
+
+
+def stylesheet() -> str:
+    """The page's CSS, which also names every colour of the charts, once for each scheme."""
+    return (_PAGE / "report.css").read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -142,7 +147,7 @@ def _beyond(completed: tuple[TrialRecord, ...], direction: Direction) -> int:
 def _parallel_width(names: list[str]) -> int:
     """The least width in pixels at which the names of neighbouring axes keep apart, at 7.5 pixels a character."""
     lengths = [max(map(len, axes.name_lines(name))) for name in names]
-    widest = max((left + right) / 2 for left, right in zip(lengths, [*lengths[1:], 0]))
+    widest = max((left + right) / 2 for left, right in zip(lengths, [*lengths[1:], 0], strict=True))
     return 90 + len(names) * max(84, round(7.5 * widest) + 10)
 
 
@@ -195,7 +200,7 @@ def _hyperparameter_cell(value: HyperparameterValue | None) -> Cell:
         return Cell(formatting.ABSENT, "", "not part of this configuration")
     text = formatting.shorten(formatting.hyperparameter(value), 40)
     numeric = not isinstance(value, str | bool)
-    sort = repr(value) if numeric and math.isfinite(value) else str(value)
+    sort = repr(value) if isinstance(value, float) and math.isfinite(value) else str(value)
     return Cell(text, sort, str(value) if text != str(value) else "", numeric)
 
 

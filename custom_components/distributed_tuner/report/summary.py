@@ -21,7 +21,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A search in figures. `wall_seconds` and `worker_seconds` (all stays added up) count up to the moment asked about."""
+    """A search in figures. `wall_seconds` and `worker_seconds`, all stays added up, are as of the moment given."""
 
     total: int
     completed: int

@@ -32,10 +32,16 @@ def leaderboard(record: SearchRecord, limit: int) -> Table:
     for rank, trial in enumerate(trials, start=1):
         values = [_value(trial, name) for name in names]
         if not one_each:
-            pairs = [f"{name}={value}" for name, value in zip(names, values) if value != formatting.ABSENT]
+            pairs = [f"{name}={value}" for name, value in zip(names, values, strict=True) if value != formatting.ABSENT]
             values = [", ".join(pairs)]
         seconds = summary.busy_seconds(trial, trial.ended or record.started)
-        cells = [str(rank), trial.trial_id, formatting.score(trial.score), str(trial.epochs), formatting.duration(seconds)]
+        cells = [
+            str(rank),
+            trial.trial_id,
+            formatting.score(trial.score),
+            str(trial.epochs),
+            formatting.duration(seconds),
+        ]
         table.add_row(*(Text(cell) for cell in [*cells, *values]), style="bold" if rank == 1 else None)
     if trials:
         better = "lower" if record.direction is Direction.MIN else "higher"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import keras_tuner as kt
@@ -14,7 +16,7 @@ from tfx.components.tuner.component import TunerFnResult
 OBJECTIVE = kt.Objective("val_loss", "min")
 
 
-def _data() -> tuple[np.ndarray, np.ndarray]:
+def _data() -> tuple[Any, Any]:
     random = np.random.RandomState(0)
     x = random.normal(size=(256, 4)).astype("float32")
     return x, (x @ random.normal(size=(4, 1))).astype("float32")
@@ -54,7 +56,7 @@ class Waiting(kt.Tuner):
 
     def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
         x = trial.hyperparameters.Float("x", -2.0, 2.0)
-        with open(os.path.join(self.directory, "ran.log"), "a", encoding="utf-8") as file:
+        with Path(self.directory, "ran.log").open("a", encoding="utf-8") as file:
             file.write(f"{trial.trial_id} {os.getpid()}\n")
         time.sleep(seconds)
         return x * x
@@ -92,7 +94,7 @@ def empty_space(fn_args: Any) -> TunerFnResult:
 
 
 class _Failing(Waiting):
-    def run_trial(self, trial: Any, **kwargs: Any) -> float:
+    def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
         x = trial.hyperparameters.Float("x", -2.0, 2.0)
         raise ValueError(f"cannot train with x={x:.3f}")
 
@@ -104,3 +106,51 @@ def failing(fn_args: Any) -> TunerFnResult:
     oracle = kt.oracles.RandomSearchOracle(max_trials=20, seed=1, hyperparameters=space)
     tuner = _Failing(oracle, directory=fn_args.working_dir, project_name="failing")
     return TunerFnResult(tuner=tuner, fit_kwargs={})
+
+
+class _Odd(Waiting):
+    """Trial 0 is special, or the first two."""
+
+    def __init__(self, kind: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._kind = kind
+
+    def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
+        number = int(trial.trial_id)
+        if self._kind == "stuck" and number == 0:
+            time.sleep(600)
+        if self._kind == "poisonous" and number == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._kind == "diverging" and number < 2:
+            return [float("nan"), float("inf")][number]
+        return super().run_trial(trial, seconds, **kwargs)
+
+
+def _odd(kind: str, fn_args: Any) -> TunerFnResult:
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    trials = fn_args.custom_config.get("max_trials", 4)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=trials, seed=1, hyperparameters=space)
+    return TunerFnResult(tuner=_Odd(kind, oracle, directory=fn_args.working_dir, project_name=kind), fit_kwargs={})
+
+
+def stuck_once(fn_args: Any) -> TunerFnResult:
+    """The first trial never ends."""
+    return _odd("stuck", fn_args)
+
+
+def poisonous(fn_args: Any) -> TunerFnResult:
+    """The first trial kills whoever runs it, as memory that runs out does."""
+    return _odd("poisonous", fn_args)
+
+
+def diverging(fn_args: Any) -> TunerFnResult:
+    """The first two trials end with no finite objective."""
+    return _odd("diverging", fn_args)
+
+
+def crashes_in_workers(fn_args: Any) -> TunerFnResult:
+    """Native code that crashes where a worker runs, and not where the chief does."""
+    if os.environ["KERASTUNER_TUNER_ID"] != "chief":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return waiting(fn_args)

@@ -1,0 +1,71 @@
+"""What a study is asked and told, and what it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from custom_components.distributed_tuner.record import HyperparameterValue
+
+
+class StudyError(RuntimeError):
+    """A call that the table of transitions does not allow."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggested:
+    """The oracle has a configuration for a trial: a new one, or one that it wants run again."""
+
+    trial_id: str
+    hyperparameters: Mapping[str, HyperparameterValue]
+
+
+class NoSuggestion(enum.Enum):
+    """The oracle has none: IDLE until a running trial ends, or EXHAUSTED for good."""
+
+    IDLE = "idle"
+    EXHAUSTED = "exhausted"
+
+
+@dataclasses.dataclass(frozen=True)
+class Grant:
+    """The worker holds this trial now; `attempt` counts the times the trial was started afresh."""
+
+    trial_id: str
+    attempt: int
+
+
+class Ask(enum.Enum):
+    """Other answers to a worker that asks: compute a suggestion for it, let it wait, or send it home."""
+
+    SUGGEST = "suggest"
+    WAIT = "wait"
+    OVER = "over"
+
+
+class Directive(str, enum.Enum):
+    """What a worker is told with each heartbeat: go on, end the trial at the next epoch, or drop it unfinished."""
+
+    CONTINUE = "continue"
+    FINISH = "finish"
+    ABANDON = "abandon"
+
+
+class Verdict(enum.Enum):
+    """What the oracle made of a finished trial."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRY = "retry"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The oracle's verdict on a finished trial, with the score in the objective's unit."""
+
+    verdict: Verdict
+    score: float | None = None
+    best_step: int | None = None
+    message: str | None = None
+    hyperparameters: Mapping[str, HyperparameterValue] | None = None

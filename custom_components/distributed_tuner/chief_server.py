@@ -1,0 +1,100 @@
+"""Puts a chief on the network: its gRPC server, the token check, and errors as status codes."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import os
+import signal
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from custom_components.distributed_tuner import files, rpc
+from custom_components.distributed_tuner.answers import StudyError
+from custom_components.distributed_tuner.chief import Chief, Handler
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.suggester import OracleError
+
+_LOG = logging.getLogger(__name__)
+
+
+async def run(chief: Chief, directory: SearchDir, *, token: str, host: str, port: int) -> None:
+    """Serves until SIGTERM, or until the search cannot be stored any more.
+
+    Raises:
+      SearchError: the address cannot be had, or the search cannot be stored.
+    """
+    server, bound = await serve(chief, token=token, host=host, port=port)
+    address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
+    files.write_atomically(directory.chief, address.encode())
+    _LOG.info("serving on %s:%d", host, bound)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(chief.broken.wait())]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    await server.stop(grace=0.5)
+    await chief.close()
+    for task in waiting:
+        task.cancel()
+    if chief.failure is not None:
+        raise SearchError(
+            f"the chief cannot store the search in {directory.root}: {chief.failure}. Make room or grant write access, "
+            "then run the same run id again; finished trials are kept"
+        )
+
+
+async def serve(chief: Chief, *, token: str, host: str, port: int) -> tuple[grpc.aio.Server, int]:
+    """Starts the server and the chief's watch.
+
+    Returns:
+      (the server, the port it got).
+
+    Raises:
+      SearchError: the address cannot be had.
+    """
+    server = grpc.aio.server(options=(*rpc.CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)))
+    handlers = {
+        method: grpc.unary_unary_rpc_method_handler(
+            _guarded(chief, handler, rpc.bearer(token)),
+            request_deserializer=rpc.decode,
+            response_serializer=rpc.encode,
+        )
+        for method, handler in chief.methods().items()
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise SearchError(f"the chief cannot listen on {host}:{port}: {error}") from error
+    await server.start()
+    chief.start()
+    return server, bound
+
+
+def _guarded(chief: Chief, handler: Handler, bearer: str) -> Any:
+    async def handle(request: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, Any]:
+        metadata = dict(context.invocation_metadata() or ())
+        if not hmac.compare_digest(str(metadata.get(rpc.TOKEN_KEY, "")), bearer):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this search's bearer token is missing or wrong")
+        if chief.failure is not None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief is going down: {chief.failure}")
+        try:
+            return await handler(request)
+        except (KeyError, TypeError, ValueError) as error:
+            _LOG.warning("bad request", exc_info=True)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{type(error).__name__}: {error}")
+        except StudyError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except OracleError as error:
+            chief.give_up(error)
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        except OSError as error:
+            chief.break_down(error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
+
+    return handle

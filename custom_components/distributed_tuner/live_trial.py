@@ -1,0 +1,69 @@
+"""A trial while its search goes on: what the study keeps of it, and how that is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from custom_components.distributed_tuner.record import HyperparameterValue, Outcome, Stay, TrialRecord, TrialStatus
+
+
+@dataclasses.dataclass
+class Trial:
+    """A trial while the search goes on."""
+
+    trial_id: str
+    status: TrialStatus
+    hyperparameters: dict[str, HyperparameterValue]
+    score: float | None = None
+    best_step: int | None = None
+    epochs: int = 0
+    message: str | None = None
+    attempt: int = 0
+    fruitless_losses: int = 0
+    stays: list[Stay] = dataclasses.field(default_factory=list)
+
+    def to_record(self) -> TrialRecord:
+        """The trial as data."""
+        return TrialRecord(
+            trial_id=self.trial_id,
+            status=self.status,
+            hyperparameters=dict(self.hyperparameters),
+            score=self.score,
+            best_step=self.best_step,
+            epochs=self.epochs,
+            message=self.message,
+            stays=tuple(self.stays),
+        )
+
+
+@dataclasses.dataclass
+class Lease:
+    """A trial's stay with a live worker. Times are seconds; `progressed` is when the last epoch ended, or it began."""
+
+    trial_id: str
+    worker: str
+    process: str
+    began: float
+    expires: float
+    progressed: float
+
+
+def to_state(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON-able data, without its id."""
+    state = dataclasses.asdict(trial)
+    del state["trial_id"]
+    state["status"] = trial.status.value
+    state["stays"] = [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays]
+    return state
+
+
+def from_state(trial_id: str, state: Mapping[str, Any]) -> Trial:
+    """Undoes `to_state`."""
+    values = dict(state)
+    values["status"] = TrialStatus(values["status"])
+    values["stays"] = [
+        Stay(worker, started, ended, Outcome(outcome)) for worker, started, ended, outcome in values["stays"]
+    ]
+    return Trial(trial_id=trial_id, **values)

@@ -1,0 +1,236 @@
+"""Whole searches with real processes on this machine."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from custom_components.distributed_tuner import search, top_n
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.errors import SearchError, SearchLocked
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+
+
+def runs(root: Path) -> collections.Counter[str]:
+    """How often each trial was started, by what the trials themselves wrote down."""
+    lines = (root / "ran.log").read_text().splitlines()
+    return collections.Counter(line.split()[0] for line in lines)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband", "grid"])
+def test_each_algorithm_finds_distinct_configurations(make_search: Callable[..., Any], algorithm: str) -> None:
+    found = make_search("models", {"algorithm": algorithm, "max_trials": 4, "epochs": 1}).run()
+    best = top_n.choose(found.record, 2)
+    assert len({trial.configuration for trial in best}) == 2
+    assert best[0].score is not None and best[1].score is not None and best[0].score <= best[1].score
+    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) >= 4
+    assert set(found.trials) == {trial.trial_id for trial in found.record.trials}
+    assert all(trial.epochs >= 1 for trial in found.record.trials)
+    assert not any(name.startswith("tuner/") for row in top_n.results(found.record) for name in row)
+
+
+def test_state_on_disk_is_keras_tuners(make_search: Callable[..., Any]) -> None:
+    made = make_search("waiting", {"max_trials": 3})
+    found = made.run()
+    project = made.directory.root / "waiting"
+    oracle = json.loads((project / "oracle.json").read_text())
+    assert sorted(oracle["end_order"]) == sorted(trial.trial_id for trial in found.record.trials)
+    for trial in found.record.trials:
+        stored = json.loads((project / f"trial_{trial.trial_id}" / "trial.json").read_text())
+        assert (stored["status"], stored["score"]) == ("COMPLETED", trial.score)
+
+
+def test_a_finished_search_runs_nothing_again(make_search: Callable[..., Any]) -> None:
+    made = make_search("waiting", {"max_trials": 4})
+    first = made.run()
+    second = make_search("waiting", {"max_trials": 4}).run()
+    assert [t.score for t in second.record.trials] == [t.score for t in first.record.trials]
+    assert set(runs(made.directory.root).values()) == {1}
+
+
+def test_killed_worker_is_replaced_and_its_trial_goes_on(make_search: Callable[..., Any]) -> None:
+    killed: list[str] = []
+
+    def kill_once(running: Any, record: SearchRecord) -> None:
+        held = [t for t in record.trials if t.status is TrialStatus.RUNNING and t.stays[-1].worker == "worker-0"]
+        pid = running.cluster.pid("worker-0")
+        if held and pid and not killed:
+            killed.append(held[0].trial_id)
+            os.kill(pid, signal.SIGKILL)
+
+    made = make_search("waiting", {"max_trials": 6, "seconds": 0.7})
+    found = made.run(watch=kill_once)
+    assert found.record.count(TrialStatus.COMPLETED) == 6
+    (lost,) = [t for t in found.record.trials if any(s.outcome is Outcome.LOST for s in t.stays)]
+    assert lost.trial_id == killed[0]
+    assert runs(made.directory.root)[lost.trial_id] == 2
+    assert sum(runs(made.directory.root).values()) == 7
+
+
+def test_sigterm_gives_the_trial_back_at_once(make_search: Callable[..., Any]) -> None:
+    told: list[str] = []
+
+    def tell_once(running: Any, record: SearchRecord) -> None:
+        held = [t for t in record.trials if t.status is TrialStatus.RUNNING and t.stays[-1].worker == "worker-0"]
+        pid = running.cluster.pid("worker-0")
+        if held and pid and not told:
+            told.append(held[0].trial_id)
+            os.kill(pid, signal.SIGTERM)
+
+    found = make_search("waiting", {"max_trials": 4, "seconds": 1.0}).run(watch=tell_once)
+    assert found.record.count(TrialStatus.COMPLETED) == 4
+    outcomes = [s.outcome for t in found.record.trials for s in t.stays]
+    assert outcomes.count(Outcome.RELEASED) == 1 and Outcome.LOST not in outcomes
+
+
+def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(make_search: Callable[..., Any]) -> None:
+    kills: list[int] = []
+
+    def kill_thrice(running: Any, record: SearchRecord) -> None:
+        pid = running.cluster.pid("chief")
+        done = record.count(TrialStatus.COMPLETED)
+        if pid and pid not in kills and done >= 2 * len(kills) + 1 and len(kills) < 3:
+            kills.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    made = make_search("waiting", {"max_trials": 10, "seconds": 0.3})
+    found = made.run(watch=kill_thrice)
+    assert len(kills) == 3
+    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 10
+    assert set(runs(made.directory.root).values()) == {1}
+
+
+def test_an_interrupted_search_goes_on_from_its_finished_trials(make_search: Callable[..., Any]) -> None:
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(running: Any, record: SearchRecord) -> None:
+        if record.count(TrialStatus.COMPLETED) >= 3:
+            raise Interrupt
+
+    made = make_search("waiting", {"max_trials": 8, "seconds": 0.3})
+    with pytest.raises(Interrupt):
+        made.run(watch=interrupt)
+    before = runs(made.directory.root)
+    found = make_search("waiting", {"max_trials": 8, "seconds": 0.3}).run()
+    assert found.record.count(TrialStatus.COMPLETED) == 8
+    finished_before = {t.trial_id for t in made.records[-1].trials if t.status is TrialStatus.COMPLETED}
+    assert len(finished_before) >= 3 and before.total() >= 3
+    assert all(runs(made.directory.root)[trial_id] == 1 for trial_id in finished_before)
+
+
+def test_a_second_run_in_the_same_directory_is_refused(make_search: Callable[..., Any]) -> None:
+    refused: list[str] = []
+
+    def try_second(running: Any, record: SearchRecord) -> None:
+        if not refused:
+            with pytest.raises(SearchLocked) as refusal:
+                make_search("waiting").run()
+            refused.append(str(refusal.value))
+
+    found = make_search("waiting", {"max_trials": 3, "seconds": 0.2}).run(watch=try_second)
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+    assert str(make_search("waiting").directory.root) in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("raises", ["user_tuners.raises", "no such feature: cheese", "user_tuners.py"]),
+        ("returns_nothing", ["TunerFnResult", "NoneType"]),
+        ("empty_space", ["search space is empty"]),
+    ],
+)
+def test_a_faulty_tuner_fn_is_told_at_once(make_search: Callable[..., Any], function: str, words: list[str]) -> None:
+    with pytest.raises(SearchError) as error:
+        make_search(function).run()
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_search_whose_every_trial_fails_ends_and_says_why(make_search: Callable[..., Any]) -> None:
+    found = make_search("failing").run()
+    assert found.record.stop_reason == "3 trials failed in a row"
+    with pytest.raises(top_n.TooFewTrials, match="cannot train with x="):
+        top_n.choose(found.record, 1, found.error)
+
+
+def test_search_time_limit_keeps_what_was_found(make_search: Callable[..., Any]) -> None:
+    options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, max_search_seconds=2.0, grace_seconds=2.0)
+    found = make_search("waiting", {"max_trials": 1000, "seconds": 0.3}, options).run()
+    assert found.record.stop_reason is not None and "max_search_seconds" in found.record.stop_reason
+    assert len(top_n.choose(found.record, 2)) == 2
+
+
+def test_a_stuck_trial_is_ended_and_the_search_goes_on(make_search: Callable[..., Any]) -> None:
+    options = SearchOptions(heartbeat_seconds=0.2, lease_seconds=2.0, max_epoch_seconds=2.0, grace_seconds=1.0)
+    found = make_search("stuck_once", {"max_trials": 4}, options).run()
+    (stuck,) = found.record.failed()
+    assert stuck.message is not None and "max_epoch_seconds" in stuck.message
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
+def test_a_trial_that_kills_its_workers_fails_and_the_search_goes_on(make_search: Callable[..., Any]) -> None:
+    found = make_search("poisonous", {"max_trials": 4}).run()
+    (poisonous,) = found.record.failed()
+    assert poisonous.message is not None and "exit code 137" in poisonous.message
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
+def test_a_diverged_trial_fails_with_its_objective_named(make_search: Callable[..., Any]) -> None:
+    found = make_search("diverging", {"max_trials": 4}).run()
+    assert {t.message.splitlines()[0] for t in found.record.failed() if t.message} == {
+        "the objective 'default_objective' was nan at step 0: the training diverged",
+        "the objective 'default_objective' was inf at step 0: the training diverged",
+    }
+    assert found.record.count(TrialStatus.COMPLETED) == 2
+
+
+def test_no_process_outlives_its_search(make_search: Callable[..., Any]) -> None:
+    made = make_search("waiting", {"max_trials": 2})
+    made.run()
+    left = [p for p in psutil.Process().children(recursive=True) if "fork_server" in " ".join(p.cmdline())]
+    assert len(left) == 1, f"only the tests' own fork server should be left, found {left}"
+
+
+def test_the_token_is_in_no_file_and_no_command_line(make_search: Callable[..., Any]) -> None:
+    made = make_search("waiting", {"max_trials": 2, "seconds": 0.5})
+    lines: list[str] = []
+
+    def read(running: Any, record: SearchRecord) -> None:
+        for process in psutil.Process().children(recursive=True):
+            lines.append(" ".join(process.cmdline()) + " ".join(f"{k}={v}" for k, v in process.environ().items()))
+
+    made.run(watch=read)
+    assert lines and not any(made.token in line for line in lines)
+    texts = [path.read_bytes() for path in made.directory.root.rglob("*") if path.is_file()]
+    assert texts and not any(made.token.encode() in text for text in texts)
+
+
+def test_a_chief_that_cannot_write_says_where(make_search: Callable[..., Any], tmp_path: Path) -> None:
+    made = make_search("waiting")
+    made.directory.journal.mkdir()  # stands for a place that may not be written: root may write anywhere else
+    with pytest.raises((SearchError, ClusterError), match="journal"):
+        made.run()
+
+
+def test_worker_that_cannot_start_is_not_started_for_ever(make_search: Callable[..., Any]) -> None:
+    with pytest.raises(SearchError, match=r"died 4 times before any trial began.*exit code 139"):
+        made = make_search("crashes_in_workers")
+        made.run(workers=1)
+    assert made.directory.log("worker-0").exists()
+
+
+def test_found_is_complete_for_the_outputs(make_search: Callable[..., Any]) -> None:
+    found: search.Found = make_search("waiting", {"max_trials": 3}).run()
+    config = top_n.without_internals(found.trials[top_n.choose(found.record, 1)[0].trial_id]["hyperparameters"])
+    assert set(config["values"]) == {"x"} and [entry["config"]["name"] for entry in config["space"]] == ["x"]
