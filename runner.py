@@ -1,6 +1,6 @@
 """The pipeline for TFX's command line and for whoever starts it by hand: one call of `.run()`.
 
-The engine and all else come from the environment, see docs/settings.md:
+The engine and all else come from environment variables, see docs/settings.md. In an activated environment:
 
     ENGINE=beam tfx pipeline create --engine beam --pipeline_path runner.py
     ENGINE=kubeflow tfx pipeline compile --engine kubeflow --pipeline_path runner.py

@@ -34,7 +34,9 @@ def serve() -> None:
         current = settings.load()
         with serving.start(current, rest_port=current.rest_port, grpc_port=current.grpc_port) as server:
             typer.echo(f"Serving {server.model_name} version {server.served_version()}, until ctrl-C:")
-            typer.echo(f"  REST {server.model_url}:predict\n  gRPC {server.grpc_address}\n  log  {shown(server.log_file)}")
+            typer.echo(
+                f"  REST {server.model_url}:predict\n  gRPC {server.grpc_address}\n  log  {shown(server.log_file)}"
+            )
             try:
                 status = server.wait()
             except KeyboardInterrupt:

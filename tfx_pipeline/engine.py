@@ -66,7 +66,7 @@ class _Node(beam_dag_runner.PipelineNodeAsDoFn):
             super()._run_node()
         except Exception as error:
             # The module under its name: Beam pickles this class, and __main__ may be another copy.
-            sys.modules["tfx_pipeline.engine"]._failures.append(error)  # type: ignore[attr-defined]
+            sys.modules["tfx_pipeline.engine"]._failures.append(error)
             raise
 
 
@@ -82,9 +82,7 @@ def dag_runner(settings: Settings) -> TfxRunner | tfx_runner.IrBasedRunner:
         from tfx.orchestration.kubeflow import kubeflow_dag_runner
 
         config = kubeflow_dag_runner.KubeflowDagRunnerConfig(tfx_image=settings.kubeflow_image)
-        return kubeflow_dag_runner.KubeflowDagRunner(
-            config=config, output_filename=f"{settings.pipeline_name}.yaml"
-        )
+        return kubeflow_dag_runner.KubeflowDagRunner(config=config, output_filename=f"{settings.pipeline_name}.yaml")
     runner: _SettingsRunner = BeamRunner() if settings.engine is Engine.BEAM else LocalRunner()
     runner.settings = settings
     return runner

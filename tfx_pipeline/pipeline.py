@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx import components
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
-from tfx.orchestration import metadata
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2, transform_pb2
@@ -33,6 +34,21 @@ QUERY = Path(__file__).with_name("query.sql")
 def label_key(settings: Settings) -> str:
     """Name of the feature that the model predicts."""
     return str(importlib.import_module(f"models.{settings.model}.features").LABEL_KEY)
+
+
+def search_config(settings: Settings) -> dict[str, object]:
+    """What the model's `tuner_fn` gets as `fn_args.custom_config`, besides the size of the search."""
+    return {
+        "algorithm": settings.algorithm.value,
+        "executions_per_trial": settings.executions_per_trial,
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+    }
+
+
+def training_config(settings: Settings) -> dict[str, object]:
+    """What the model's `run_fn` gets as `fn_args.custom_config`."""
+    return {"train_epochs": settings.train_epochs, "seed": settings.seed, "batch_size": settings.batch_size}
 
 
 def create_pipeline(settings: Settings) -> Pipeline:
@@ -84,12 +100,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     search = DistributedTuner(
         **training_input,
         tuner_fn=f"{model}.model.tuner_fn",
-        custom_config={
-            "algorithm": settings.algorithm.value,
-            "executions_per_trial": settings.executions_per_trial,
-            "seed": settings.seed,
-            "batch_size": settings.batch_size,
-        },
+        custom_config=search_config(settings),
         top_n=settings.top_n,
         **_search_size(settings),
     ).with_id(nodes.SEARCH)
@@ -100,11 +111,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
             **training_input,
             run_fn=f"{model}.model.run_fn",
             hyperparameters=search.outputs[hyperparameters_key(rank)],
-            custom_config={
-                "train_epochs": settings.train_epochs,
-                "seed": settings.seed,
-                "batch_size": settings.batch_size,
-            },
+            custom_config=training_config(settings),
         ).with_id(f"{nodes.TRAINER}{rank}")
         for rank in range(1, settings.top_n + 1)
     ]
@@ -147,9 +154,9 @@ def create_pipeline(settings: Settings) -> Pipeline:
         pipeline_name=settings.pipeline_name,
         pipeline_root=settings.root,
         components=[
-            examples, statistics, schema, anomalies, gate, transform, search,
-            *trainers, selector, baseline, evaluator, pusher,
-        ],  # fmt: skip
+            *(examples, statistics, schema, anomalies, gate, transform, search),
+            *(*trainers, selector, baseline, evaluator, pusher),
+        ],
         enable_cache=False,
         metadata_connection_config=_metadata(settings),
         beam_pipeline_args=_beam_args(settings),
@@ -168,22 +175,17 @@ def _example_gen(settings: Settings) -> BaseNode:
     else:
         # The pattern picks the one file, whatever else lies in its folder.
         only = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=settings.csv.name)])
-        node = components.CsvExampleGen(
-            input_base=str(settings.csv.parent), input_config=only, output_config=output
-        )
+        node = components.CsvExampleGen(input_base=str(settings.csv.parent), input_config=only, output_config=output)
     return node.with_id(nodes.EXAMPLES)
 
 
-def _search_size(settings: Settings) -> dict[str, object]:
+def _search_size(settings: Settings) -> dict[str, Any]:
     """Workers, trials and epochs: numbers, or on Kubeflow parameters to be chosen anew for each run."""
     sizes = {"num_workers": settings.workers, "max_trials": settings.trials, "epochs": settings.epochs}
     if settings.engine is not Engine.KUBEFLOW:
         return dict(sizes)
     names = {"num_workers": "workers", "max_trials": "trials", "epochs": "epochs"}
-    return {
-        key: RuntimeParameter(name=names[key], ptype=int, default=value)
-        for key, value in sizes.items()
-    }
+    return {key: RuntimeParameter(name=names[key], ptype=int, default=value) for key, value in sizes.items()}
 
 
 def _in_image(settings: Settings, path: Path) -> str:
@@ -191,11 +193,15 @@ def _in_image(settings: Settings, path: Path) -> str:
     return str(path.relative_to(PROJECT) if settings.engine is Engine.KUBEFLOW else path)
 
 
-def _metadata(settings: Settings) -> object:
+def _metadata(settings: Settings) -> metadata_store_pb2.ConnectionConfig | None:
     # Kubeflow has a metadata store of its own.
     if settings.engine is Engine.KUBEFLOW:
         return None
-    return metadata.sqlite_metadata_connection_config(str(settings.metadata_path))
+    # TFX's helper for this makes the file's folder at once.
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(settings.metadata_path)
+    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    return config
 
 
 def _beam_args(settings: Settings) -> list[str]:

@@ -34,7 +34,7 @@ def output_to(log_file: Path) -> Iterator[TextIO]:
     before = root.handlers[:], root.level
     root.handlers, root.level = [handler], logging.INFO
     try:
-        with open(terminal, "w", encoding="utf-8", errors="replace", closefd=False) as stream:  # noqa: PTH123
+        with open(terminal, "w", encoding="utf-8", errors="replace", closefd=False) as stream:
             console.use(stream)
             yield stream
     finally:

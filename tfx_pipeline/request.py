@@ -1,14 +1,16 @@
-"""A request for the model server, made from a row of the test split."""
+"""Asks the model server about a trip of the test split, of which it is known how long it took."""
 
 from __future__ import annotations
 
 import dataclasses
-
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from tfx_pipeline import serving
+from tfx_pipeline.settings import Settings
 
 SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -19,6 +21,38 @@ class Request:
 
     instance: dict[str, Any]
     actual: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the server said: which version answered, at which address, and its prediction in the label's unit."""
+
+    version: int
+    url: str
+    request: Request
+    predicted: float
+
+
+def ask(settings: Settings, split_dir: Path, label: str) -> Answer:
+    """Starts the server on what was pushed last, asks it about the first example of a split, and stops it.
+
+    Raises:
+      NothingServedError: no model has been pushed yet.
+      PipelineError: the server did not come up.
+      RequestError: it refused the request.
+    """
+    with serving.start(settings) as server:
+        version = serving.pushed_versions(settings)[-1]
+        asked = from_split(split_dir, Path(settings.serving_dir) / str(version), label)
+        (prediction,) = server.predict([asked.instance])
+        return Answer(version, f"{server.model_url}:predict", asked, number(prediction))
+
+
+def number(prediction: Any) -> float:
+    """The one number in a prediction of a model with one output, however it is wrapped."""
+    while isinstance(prediction, (dict, list)):
+        (prediction,) = prediction.values() if isinstance(prediction, dict) else prediction
+    return float(prediction)
 
 
 def from_split(split_dir: Path, model_dir: Path, label: str) -> Request:

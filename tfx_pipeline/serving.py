@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from model_server import launch
 from model_server.running import RunningServer
@@ -40,10 +39,3 @@ def start(settings: Settings, *, rest_port: int = 0, grpc_port: int = 0) -> Runn
         )
     except launch.LaunchError as error:
         raise PipelineError(str(error)) from None
-
-
-def number(prediction: Any) -> float:
-    """The one number in a prediction of a model with one output, however it is wrapped."""
-    while isinstance(prediction, (dict, list)):
-        (prediction,) = prediction.values() if isinstance(prediction, dict) else prediction
-    return float(prediction)

@@ -102,7 +102,10 @@ class Settings(pydantic.BaseModel):
 
     # The gate
     max_mae_seconds: float = Field(
-        600, gt=0, le=86_400, description="The gate refuses a model whose mean absolute error on the test split is above"
+        600,
+        gt=0,
+        le=86_400,
+        description="The gate refuses a model whose mean absolute error on the test split is above",
     )
     max_worsening_seconds: float = Field(
         0, ge=0, le=86_400, description="By how much that error may exceed the last blessed model's on the same split"
@@ -187,7 +190,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """
     if environment is None:
         environment = os.environ
-    given = {name: environment[name.upper()] for name in Settings.__fields__ if name.upper() in environment}
+    given: dict[str, Any] = {
+        name: environment[name.upper()] for name in Settings.__fields__ if name.upper() in environment
+    }
     try:
         return Settings(**given)
     except pydantic.ValidationError as error:
@@ -209,7 +214,7 @@ def allowed(field: pydantic.fields.ModelField) -> str:
     return "a path" if issubclass(field.type_, Path) else "text"
 
 
-def _explain(item: Mapping[str, Any], given: Mapping[str, str]) -> str:
+def _explain(item: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """One wrong setting in one line, from one entry of pydantic's error list."""
     name = str(item["loc"][0])
     if name == "__root__":

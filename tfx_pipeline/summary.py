@@ -75,18 +75,12 @@ def _selection(record: RunRecord) -> str:
 
 
 def _predict(settings: Settings, record: RunRecord, stream: TextIO) -> None:
-    version = serving.pushed_versions(settings)[-1]
-    asked = request.from_split(
-        Path(_output(record, nodes.EXAMPLES, "examples").uri) / f"Split-{evaluation.SPLIT}",
-        Path(settings.serving_dir) / str(version),
-        pipeline.label_key(settings),
-    )
-    with serving.start(settings) as server:
-        (prediction,) = server.predict([asked.instance])
-        url = f"{server.model_url}:predict"
+    split = Path(_output(record, nodes.EXAMPLES, "examples").uri) / f"Split-{evaluation.SPLIT}"
+    answer = request.ask(settings, split, pipeline.label_key(settings))
     print(
-        f"\nAsked the model server (version {version}) at {url}:\n  {json.dumps(asked.instance)}\n"
-        f"Predicted {serving.number(prediction):.0f} s; the trip took {asked.actual:.0f} s.",
+        f"\nAsked the model server (version {answer.version}) at {answer.url}:\n"
+        f"  {json.dumps(answer.request.instance)}\n"
+        f"Predicted {answer.predicted:.0f} s; the trip took {answer.request.actual:.0f} s.",
         file=stream,
         flush=True,
     )

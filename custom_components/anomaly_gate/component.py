@@ -7,6 +7,8 @@ that nothing is searched or trained on such data. It has no output: make what mu
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -17,9 +19,9 @@ from custom_components.anomaly_gate import executor
 class AnomalyGateSpec(component_spec.ComponentSpec):
     """Takes anomalies, gives nothing."""
 
-    PARAMETERS = {executor.HINT: component_spec.ExecutionParameter(type=str)}
-    INPUTS = {executor.ANOMALIES: component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
-    OUTPUTS: dict[str, component_spec.ChannelParameter] = {}
+    PARAMETERS: ClassVar = {executor.HINT: component_spec.ExecutionParameter(type=str)}
+    INPUTS: ClassVar = {executor.ANOMALIES: component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+    OUTPUTS: ClassVar = {}
 
 
 class AnomalyGate(base_component.BaseComponent):

@@ -134,7 +134,7 @@ class Chief:
 
     async def gone(self, request: dict[str, Any]) -> dict[str, Any]:
         """The cluster saw a worker die."""
-        trial_id = self._study.gone(request["worker"], request["reason"], self._clock())
+        trial_id = self._study.gone(request["worker"], request["reason"], self._clock(), request.get("process", ""))
         await self._commit({})
         return {"trial_id": trial_id}
 

@@ -16,6 +16,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
 from custom_components.distributed_tuner import keys, patches, search, top_n
+from custom_components.distributed_tuner.cluster import prewarm
 from custom_components.distributed_tuner.cluster.base import Cluster
 from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
@@ -57,8 +58,9 @@ class Executor(base_executor.BaseExecutor):
                 workers=int(exec_properties[keys.NUM_WORKERS]),
                 watch=display.update,
             )
-        _write_report(found, directory, output_dict)
-        _write_results(found, output_dict, int(exec_properties[keys.TOP_N]))
+        count = int(exec_properties[keys.TOP_N])
+        _write_report(found, directory, output_dict, count)
+        _write_results(found, output_dict, count)
 
     def _run_id(self) -> str:
         run_id = self._context.pipeline_run_id if self._context else None
@@ -86,13 +88,15 @@ def _cluster(config: dict[str, Any], directory: SearchDir, token: str) -> Cluste
     kind = config.get("kind")
     if kind == "local":
         directory.create()
-        return LocalCluster(directory, token)
+        return LocalCluster(directory, token, server=prewarm.server())
     raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known is 'local'")
 
 
-def _write_report(found: search.Found, directory: SearchDir, output_dict: dict[str, list[types.Artifact]]) -> None:
+def _write_report(
+    found: search.Found, directory: SearchDir, output_dict: dict[str, list[types.Artifact]], count: int
+) -> None:
     folder = artifact_utils.get_single_uri(output_dict[keys.SEARCH_REPORT])
-    report = html.render_html(found.record, generated_at=time.time())
+    report = html.render_html(found.record, generated_at=time.time(), top_n=count)
     io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", patches.dumps(record_to_json(found.record)))
     io_utils.write_string_file(f"{folder}/{keys.REPORT_FILE}", report)
     # TFX deletes the outputs of an execution that fails; a search that found too little is the one to look at.

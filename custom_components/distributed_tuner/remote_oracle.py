@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from keras_tuner.src.engine import hyperparameters as hp_module
@@ -27,11 +28,12 @@ class CurrentTrial:
         self._trial_id: str | None = None
         self._attempt = 0
         self._epochs: int | None = None
+        self._abandoned = False
 
     def begin(self, trial_id: str, attempt: int) -> None:
         """The worker starts with a trial."""
         with self._lock:
-            self._trial_id, self._attempt, self._epochs = trial_id, attempt, None
+            self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
 
     def end(self) -> None:
         """The worker holds no trial."""
@@ -42,6 +44,11 @@ class CurrentTrial:
         """One more epoch of the trial is finished."""
         with self._lock:
             self._epochs = (self._epochs or 0) + 1
+
+    def abandon(self) -> None:
+        """The chief took the trial away: how it ends here is of no interest."""
+        with self._lock:
+            self._abandoned = True
 
     def resumed(self, epochs: int) -> None:
         """So many epochs of the trial were finished before."""
@@ -61,6 +68,12 @@ class CurrentTrial:
             return self._attempt
 
     @property
+    def abandoned(self) -> bool:
+        """Whether the chief took the trial away."""
+        with self._lock:
+            return self._abandoned
+
+    @property
     def epochs(self) -> int | None:
         """The trial's finished epochs, None before the first."""
         with self._lock:
@@ -78,16 +91,24 @@ class RemoteOracle:
       worker: this worker's id.
       process: this process's own id, see `Study.ask`.
       current: told which trial runs.
+      on_end: called with the trial's id when its end is known to the chief.
     """
 
     def __init__(
-        self, local: oracle_module.Oracle, client: ChiefClient, worker: str, process: str, current: CurrentTrial
+        self,
+        local: oracle_module.Oracle,
+        client: ChiefClient,
+        worker: str,
+        process: str,
+        current: CurrentTrial,
+        on_end: Callable[[str], None] = lambda trial_id: None,
     ) -> None:
         self._local = local
         self._client = client
         self._worker = worker
         self._process = process
         self._current = current
+        self._on_end = on_end
         self._trial: trial_module.Trial | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
         self.multi_worker = False
@@ -128,11 +149,17 @@ class RemoteOracle:
         return trial
 
     def end_trial(self, trial: trial_module.Trial) -> None:
-        """Brings the trial's end to the chief.
+        """Brings the trial's end to the chief, unless the chief took the trial away before.
 
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
         """
+        if not self._current.abandoned:
+            self._tell_end(trial)
+        self._trial, self._reports = None, []
+        self._current.end()
+
+    def _tell_end(self, trial: trial_module.Trial) -> None:
         succeeded = trial.status == _Status.COMPLETED
         self._client.call(
             rpc.FINISH,
@@ -148,8 +175,7 @@ class RemoteOracle:
             },
             timeout=60.0,
         )
-        self._trial, self._reports = None, []
-        self._current.end()
+        self._on_end(trial.trial_id)
 
     def end_running(self, error: BaseException) -> None:
         """The running trial met an error that keras-tuner lets through: it failed for good."""

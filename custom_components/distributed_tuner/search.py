@@ -100,7 +100,7 @@ class _Watch:
     def _ask(self, snapshot: Snapshot) -> bool:
         try:
             for loss in snapshot.losses:
-                self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason})
+                self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason, "process": loss.process})
             status = self._client.call(rpc.STATUS, {"known_version": self._version})
         except ChiefUnreachable:
             self._check_silence()

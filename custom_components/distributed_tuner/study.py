@@ -173,10 +173,15 @@ class Study:
             self._end_lease(trial_id, Outcome.RELEASED, now)
             self._wait(trial_id)
 
-    def gone(self, worker: str, reason: str, now: float) -> str | None:
-        """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it."""
-        self._seen.pop(worker, None)
+    def gone(self, worker: str, reason: str, now: float, process: str = "") -> str | None:
+        """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
+
+        The news may be older than the worker's next process, which keeps what it has been granted since.
+        """
         trial_id = self._held.get(worker)
+        if trial_id is not None and "" != process != self._leases[trial_id].process != "":
+            return None
+        self._seen.pop(worker, None)
         if trial_id is None or trial_id in self._finishing:
             return None
         self._lose(trial_id, reason, now)

@@ -1,56 +1,107 @@
-"""Follows every `keras.Model.fit` of a trial: counts its epochs and carries out what the chief orders."""
+"""The one hook of `keras.Model.fit`: counts epochs, carries out what the chief orders, keeps the state of the fit."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from custom_components.distributed_tuner.answers import Directive
+from custom_components.distributed_tuner.resume.executions import Executions
+from custom_components.distributed_tuner.resume.fit import KeptFit
 
 
 class TrialAbandoned(RuntimeError):
     """The chief gave the trial to somebody else or ended it."""
 
 
-class _Follower(keras.callbacks.Callback):
-    """Put at the end of a fit's callbacks."""
+class _Follower(keras.callbacks.History):
+    """Put at the end of a fit's callbacks, as the history that the fit returns, earlier processes' epochs and all."""
 
-    def __init__(self, on_epoch: Callable[[], tuple[Directive, str]]) -> None:
+    def __init__(
+        self,
+        on_epoch: Callable[[], tuple[Directive, str]],
+        kept: KeptFit | None,
+        others: Sequence[keras.callbacks.Callback],
+    ) -> None:
         super().__init__()
         self._on_epoch = on_epoch
+        self._kept = kept
+        self._others = others
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Takes up an earlier process's state of this fit."""
+        super().on_train_begin(logs)
+        if self._kept is not None:
+            self._kept.begin(self, self._others)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Reports the epoch and obeys."""
+        """Reports the epoch, saves it and obeys."""
+        super().on_epoch_end(epoch, logs)
         directive, reason = self._on_epoch()
         if directive is Directive.ABANDON:
             raise TrialAbandoned(reason)
+        if self._kept is not None:
+            self._kept.save(self)
         if directive is Directive.FINISH:
             self.model.stop_training = True
 
 
 @contextlib.contextmanager
-def followed(on_epoch: Callable[[], tuple[Directive, str]]) -> Iterator[None]:
+def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executions | None = None) -> Iterator[None]:
     """Within it every `fit` calls `on_epoch` after each epoch and does what it answers.
 
     FINISH stops the training after that epoch, so that the trial completes with its best epoch so far; ABANDON raises
-    TrialAbandoned out of `fit`.
+    TrialAbandoned out of `fit`. A fit inside a fit (in a callback, say) is left alone.
+
+    Args:
+      on_epoch: called after each epoch.
+      executions: where the state of each fit is kept; without it none is.
     """
     original = keras.Model.fit
+    signature = inspect.signature(original)
+    busy = False
 
+    @functools.wraps(original)
     def fit(self: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        callbacks = kwargs.get("callbacks")
-        follower = _Follower(on_epoch)
+        nonlocal busy
+        if busy:
+            return original(self, *args, **kwargs)
+        bound = signature.bind(self, *args, **kwargs)
+        callbacks = bound.arguments.get("callbacks")
+        kept = None
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(follower)
+            # Wired up by the caller, history and all: followed, not kept.
+            callbacks.append(_Follower(on_epoch, None, ()))
         else:
-            kwargs["callbacks"] = [*(callbacks or []), follower]
-        return original(self, *args, **kwargs)
+            others = tf.nest.flatten(callbacks) if callbacks is not None else []
+            if executions is not None and not _spans_processes(self):
+                kept = executions.next_fit()
+            bound.arguments["callbacks"] = [*others, _Follower(on_epoch, kept, others)]
+        busy = True
+        try:
+            if kept is not None:
+                given = bound.arguments
+                kept.prepare(given.get("x"), given.get("validation_data"), given.get("initial_epoch", 0))
+            return original(*bound.args, **bound.kwargs)
+        finally:
+            busy = False
+            if kept is not None:
+                kept.end(self)
 
     keras.Model.fit = fit
     try:
         yield
     finally:
         keras.Model.fit = original
+
+
+def _spans_processes(model: keras.Model) -> bool:
+    """Strategies of several processes have a fault tolerance of their own."""
+    strategy = model.distribute_strategy
+    return bool(strategy._should_use_with_coordinator or strategy.extended._in_multi_worker_mode())

@@ -8,17 +8,18 @@ import signal
 import socket
 import threading
 import traceback
-import uuid
 from collections.abc import Callable
-from typing import Any
 
 from keras_tuner.src import errors as keras_tuner_errors
 
 from custom_components.distributed_tuner import rpc, training, user_code
+from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
+from custom_components.distributed_tuner.resume import randomness
+from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -39,20 +40,22 @@ def work(directory: SearchDir, worker: str, token: str, address: Callable[[], st
     """
     spec = SearchSpec.read(directory.spec)
     options = spec.options
-    process = uuid.uuid4().hex
+    process = str(os.getpid())
     current = CurrentTrial()
+    executions = Executions(current)
 
     def client(patience: float) -> ChiefClient:
         return ChiefClient(address, token, patience)
 
     calls = client(options.chief_timeout_seconds)
     give_back_on_sigterm(client(options.grace_seconds / 2), worker, current)
+    randomness.make_restorable()
     try:
         tuner, fit_kwargs = user_code.build(spec, directory.root, process=worker, populate=False)
     except user_code.UserCodeError as error:
         calls.call(rpc.FAIL, {"worker": worker, "message": str(error), "traceback": error.trace})
         return ExitCode.FATAL
-    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current)
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, executions.forget)
     tuner.oracle, tuner.tuner_id = oracle, worker
     # A worker stores no tuner state; the trial's results are with the chief.
     tuner.save = lambda: None
@@ -65,13 +68,16 @@ def work(directory: SearchDir, worker: str, token: str, address: Callable[[], st
         grace_seconds=options.grace_seconds,
     )
 
-    def on_epoch() -> tuple[Any, str]:
-        current.epoch()
-        return heartbeat.orders(current.trial_id or "")
+    def on_epoch() -> tuple[Directive, str]:
+        executions.epoch()
+        directive, reason = heartbeat.orders(current.trial_id or "")
+        if directive is Directive.ABANDON:
+            current.abandon()
+        return directive, reason
 
     heartbeat.start()
     try:
-        with training.followed(on_epoch):
+        with executions.kept(tuner), training.followed(on_epoch, executions):
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)

@@ -7,6 +7,7 @@ nor choice have seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -24,19 +25,19 @@ def _input_name(number: int) -> str:
 class ModelSelectorSpec(component_spec.ComponentSpec):
     """Takes examples and up to MAX_CANDIDATES models, gives one model."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         executor.LABEL_KEY: component_spec.ExecutionParameter(type=str),
         executor.SIGNATURE: component_spec.ExecutionParameter(type=str),
         executor.SPLIT: component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {
+    INPUTS: ClassVar = {
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         **{
             _input_name(number): component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True)
             for number in range(1, MAX_CANDIDATES + 1)
         },
     }
-    OUTPUTS = {executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS: ClassVar = {executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model)}
 
 
 class ModelSelector(base_component.BaseComponent):
@@ -76,7 +77,5 @@ class ModelSelector(base_component.BaseComponent):
         properties = {executor.LABEL_KEY: label_key, executor.SIGNATURE: signature, executor.SPLIT: split}
         output = types.Channel(type=standard_artifacts.Model)
         super().__init__(
-            spec=ModelSelectorSpec(
-                **{executor.EXAMPLES: examples, executor.MODEL: output}, **candidates, **properties
-            )
+            spec=ModelSelectorSpec(**{executor.EXAMPLES: examples, executor.MODEL: output}, **candidates, **properties)
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 BATCH = 1024  # Serialized examples per call of the model.
@@ -15,7 +16,7 @@ class SelectionError(ValueError):
     """No model can be chosen: no examples, no label, or no model with a finite error."""
 
 
-def batches(files: Sequence[str], label_key: str) -> Iterator[tuple[list[bytes], np.ndarray]]:
+def batches(files: Sequence[str], label_key: str) -> Iterator[tuple[list[bytes], npt.NDArray[np.float64]]]:
     """Yields (serialized examples, labels as float64 of the same length) of gzipped TFRecord files.
 
     Raises:
@@ -35,7 +36,7 @@ def _label(record: bytes, label_key: str) -> float:
 
 
 def mean_absolute_error(
-    model_dir: str, signature: str, examples: Iterable[tuple[list[bytes], np.ndarray]]
+    model_dir: str, signature: str, examples: Iterable[tuple[list[bytes], npt.NDArray[np.float64]]]
 ) -> float:
     """Mean of |prediction - label| over all examples, in the label's unit.
 
@@ -58,7 +59,9 @@ def mean_absolute_error(
         predictions = next(iter(outputs.values())).numpy().reshape(-1)
         if len(outputs) != 1 or predictions.size != labels.size:
             shapes = {name: tuple(tensor.shape) for name, tensor in outputs.items()}
-            raise SelectionError(f"Signature '{signature}' gave {shapes} for {labels.size} examples: want one number each")
+            raise SelectionError(
+                f"Signature '{signature}' gave {shapes} for {labels.size} examples: want one number each"
+            )
         total += float(np.abs(predictions - labels).sum())
         count += labels.size
     if not count:

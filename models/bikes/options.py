@@ -53,7 +53,7 @@ class SearchOptions(_FromConfig):
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions(_FromConfig):
-    """Options of `run_fn`. `train_epochs` is the most: training ends when the eval error stops falling."""
+    """Options of `run_fn`. `train_epochs` is the most: training ends once the eval error has risen for good."""
 
     train_epochs: int = 40
     batch_size: int = 64

@@ -5,6 +5,13 @@ Runs before the environment exists, so these modules use the standard library al
 
 from __future__ import annotations
 
+import sys
+
 
 class SetupError(Exception):
     """Setting up cannot go on; the message says what happened and what to do about it."""
+
+
+def say(text: str) -> None:
+    """Tells the person at the terminal what the set-up is about to do."""
+    print("setup: {}".format(text), file=sys.stderr, flush=True)

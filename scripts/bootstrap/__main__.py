@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, Mapping
 
-from scripts.bootstrap import SetupError, interpreter, pip_settings, uv_tool
+from scripts.bootstrap import SetupError, interpreter, pip_settings, say, uv_tool
 from scripts.bootstrap.environment import SYNC_SECONDS, Environment
 from scripts.bootstrap.interpreter import NAME, WANTED, Interpreter, Rejection
 
@@ -56,10 +56,10 @@ def set_up(root: Path, environ: Mapping[str, str]) -> None:
         python = find_python(uv, environ)
         if environment.stamped() != environment.fingerprint(python):
             first = environment.stamped() is None
-            _say("setting up .venv (the first time it downloads several hundred MB)" if first else "updating .venv")
+            say("setting up .venv (the first time it downloads several hundred MB)" if first else "updating .venv")
             started = time.monotonic()
             environment.build(uv, python)
-            _say("ready in {:.0f} s, Python {}".format(time.monotonic() - started, python.version))
+            say("ready in {:.0f} s, Python {}".format(time.monotonic() - started, python.version))
 
 
 def find_python(uv: str, environ: Mapping[str, str]) -> Interpreter:
@@ -71,11 +71,11 @@ def find_python(uv: str, environ: Mapping[str, str]) -> Interpreter:
     found, rejected = interpreter.find(environ)
     wish = environ.get("PYTHON")
     if wish and rejected:
-        _say("PYTHON={} will not do: {}".format(wish, rejected[0].reason))
+        say("PYTHON={} will not do: {}".format(wish, rejected[0].reason))
     if found is not None:
         return found
     wanted = "{}.{}".format(*WANTED)
-    _say("no Python {} runs here; uv fetches one".format(wanted))
+    say("no Python {} runs here; uv fetches one".format(wanted))
     _ask_uv([uv, "python", "install", "--no-bin", wanted], environ, rejected)
     answer = _ask_uv([uv, "python", "find", "--managed-python", "--no-project", wanted], environ, rejected)
     result = interpreter.probe(answer.strip())
@@ -123,14 +123,10 @@ def _only_one(path: Path) -> Iterator[None]:
                         "another set-up has held {} for {} s; end it first".format(path, SYNC_SECONDS)
                     ) from None
                 if not told:
-                    _say("waiting for another set-up of this checkout")
+                    say("waiting for another set-up of this checkout")
                     told = True
                 time.sleep(0.2)
         yield
-
-
-def _say(text: str) -> None:
-    print("setup: {}".format(text), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional
 
-DEFAULT_INDEX = "https://pypi.org/simple"  # pip's own default; everywhere else the index is what the user configured
-
 
 def setting(name: str, environ: Mapping[str, str]) -> Optional[str]:
     """Returns pip's setting `name` ("index-url"): the environment first, then pip's files, the most specific first."""
@@ -31,11 +29,6 @@ def setting(name: str, environ: Mapping[str, str]) -> Optional[str]:
             if value:
                 return value
     return None
-
-
-def index_url(environ: Mapping[str, str]) -> str:
-    """Returns the address of the package index to use, without a trailing slash."""
-    return (setting("index-url", environ) or DEFAULT_INDEX).rstrip("/")
 
 
 def for_uv(environ: Mapping[str, str]) -> Dict[str, str]:

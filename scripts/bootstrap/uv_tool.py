@@ -1,8 +1,7 @@
 """Gets uv, which installs everything else: the one on PATH, or one of our own under .tools/.
 
-The version and the checksums of our own stand in requirements/uv.txt. pip fetches the wheel where Python has pip, since
-pip knows the user's proxies and passwords; a Python without pip (Debian packages it apart) fetches it with urllib.
-Either way the checksum is verified here.
+The version and the checksums of our own stand in requirements/uv.txt. However the wheel comes here (`wheel_fetch`), its
+checksum is verified before anything of it is unpacked.
 """
 
 from __future__ import annotations
@@ -12,23 +11,16 @@ import os
 import platform
 import re
 import shutil
-import ssl
 import subprocess
-import sys
 import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
 import zipfile
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+from typing import FrozenSet, Mapping, NamedTuple, Tuple
 
-from scripts.bootstrap import SetupError, pip_settings
+from scripts.bootstrap import SetupError, wheel_fetch
 
 OLDEST_USABLE = (0, 8)  # the first whose `uv venv` knows --clear
-NETWORK_SECONDS = 60
-PIP_SECONDS = 900
+ANSWER_SECONDS = 60
 
 
 class Pin(NamedTuple):
@@ -63,14 +55,18 @@ def locate(root: Path, environ: Mapping[str, str]) -> str:
     if not target.exists():
         _install(target, requirements, pin, environ)
     if _version(str(target)) < OLDEST_USABLE:
-        raise SetupError("{} does not run on this machine ({} {})".format(target, platform.system(), _machine()))
+        raise SetupError(
+            "{} does not run on this machine ({} {}); put another uv on PATH".format(
+                target, platform.system(), platform.machine()
+            )
+        )
     return str(target)
 
 
 def _version(uv: str) -> Tuple[int, ...]:
     """Returns the version that `uv` reports, or an empty tuple where it does not run."""
     try:
-        answer = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=NETWORK_SECONDS).stdout
+        answer = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=ANSWER_SECONDS).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ()
     found = re.match(r"uv (\d+)\.(\d+)", answer)
@@ -81,9 +77,7 @@ def _install(target: Path, requirements: Path, pin: Pin, environ: Mapping[str, s
     tools = target.parent.parent
     tools.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="uv-", dir=str(tools)) as scratch:
-        wheel, pip_says = _fetch_with_pip(Path(scratch), requirements)
-        if wheel is None:
-            wheel = _fetch_with_urllib(Path(scratch), pin, environ, pip_says)
+        wheel = wheel_fetch.fetch(Path(scratch), "uv", pin.version, requirements, environ)
         if hashlib.sha256(wheel.read_bytes()).hexdigest() not in pin.hashes:
             raise SetupError(
                 "{} does not match the checksums in {}; nothing was installed".format(wheel.name, requirements)
@@ -95,85 +89,3 @@ def _install(target: Path, requirements: Path, pin: Pin, environ: Mapping[str, s
         unpacked.chmod(0o755)
         target.parent.mkdir(exist_ok=True)
         os.replace(str(unpacked), str(target))  # atomic: an interrupted set-up leaves no half of a uv
-
-
-def _fetch_with_pip(folder: Path, requirements: Path) -> Tuple[Optional[Path], str]:
-    """Returns the wheel, or None and what pip said."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--require-hashes",
-    ]
-    command += ["--disable-pip-version-check", "--dest", str(folder), "--requirement", str(requirements)]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, str(error)
-    wheel = next(folder.glob("uv-*.whl"), None)
-    return wheel, (run.stderr.strip().splitlines() or ["pip fetched nothing"])[-1]
-
-
-def _fetch_with_urllib(folder: Path, pin: Pin, environ: Mapping[str, str], pip_says: str) -> Path:
-    """Fetches the wheel for this machine from the index that is configured for pip."""
-    page = "{}/uv/".format(pip_settings.index_url(environ))
-    context = ssl.create_default_context(cafile=pip_settings.setting("cert", environ))
-    try:
-        links = _Links(page)
-        with urllib.request.urlopen(page, timeout=NETWORK_SECONDS, context=context) as response:
-            links.feed(response.read().decode("utf-8"))
-        url = choose_wheel(links.urls, pin.version)
-        wheel = folder / _file_name(url)
-        with urllib.request.urlopen(url, timeout=NETWORK_SECONDS, context=context) as response:
-            wheel.write_bytes(response.read())
-    except (OSError, ValueError, LookupError) as error:
-        raise SetupError(
-            "uv {} could not be fetched.\n  pip: {}\n  package index {}: {}\n"
-            "Check the network and pip's settings (PIP_INDEX_URL, PIP_CERT, proxies), or install uv yourself "
-            "and put it on PATH.".format(pin.version, pip_says, urllib.parse.urlsplit(page).hostname, error)
-        ) from error
-    return wheel
-
-
-def choose_wheel(urls: List[str], version: str) -> str:
-    """Returns the address among `urls` of the wheel of uv `version` that fits this machine.
-
-    Raises:
-        LookupError: there is none.
-    """
-    system = platform.system()
-    if system == "Linux":
-        libc = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
-    else:
-        libc = {"Darwin": "macosx"}.get(system, system.lower())
-    fitting = re.compile(r"uv-{}-py3-none-{}_.*{}\.whl".format(re.escape(version), libc, _machine()))
-    for url in urls:
-        if fitting.fullmatch(_file_name(url)):
-            return url
-    raise LookupError("no wheel of uv {} for {} on {}".format(version, libc, _machine()))
-
-
-def _machine() -> str:
-    return platform.machine().lower().replace("amd64", "x86_64")
-
-
-def _file_name(url: str) -> str:
-    return urllib.parse.unquote(urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1])
-
-
-class _Links(HTMLParser):
-    """Collects the addresses on a page of a package index (PEP 503)."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self._page = page
-        self.urls: List[str] = []
-
-    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
-        href = dict(attrs).get("href")
-        if tag == "a" and href:
-            self.urls.append(urllib.parse.urljoin(self._page, href))

@@ -70,6 +70,25 @@ class Home:
             process.kill()
         return Finished(process.returncode, output)
 
+    def tfx(self, *arguments: str, cwd: Path = PROJECT, **more: str) -> Finished:
+        """Calls TFX's command line, in an activated environment: it looks for `pip` on the path."""
+        environment = self.environment(**more)
+        folder = Path(sys.executable).parent
+        environment |= {"PATH": f"{folder}{os.pathsep}{environment['PATH']}", "PYTHONPATH": str(PROJECT)}
+        for engine in ("LOCAL", "BEAM"):  # Where it keeps what it knows of pipelines.
+            environment[f"{engine}_HOME"] = str(self.directory.parent / "tfx")
+        ended = subprocess.run(
+            [folder / "tfx", *arguments],
+            cwd=cwd,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+        return Finished(ended.returncode, ended.stdout)
+
     def processes(self) -> list[psutil.Process]:
         """Processes that were started for this directory and still run."""
         found = []

@@ -1,3 +1,5 @@
+"""The command line in processes of its own: refusals before anything runs, and the commands after a run."""
+
 from __future__ import annotations
 
 import os
@@ -13,7 +15,9 @@ from tfx_pipeline import serving, settings_table, workspace
 from tfx_pipeline.errors import ExitCode
 from tfx_pipeline.settings import PROJECT
 
-ROW = "600,1,na,1690848000.0,3,2,51.4,-0.12,51.5,-0.11,455.5,POINT(-0.12 51.49)POINT(-0.11 51.5),0.0,74.8,57.1,64.4,54.7"
+ROW = (
+    "600,1,na,1690848000.0,3,2,51.4,-0.12,51.5,-0.11,455.5,POINT(-0.12 51.49)POINT(-0.11 51.5),0.0,74.8,57.1,64.4,54.7"
+)
 HEADER = (
     "duration,end_station_id,bike_id,ts,day_of_week,start_station_id,start_latitude,start_longitude,end_latitude,"
     "end_longitude,euclidean,loc_cross,prcp,max,min,temp,dewp"

@@ -1,3 +1,5 @@
+"""Refusals of CSV files."""
+
 from __future__ import annotations
 
 import re

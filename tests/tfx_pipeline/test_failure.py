@@ -1,3 +1,5 @@
+"""Failed nodes in words."""
+
 from __future__ import annotations
 
 import errno

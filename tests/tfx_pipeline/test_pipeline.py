@@ -1,7 +1,7 @@
+"""The pipeline's shape, compiled and never run."""
+
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +80,10 @@ def test_bigquery_takes_the_place_of_csv_and_all_else_stays() -> None:
 
 @pytest.mark.timeout(180)
 def test_tfx_compiles_a_workflow_with_the_same_nodes_and_runtime_parameters(own_home: Home, tmp_path: Path) -> None:
-    environment = own_home.environment(ENGINE="kubeflow", PIPELINE_ROOT="gs://bucket/root", TRIALS="8", **BIGQUERY)
-    command = [Path(sys.executable).with_name("tfx"), "pipeline", "compile", "--engine", "kubeflow"]
-    ended = subprocess.run(
-        [*command, "--pipeline_path", str(PROJECT / "runner.py")],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    more = {"ENGINE": "kubeflow", "PIPELINE_ROOT": "gs://bucket/root", "TRIALS": "8", **BIGQUERY}
+    arguments = ("pipeline", "compile", "--engine", "kubeflow", "--pipeline_path", str(PROJECT / "runner.py"))
+    ended = own_home.tfx(*arguments, cwd=tmp_path, **more)
+    assert ended.code == 0, ended.output
     workflow: dict[str, Any] = yaml.safe_load((tmp_path / "bikes.yaml").read_text(encoding="utf-8"))
     parameters = {item["name"]: item["value"] for item in workflow["spec"]["arguments"]["parameters"]}
     assert parameters["pipeline-root"] == "gs://bucket/root"

@@ -1,3 +1,5 @@
+"""The lines about nodes."""
+
 from __future__ import annotations
 
 import io

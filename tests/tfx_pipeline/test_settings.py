@@ -1,3 +1,5 @@
+"""Settings from environment variables."""
+
 from __future__ import annotations
 
 import re
@@ -70,12 +72,12 @@ def test_any_text_gives_settings_or_a_message_that_names_the_variable(name: str,
     try:
         load({name.upper(): text})
     except SettingsError as error:
-        assert name.upper() in str(error)  # noqa: PT017  (hypothesis needs both outcomes)
+        assert name.upper() in str(error)
 
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        load({}).workers = 3  # type: ignore[misc]
+        load({}).workers = 3
 
 
 def test_paths_become_absolute() -> None:

@@ -1,3 +1,5 @@
+"""The document of the settings."""
+
 from __future__ import annotations
 
 from tfx_pipeline import settings_table

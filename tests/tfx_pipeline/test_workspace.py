@@ -1,3 +1,5 @@
+"""The directory of the runs: locks, refusals of the file system, and settings of a rerun."""
+
 from __future__ import annotations
 
 import subprocess

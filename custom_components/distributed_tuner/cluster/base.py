@@ -41,10 +41,11 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A worker that the cluster saw die since the last `poll`."""
+    """A worker that the cluster saw die since the last `poll`; `process` as in `Study.ask`."""
 
     name: str
     reason: str
+    process: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import queue
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +19,7 @@ from custom_components.distributed_tuner.cluster.base import (
     Snapshot,
     exit_reason,
 )
+from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
 from custom_components.distributed_tuner.errors import ExitCode
 from custom_components.distributed_tuner.search_dir import SearchDir
 
@@ -41,69 +36,6 @@ _KILL_SECONDS = 5.0
 def worker_name(index: int) -> str:
     """The id of the worker with this index."""
     return f"worker-{index}"
-
-
-class ForkServerHandle:
-    """This side of a fork server; see `fork_server` for what is said."""
-
-    def __init__(self, log: Path, *, with_tfx: bool) -> None:
-        self._log = log
-        command = [sys.executable, "-m", "custom_components.distributed_tuner.cluster.fork_server"]
-        # What the caller can import, chief and workers can: the user's module may be on a path that the caller added.
-        path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, sys.path)])
-        with log.open("ab") as file:
-            self._process = subprocess.Popen(
-                command + (["--tfx"] if with_tfx else []),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                # Of its own session: ctrl-C at the terminal is for the person's program, which then closes this one.
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "1"},
-            )
-        self.messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        threading.Thread(target=self._read, name="fork-server", daemon=True).start()
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Sends one request.
-
-        Raises:
-          ClusterError: the server is gone.
-        """
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        except (BrokenPipeError, ValueError) as error:
-            raise ClusterError(self._obituary()) from error
-
-    def check(self) -> None:
-        """Raises ClusterError if the server is gone."""
-        if self._process.poll() is not None:
-            raise ClusterError(self._obituary())
-
-    def close(self, grace_seconds: float) -> None:
-        """Ends the server and its children; kills them after `grace_seconds`."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()  # its children have asked the kernel to be killed with it
-            self._process.wait()
-
-    def _obituary(self) -> str:
-        code = self._process.poll()
-        return (
-            f"the process that starts chief and workers ended ({exit_reason(code if code is not None else 1)}); "
-            f"its log is {self._log}\n{files.tail(self._log)}"
-        )
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.messages.put(json.loads(line))
 
 
 class _Process:
@@ -253,13 +185,13 @@ class LocalCluster(Cluster):
                 self._take_end(self._processes[message["ended"]], int(message["code"]))
 
     def _take_end(self, process: _Process, code: int) -> None:
-        process.pid, process.exit_code = None, code
+        pid, process.pid, process.exit_code = process.pid, None, code
         if code in _FINAL:
             process.state = MemberState.SUCCEEDED if code == ExitCode.DONE else MemberState.FAILED
             return
         process.state = MemberState.PENDING
         if process.name != CHIEF:
-            self._losses.append(Loss(process.name, exit_reason(code)))
+            self._losses.append(Loss(process.name, exit_reason(code), str(pid)))
         if self._closed:
             return
         if time.monotonic() - process.started > _STEADY_SECONDS:

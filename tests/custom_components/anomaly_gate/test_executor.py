@@ -1,3 +1,5 @@
+"""AnomalyGate: what it says, and that it stops at what TFDV finds."""
+
 from __future__ import annotations
 
 from pathlib import Path

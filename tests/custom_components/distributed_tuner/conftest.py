@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner import search
-from custom_components.distributed_tuner.cluster.local import ForkServerHandle, LocalCluster
+from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
+from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import signal
@@ -68,13 +69,13 @@ def test_killed_worker_is_replaced_and_its_trial_goes_on(make_search: Callable[.
             killed.append(held[0].trial_id)
             os.kill(pid, signal.SIGKILL)
 
-    made = make_search("waiting", {"max_trials": 6, "seconds": 0.7})
+    made = make_search("waiting", {"max_trials": 4, "seconds": 2.0})
     found = made.run(watch=kill_once)
-    assert found.record.count(TrialStatus.COMPLETED) == 6
+    assert found.record.count(TrialStatus.COMPLETED) == 4
     (lost,) = [t for t in found.record.trials if any(s.outcome is Outcome.LOST for s in t.stays)]
     assert lost.trial_id == killed[0]
     assert runs(made.directory.root)[lost.trial_id] == 2
-    assert sum(runs(made.directory.root).values()) == 7
+    assert sum(runs(made.directory.root).values()) == 5
 
 
 def test_sigterm_gives_the_trial_back_at_once(make_search: Callable[..., Any]) -> None:
@@ -87,7 +88,7 @@ def test_sigterm_gives_the_trial_back_at_once(make_search: Callable[..., Any]) -
             told.append(held[0].trial_id)
             os.kill(pid, signal.SIGTERM)
 
-    found = make_search("waiting", {"max_trials": 4, "seconds": 1.0}).run(watch=tell_once)
+    found = make_search("waiting", {"max_trials": 4, "seconds": 2.0}).run(watch=tell_once)
     assert found.record.count(TrialStatus.COMPLETED) == 4
     outcomes = [s.outcome for t in found.record.trials for s in t.stays]
     assert outcomes.count(Outcome.RELEASED) == 1 and Outcome.LOST not in outcomes
@@ -208,7 +209,8 @@ def test_the_token_is_in_no_file_and_no_command_line(make_search: Callable[..., 
 
     def read(running: Any, record: SearchRecord) -> None:
         for process in psutil.Process().children(recursive=True):
-            lines.append(" ".join(process.cmdline()) + " ".join(f"{k}={v}" for k, v in process.environ().items()))
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                lines.append(" ".join(process.cmdline()) + " ".join(f"{k}={v}" for k, v in process.environ().items()))
 
     made.run(watch=read)
     assert lines and not any(made.token in line for line in lines)

@@ -1,3 +1,5 @@
+"""ModelSelector as a node, on real SavedModels and TFRecords."""
+
 from __future__ import annotations
 
 import json
@@ -29,9 +31,7 @@ def model(folder: Path, value: float) -> standard_artifacts.Model:
     made = standard_artifacts.Model()
     made.uri = str(folder)
     module = Constant(value)
-    tf.saved_model.save(
-        module, path_utils.serving_model_dir(made.uri), signatures={"serving_examples": module.serve}
-    )
+    tf.saved_model.save(module, path_utils.serving_model_dir(made.uri), signatures={"serving_examples": module.serve})
     return made
 
 

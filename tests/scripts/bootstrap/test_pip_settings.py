@@ -22,27 +22,28 @@ def user_file(tmp_path: Path) -> Path:
 
 def test_the_environment_wins_over_files(tmp_path: Path, user_file: Path) -> None:
     environ = {"HOME": str(tmp_path)}
-    assert pip_settings.index_url(environ) == "http://global.test/simple"
-    assert pip_settings.index_url({**environ, "PIP_INDEX_URL": "http://env.test/x"}) == "http://env.test/x"
+    assert pip_settings.setting("index-url", environ) == "http://global.test/simple/"
+    in_environment = {**environ, "PIP_INDEX_URL": "http://env.test/x"}
+    assert pip_settings.setting("index-url", in_environment) == "http://env.test/x"
 
 
 def test_the_file_named_in_the_environment_wins_over_the_users(tmp_path: Path, user_file: Path) -> None:
     explicit = tmp_path / "pip.ini"
     explicit.write_text("[install]\nindex-url = http://explicit.test\n")
     environ = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(explicit)}
-    assert pip_settings.index_url(environ) == "http://explicit.test"
+    assert pip_settings.setting("index-url", environ) == "http://explicit.test"
 
 
 def test_dev_null_switches_the_files_off(tmp_path: Path, user_file: Path) -> None:
     environ = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
-    assert pip_settings.index_url(environ) == pip_settings.DEFAULT_INDEX
+    assert pip_settings.setting("index-url", environ) is None
 
 
 def test_a_broken_file_sets_nothing(tmp_path: Path, user_file: Path) -> None:
     broken = tmp_path / "broken.conf"
     broken.write_text("no section = here")
     environ = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(broken)}
-    assert pip_settings.index_url(environ) == "http://global.test/simple"
+    assert pip_settings.setting("index-url", environ) == "http://global.test/simple/"
 
 
 def test_it_reads_what_pip_reads(tmp_path: Path, user_file: Path) -> None:

@@ -46,10 +46,9 @@
     for (const [name, figure] of Object.entries(figures)) {
       const data = picked === null ? figure.data : [...figure.data, highlight(figure.data)];
       const layout = coloured(figure.layout, style);
-      if (width) {
-        Object.assign(layout, { width, autosize: false });
-        if (parseInt(document.getElementById(name).style.minWidth, 10) > width) layout.xaxis.tickfont = { size: 9 };
-      }
+      Object.assign(layout, width ? { width, autosize: false } : { autosize: true });
+      const crowded = width && parseInt(document.getElementById(name).style.minWidth, 10) > width;
+      if (crowded) layout.xaxis.tickfont = { size: 9 };
       if (coarse) layout.dragmode = false;
       const config = { responsive: true, displaylogo: false, modeBarButtons: buttons };
       Plotly.react(name, coloured(data, style), { ...layout, uirevision: "kept" }, config);
@@ -111,5 +110,9 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   // Paper is light and narrower than most screens.
   addEventListener("beforeprint", () => { root.classList.add("printing"); draw(690); });
-  addEventListener("afterprint", () => { root.classList.remove("printing"); draw(); });
+  addEventListener("afterprint", () => {
+    root.classList.remove("printing");
+    draw();
+    Object.keys(figures).forEach((name) => Plotly.Plots.resize(name));
+  });
 })();

@@ -1,3 +1,5 @@
+"""Hyperparameters and scores on axes."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,8 @@
+"""The made-up search is one that could have happened."""
+
 from __future__ import annotations
+
+import itertools
 
 import pytest
 
@@ -20,7 +24,7 @@ def test_the_example_could_have_happened(ended: bool) -> None:
     assert len(per_worker) == 7
     for spans in per_worker.values():
         spans.sort()
-        assert all(later[0] >= earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+        assert all(later[0] >= earlier[1] for earlier, later in itertools.pairwise(spans))
 
 
 def test_the_example_shows_every_outcome_a_report_draws() -> None:

@@ -1,3 +1,5 @@
+"""The curve and the timeline, as figures."""
+
 from __future__ import annotations
 
 import pytest

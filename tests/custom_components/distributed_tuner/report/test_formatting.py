@@ -1,3 +1,5 @@
+"""Numbers and times as people read them."""
+
 from __future__ import annotations
 
 import math
@@ -42,7 +44,7 @@ def test_a_number_is_short(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (422.9, "422.90"), (0.5, "0.50000"), (0.0, "0"), (16692.4, "16692")]
+    ("value", "text"), [(None, formatting.ABSENT), (422.9, "422.90"), (0.5, "0.50000"), (0.0, "0"), (16692.4, "16692")]
 )
 def test_scores_line_up(value: float | None, text: str) -> None:
     assert formatting.score(value) == text
@@ -50,7 +52,7 @@ def test_scores_line_up(value: float | None, text: str) -> None:
 
 def test_values_keep_their_type_in_view() -> None:
     values = (True, 1, 1.5, "adam", None)
-    assert [formatting.hyperparameter(value) for value in values] == ["True", "1", "1.5", "adam", "–"]
+    assert [formatting.hyperparameter(value) for value in values] == ["True", "1", "1.5", "adam", formatting.ABSENT]
 
 
 def test_names_sort_by_the_numbers_in_them() -> None:

@@ -1,3 +1,5 @@
+"""The report as text: what is in it, and that what comes from outside stays text."""
+
 from __future__ import annotations
 
 import json

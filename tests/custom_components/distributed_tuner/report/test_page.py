@@ -50,7 +50,7 @@ def test_the_example_renders_on_a_desk_and_on_a_phone(open_report: Opener, width
     assert page.locator("#timeline .ytick").count() == len(record.workers())
     lines = page.evaluate("document.getElementById('parallel').data.flatMap((t) => t.customdata || []).filter(Boolean)")
     assert set(lines) == {trial.trial_id for trial in record.completed()}
-    assert page.locator("#parallel .js-line").count() == 8
+    assert page.locator("#parallel .js-line").count() == len(record.completed())
     expect_ink(page, "timeline", DARK_INK if scheme == "dark" else LIGHT_INK)
 
 
@@ -101,14 +101,15 @@ def test_the_leaderboard_sorts_both_ways_with_what_is_missing_last(open_report: 
 
 
 def test_a_trial_picked_in_the_table_shows_in_every_chart_until_let_go(open_report: Opener) -> None:
-    record = example_record(12, 3)
+    record = example_record()
     report = open_report(rendered(record))
     page = report.page
     button = page.locator("#leaderboard tbody button").first
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
     best = record.completed()[0]
-    for chart, points in (("curve", 1), ("parallel", len(best.hyperparameters) + 2), ("timeline", 2 * len(best.stays))):
+    axes = page.locator("#parallel .xtick").count()
+    for chart, points in (("curve", 1), ("parallel", axes), ("timeline", 2 * len(best.stays))):
         assert trace_names(page, chart)[-1] == "picked trial"
         drawn = page.evaluate(f"document.getElementById('{chart}').data.at(-1).x.filter(Number.isFinite).length")
         assert drawn == points
@@ -118,6 +119,19 @@ def test_a_trial_picked_in_the_table_shows_in_every_chart_until_let_go(open_repo
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
     assert "picked trial" not in trace_names(page, "curve")
+    assert_sound(report)
+
+
+def test_a_double_click_shows_the_scores_out_of_range(open_report: Opener) -> None:
+    trials = [completed(str(index), 10.0 + index) for index in range(8)]
+    report = open_report(rendered(search(*trials, completed("x", 1e6))))
+    page = report.page
+    expect(page.get_by_text("1 trial with a far worse score lies outside the range shown")).to_be_visible()
+    top = "document.getElementById('curve').layout.yaxis.range[1]"
+    assert page.evaluate(top) < 100
+    page.locator("#curve .nsewdrag").dblclick()
+    expect(page.locator("#curve .ytick").last).to_have_text("1M")
+    assert page.evaluate(top) > 1e6
     assert_sound(report)
 
 

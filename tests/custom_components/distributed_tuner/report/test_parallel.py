@@ -1,3 +1,5 @@
+"""Parallel coordinates and the texts on hover, as figures."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Totals, ranks and reasons."""
+
 from __future__ import annotations
 
 import math
@@ -94,7 +96,7 @@ def test_failures_are_grouped_by_reason_with_the_commonest_first() -> None:
         completed("7", 1.0),
     )
     groups = {group.reason: [trial.trial_id for trial in group.trials] for group in summary.failure_groups(record)}
-    assert list(groups)[0] == "ValueError: too large:"
+    assert next(iter(groups)) == "ValueError: too large:"
     assert groups == {
         "ValueError: too large:": ["2", "4"],
         "out of memory": ["1"],

@@ -1,3 +1,5 @@
+"""The leaderboard on a terminal."""
+
 from __future__ import annotations
 
 import io
@@ -5,6 +7,7 @@ import io
 from rich.console import Console
 
 from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord
+from custom_components.distributed_tuner.report import formatting
 from custom_components.distributed_tuner.report.example import example_record
 from custom_components.distributed_tuner.report.text import leaderboard
 from tests.custom_components.distributed_tuner.report.helpers import completed, search, stay
@@ -26,7 +29,7 @@ def test_the_best_distinct_configurations_stand_in_order() -> None:
     head, first, second, *caption = printed(record, 5)
     assert head.split() == ["rank", "trial", "score", "epochs", "duration", "units", "momentum"]
     assert first.split() == ["1", "b", "0.90000", "3", "10", "s", "2", "0.5"]
-    assert second.split() == ["2", "a", "0.50000", "3", "1", "min", "05", "s", "1", "–"]
+    assert second.split() == ["2", "a", "0.50000", "3", "1", "min", "05", "s", "1", formatting.ABSENT]
     assert " ".join(caption) == "score: val_loss, higher is better; 2 of 2 distinct configurations"
 
 

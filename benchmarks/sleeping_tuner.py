@@ -1,0 +1,28 @@
+"""What a user writes, for a search whose trials only wait: nothing but the search itself takes time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras_tuner as kt
+from tfx.components.tuner.component import TunerFnResult
+
+
+class Sleeping(kt.Tuner):
+    """A trial sleeps and has a score."""
+
+    def run_trial(self, trial: Any, seconds: float, **kwargs: Any) -> float:
+        """Sleeps for `seconds` and answers with the value to be minimized."""
+        time.sleep(seconds)
+        return trial.hyperparameters.get("x") ** 2
+
+
+def tuner_fn(fn_args: Any) -> TunerFnResult:
+    """As many trials as custom_config's `trials`, of `seconds` each, drawn at random."""
+    config = fn_args.custom_config
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=config["trials"], seed=0, hyperparameters=space)
+    tuner = Sleeping(oracle, directory=fn_args.working_dir, project_name="sleeping")
+    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": config["seconds"]})

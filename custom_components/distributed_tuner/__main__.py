@@ -1,0 +1,85 @@
+"""`python -m custom_components.distributed_tuner`: looks at a running or finished search without disturbing it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import rich.console
+import typer
+
+from custom_components.distributed_tuner import keys, progress
+from custom_components.distributed_tuner.errors import CorruptState
+from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.report import html, text
+from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+
+SearchArgument = Annotated[
+    str, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine or gs://…")
+]
+
+
+@app.command()
+def status(search_dir: SearchArgument) -> None:
+    """One line on where the search stands, and its failed trials."""
+    record = _read(search_dir)
+    workers = sum(trial.status is TrialStatus.RUNNING for trial in record.trials)
+    state = "ended" if record.ended is not None else "running, or interrupted"
+    typer.echo(f"{record.name} ({state}): {progress.progress_line(record, record.ended or time.time(), workers)}")
+    if record.stop_reason:
+        typer.echo(f"stopped: {record.stop_reason}")
+    for trial in record.failed():
+        typer.echo(f"trial {trial.trial_id}: {(trial.message or 'no reason given').strip().splitlines()[-1]}")
+
+
+@app.command()
+def leaderboard(
+    search_dir: SearchArgument,
+    limit: Annotated[int, typer.Option(min=1, help="How many configurations to show.")] = 10,
+) -> None:
+    """The best distinct configurations."""
+    rich.console.Console().print(text.leaderboard(_read(search_dir), limit))
+
+
+@app.command()
+def report(
+    search_dir: SearchArgument,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path(keys.REPORT_FILE),
+) -> None:
+    """Writes the report as one HTML file that needs no network."""
+    out.write_text(html.render_html(_read(search_dir), generated_at=time.time()), encoding="utf-8")
+    typer.echo(f"report: {out.resolve()}")
+
+
+def _read(search_dir: str) -> SearchRecord:
+    try:
+        record = _load(search_dir)
+    except (CorruptState, ValueError) as error:
+        raise typer.BadParameter(f"{search_dir}: {error}") from error
+    if record is None:
+        raise typer.BadParameter(
+            f"{search_dir} holds no search, or one whose chief has not started yet (there is no record.json). "
+            f"Searches are under PIPELINE_ROOT/DistributedTuner/{keys.SEARCHES_DIR}/RUN_ID"
+        )
+    return record
+
+
+def _load(search_dir: str) -> SearchRecord | None:
+    if "://" not in search_dir:
+        return SearchDir(Path(search_dir)).read_record()
+    # Imported here: it takes seconds, and a local directory does not need it.
+    import tensorflow as tf
+
+    try:
+        with tf.io.gfile.GFile(f"{search_dir.rstrip('/')}/record.json") as file:
+            return record_from_json(json.loads(file.read()))
+    except tf.errors.NotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,49 @@
+"""What callbacks have come to know since they were made: best values, epochs waited, weights to go back to.
+
+Only plain attributes that changed are stored: what a callback was configured with stays as the code says.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from custom_components.distributed_tuner.resume import plain
+
+# Set by Keras, not by the callback.
+_FOREIGN = frozenset({"model", "params", "validation_data"})
+
+State = list[list[Any]]
+
+
+class CallbackState:
+    """The state of some callbacks since now."""
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        self._callbacks = list(callbacks)
+        self._before = [copy.deepcopy(_attributes(callback)) for callback in self._callbacks]
+
+    def changes(self) -> State:
+        """[class name, changed attributes] of each callback, in order."""
+        return [
+            [type(callback).__name__, _changed(before, _attributes(callback))]
+            for callback, before in zip(self._callbacks, self._before, strict=True)
+        ]
+
+
+def apply(callbacks: Sequence[keras.callbacks.Callback], state: State) -> None:
+    """Gives callbacks the attributes of `CallbackState.changes`; one of another class at its place is left alone."""
+    for callback, (name, attributes) in zip(callbacks, state, strict=False):
+        if type(callback).__name__ == name:
+            vars(callback).update(attributes)
+
+
+def _attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    return {name: value for name, value in vars(callback).items() if name not in _FOREIGN and plain.is_plain(value)}
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in now.items() if name not in before or not plain.same(before[name], value)}

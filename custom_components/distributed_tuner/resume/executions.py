@@ -1,0 +1,198 @@
+"""The executions of a worker's trial: finished ones are kept, an unfinished one goes on.
+
+<project>/trial_<id>/resume/attempt_<n>/execution_<n>/          the result, once it is finished
+<project>/trial_<id>/resume/attempt_<n>/execution_<n>/fit_<n>/  the state of a fit until then
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from keras_tuner.src.engine import hyperparameters as hp_module
+from tensorflow import keras
+
+from custom_components.distributed_tuner.remote_oracle import CurrentTrial
+from custom_components.distributed_tuner.resume import callback_state, folder, plain, randomness
+from custom_components.distributed_tuner.resume.fit import KeptFit
+from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, Folder
+from custom_components.distributed_tuner.resume.input_position import InputPosition
+from custom_components.distributed_tuner.resume.pace import Pace
+
+_LOG = logging.getLogger(__name__)
+
+_FOLDER = "resume"
+
+
+@dataclasses.dataclass
+class _Running:
+    trial_id: str
+    attempt: int
+    path: str
+    execution: int = 0
+    fits: int = 0
+    epochs: int = 0  # of the current execution
+
+    def execution_path(self) -> str:
+        return f"{self.path}/execution_{self.execution}"
+
+
+class Executions:
+    """Keeps the executions of a tuner's trials.
+
+    Args:
+      current: says which attempt at its trial the worker makes; told of epochs that need not be trained again.
+      pace: how often to save.
+    """
+
+    def __init__(self, current: CurrentTrial, pace: Pace | None = None) -> None:
+        self._current = current
+        self._pace = pace or Pace()
+        self._position = InputPosition()
+        self._running: _Running | None = None
+        self._seed: int | None = None
+        self._tuner: Any = None
+
+    @contextlib.contextmanager
+    def kept(self, tuner: Any) -> Iterator[None]:
+        """Within it the trials of this tuner are kept. The seed that the user set, if any, is read at its beginning."""
+        self._tuner = tuner
+        self._seed = randomness.users_seed()
+        run_trial, build_and_fit = tuner.run_trial, getattr(tuner, "_build_and_fit_model", None)
+
+        def run_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
+            self._begin(trial.trial_id)
+            try:
+                return run_trial(trial, *args, **kwargs)
+            finally:
+                self._running = None
+
+        def build_and_fit_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
+            return self._execute(build_and_fit, trial, *args, **kwargs)
+
+        tuner.run_trial = run_kept
+        if build_and_fit is not None:
+            tuner._build_and_fit_model = build_and_fit_kept
+        try:
+            with self._position.installed():
+                yield
+        finally:
+            del tuner.run_trial
+            if build_and_fit is not None:
+                del tuner._build_and_fit_model
+
+    def next_fit(self) -> KeptFit | None:
+        """The state of the fit that begins now, None outside trials."""
+        running = self._running
+        if running is None:
+            return None
+        store = Folder(f"{running.execution_path()}/fit_{running.fits}")
+        running.fits += 1
+        return KeptFit(store, self._pace, self._position, self._resumed)
+
+    def epoch(self) -> None:
+        """An epoch of the running trial is finished."""
+        self._current.epoch()
+        if self._running is not None:
+            self._running.epochs += 1
+
+    def forget(self, trial_id: str) -> None:
+        """The trial ended, or begins afresh: nothing of it is needed any more."""
+        try:
+            folder.remove(self._path(trial_id))
+        except FILE_ERRORS as error:
+            _LOG.warning("the saved state of trial %s could not be removed: %s", trial_id, error)
+
+    def _path(self, trial_id: str) -> str:
+        return f"{self._tuner.get_trial_dir(trial_id)}/{_FOLDER}"
+
+    def _begin(self, trial_id: str) -> None:
+        attempt = self._current.attempt
+        path = self._path(trial_id)
+        name = f"attempt_{attempt}"
+        try:
+            for entry in tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else ():
+                if entry.rstrip("/") != name:
+                    folder.remove(f"{path}/{entry}".rstrip("/"))
+        except FILE_ERRORS as error:
+            _LOG.warning("earlier attempts at trial %s could not be removed: %s", trial_id, error)
+        self._running = _Running(trial_id, attempt, f"{path}/{name}")
+        randomness.sow(randomness.seed_for(self._seed, trial_id, attempt, -1))
+
+    def _execute(self, build_and_fit: Any, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        running = self._running
+        if running is None:
+            return build_and_fit(trial, *args, **kwargs)
+        callbacks = list(kwargs.get("callbacks") or ())
+        store = Folder(running.execution_path())
+        kept = _load(store)
+        if kept is not None:
+            callback_state.apply(callbacks, kept["callbacks"])
+            # Building the model would have added the hyperparameters that only the model-building code knows.
+            trial.hyperparameters = hp_module.HyperParameters.from_config(kept["hyperparameters"])
+            self._resumed(kept["epochs"])
+            _LOG.info("trial %s: execution %d was finished before", trial.trial_id, running.execution)
+            result = _to_result(kept["result"])
+        else:
+            randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
+            state = callback_state.CallbackState(callbacks)
+            result = build_and_fit(trial, *args, **kwargs)
+            _keep(store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs)
+        running.execution += 1
+        running.fits = running.epochs = 0
+        return result
+
+    def _resumed(self, epochs: int) -> None:
+        self._current.resumed((self._current.epochs or 0) + epochs)
+        if self._running is not None:
+            self._running.epochs += epochs
+
+
+def _load(store: Folder) -> dict[str, Any] | None:
+    try:
+        stored = store.load()
+        if stored is None:
+            return None
+        value: dict[str, Any] = stored[0]
+        _to_result(value["result"])
+        hp_module.HyperParameters.from_config(value["hyperparameters"])
+        if not isinstance(value["callbacks"], list) or not isinstance(value["epochs"], int):
+            raise folder.CorruptFolder("the result lacks its callbacks")
+        return value
+    except (ValueError, KeyError, TypeError, *FILE_ERRORS) as error:
+        _LOG.warning("the saved result of an execution is of no use, it runs again: %s", error)
+        store.clear()
+        return None
+
+
+def _keep(
+    store: Folder, result: Any, callbacks: callback_state.State, hyperparameters: dict[str, Any], epochs: int
+) -> None:
+    stored = _from_result(result)
+    value = {"result": stored, "callbacks": callbacks, "hyperparameters": hyperparameters, "epochs": epochs}
+    if stored is None or not plain.is_plain(value):
+        _LOG.info("a result of type %s cannot be kept; a lost worker would repeat it", type(result).__name__)
+        return
+    try:
+        store.commit(store.new_prefix(), value)
+    except FILE_ERRORS as error:
+        _LOG.warning("a finished execution could not be saved, a lost worker would repeat it: %s", error)
+
+
+def _from_result(result: Any) -> dict[str, Any] | None:
+    if isinstance(result, keras.callbacks.History):
+        params = result.params if plain.is_plain(result.params) else {}
+        return {"history": dict(result.history), "epoch": list(result.epoch), "params": params}
+    return {"plain": result} if plain.is_plain(result) else None
+
+
+def _to_result(stored: dict[str, Any]) -> Any:
+    if "plain" in stored:
+        return stored["plain"]
+    history = keras.callbacks.History()
+    history.history, history.epoch, history.params = stored["history"], stored["epoch"], stored["params"]
+    return history

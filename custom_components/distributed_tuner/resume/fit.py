@@ -1,0 +1,142 @@
+"""One `keras.Model.fit`: its state is saved as it goes, and taken up by a later process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tensorflow import keras
+
+from custom_components.distributed_tuner.resume import callback_state, model_state
+from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, CorruptFolder, Folder
+from custom_components.distributed_tuner.resume.input_position import InputPosition, skip_passes
+from custom_components.distributed_tuner.resume.pace import Pace
+
+_LOG = logging.getLogger(__name__)
+
+# An epoch beyond any number of epochs: a training that had ended by itself does none.
+_NO_MORE = 10**9
+
+
+class KeptFit:
+    """The state of one fit in a folder.
+
+    Args:
+      folder: where it is.
+      pace: how often to save.
+      position: brings the input forward.
+      resumed: told how many epochs need not be trained again.
+    """
+
+    def __init__(self, folder: Folder, pace: Pace, position: InputPosition, resumed: Callable[[int], None]) -> None:
+        self._folder = folder
+        self._pace = pace
+        self._position = position
+        self._resumed = resumed
+        self._validation_data: Any = None
+        self._initial_epoch = 0
+
+    def prepare(self, data: Any, validation_data: Any, initial_epoch: int) -> None:
+        """Called before the fit with its arguments."""
+        self._validation_data = validation_data
+        self._initial_epoch = initial_epoch
+        self._position.rewind(data)
+        self._position.rewind(validation_data)
+
+    def begin(self, history: keras.callbacks.History, others: Sequence[keras.callbacks.Callback]) -> None:
+        """Takes up the stored state, if there is any. Called when training begins, after the other callbacks."""
+        self._state = model_state.ModelState(history.model)
+        self._callbacks = callback_state.CallbackState(others)
+        self._cost: float | None = None
+        self._saved = time.monotonic()
+        stored = self._load()
+        if stored is None:
+            return
+        value, prefix = stored
+        try:
+            self._state.restore(prefix)
+        except Exception:
+            # The model is neither fresh nor restored now; the next try begins afresh.
+            self._folder.clear()
+            raise
+        history.history, history.epoch = value["history"], value["epochs"]
+        callback_state.apply(others, value["callbacks"])
+        done = value["epoch"] + 1
+        history.model._training_state = _Start(_NO_MORE if value["stopped"] else done)
+        self._position.forward(done - self._initial_epoch)
+        validations = max((len(values) for key, values in history.history.items() if key.startswith("val_")), default=0)
+        skip_passes(self._validation_data, validations)
+        self._resumed(len(history.epoch))
+        _LOG.info("training goes on after epoch %d", done)
+
+    def save(self, history: keras.callbacks.History) -> None:
+        """Saves the state if it is time to. Called at the end of an epoch, after the other callbacks.
+
+        A state that cannot be saved is no reason to end the training.
+        """
+        began = time.monotonic()
+        if not self._pace.due(began - self._saved, self._cost):
+            return
+        value: dict[str, Any] = {
+            "epoch": int(history.epoch[-1]),
+            "epochs": list(history.epoch),
+            "history": dict(history.history),
+            "stopped": bool(history.model.stop_training),
+            "callbacks": self._callbacks.changes(),
+            "model": self._state.signature(),
+        }
+        try:
+            prefix = self._folder.new_prefix()
+            self._state.write(prefix)
+            self._folder.commit(prefix, value)
+        except (*FILE_ERRORS, TypeError) as error:
+            _LOG.warning("epoch %d could not be saved, a lost worker would lose it: %s", value["epoch"] + 1, error)
+        self._saved = time.monotonic()
+        self._cost = self._saved - began
+
+    def end(self, model: keras.Model) -> None:
+        """Called after the fit, however it ended."""
+        self._position.forward(0)
+        if isinstance(getattr(model, "_training_state", None), _Start):
+            model._training_state = None
+
+    def _load(self) -> tuple[dict[str, Any], str] | None:
+        try:
+            stored = self._folder.load()
+            if stored is None:
+                return None
+            value, prefix = stored
+            _check(value, self._state.signature())
+            model_state.check_readable(prefix)
+            return value, prefix
+        except (ValueError, KeyError, TypeError, *FILE_ERRORS) as error:
+            _LOG.warning("a saved state is of no use, its training begins again at its first epoch: %s", error)
+            self._folder.clear()
+            return None
+
+
+def _check(value: dict[str, Any], signature: list[Any] | None) -> None:
+    epochs, history = value["epochs"], value["history"]
+    if not epochs or epochs[-1] != value["epoch"] or not isinstance(history, dict):
+        raise CorruptFolder("the record of its epochs contradicts itself")
+    if not isinstance(value["stopped"], bool) or not isinstance(value["callbacks"], list):
+        raise CorruptFolder("the record lacks its callbacks")
+    if signature is not None and value["model"] != signature:
+        raise CorruptFolder("the state is that of another model; the model-building code has changed since")
+
+
+class _Start:
+    """Tells `fit` where to begin, in the place of Keras' own fault tolerance.
+
+    `initial_epoch` would not do: the input of an array is laid out for the epochs from there on.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def maybe_load_initial_counters_from_ckpt(self, steps: int, initial_epoch: int, mode: Any) -> tuple[int, int]:
+        """(epoch, step) to begin with; called by Keras."""
+        del steps, mode
+        return max(self._epoch, initial_epoch), 0

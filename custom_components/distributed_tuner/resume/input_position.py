@@ -1,0 +1,109 @@
+"""Brings the input of a training to where it would be after some epochs, without training.
+
+A data set that reshuffles draws a new order for each pass from a generator of its own, which lives as long as the data
+set does. So the order that an execution meets would depend on the executions before it in the same process; a data set
+with a seed is put back to its first order when a training begins, hence every execution meets the orders that the seed
+stands for. Written against TensorFlow and Keras 2.15, whose `DataHandler` has one iterator for each epoch or one for
+all of them, according to the kind of input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from keras.src.engine import data_adapter
+from tensorflow.python.data.ops import shuffle_op
+
+# ExternalStatePolicy.IGNORE: a data set that calls Python, say, has an unread iterator all the same.
+_IGNORE_EXTERNAL_STATE = 1
+
+
+class InputPosition:
+    """Forwards the training input of the next `fit` that asks for it. One training at a time."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+        self._unread: weakref.WeakKeyDictionary[tf.data.Dataset, tf.Tensor] = weakref.WeakKeyDictionary()
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Within it `forward` has its effect."""
+        original = data_adapter.DataHandler.enumerate_epochs
+
+        def enumerate_epochs(handler: Any) -> Iterator[tuple[int, Any]]:
+            epochs, self._epochs = self._epochs, 0
+            if epochs and handler._initial_epoch < handler._epochs:
+                _forward(handler, epochs)
+            return original(handler)
+
+        data_adapter.DataHandler.enumerate_epochs = enumerate_epochs
+        try:
+            yield
+        finally:
+            data_adapter.DataHandler.enumerate_epochs = original
+
+    def forward(self, epochs: int) -> None:
+        """The next input that is iterated over begins as if so many epochs had been read."""
+        self._epochs = epochs
+
+    def rewind(self, data: Any) -> None:
+        """Puts a data set with seeded shuffles back to where it was when it was first seen here; ignores other data."""
+        if not reshuffles(data):
+            return
+        iterator = iter(data)
+        unread = self._unread.get(data)
+        if unread is None:
+            self._unread[data] = tf.raw_ops.SerializeIterator(
+                resource_handle=iterator._iterator_resource, external_state_policy=_IGNORE_EXTERNAL_STATE
+            )
+        else:
+            # The state of an iterator includes that of the generators of its data set.
+            tf.raw_ops.DeserializeIterator(resource_handle=iterator._iterator_resource, serialized=unread)
+
+
+def skip_passes(data: Any, passes: int) -> None:
+    """A data set with seeded shuffles goes on as if it had been iterated over so often; ignores other data."""
+    if reshuffles(data):
+        for _ in range(passes):
+            next(iter(data), None)  # the order is drawn with the first element
+
+
+def reshuffles(data: Any) -> bool:
+    """Whether this is a data set that draws an order for each pass, from a seed."""
+    if not isinstance(data, tf.data.Dataset):
+        return False
+    if isinstance(data, shuffle_op._ShuffleDataset) and data._reshuffle_each_iteration:
+        seeds = [tf.get_static_value(seed) for seed in (data._seed, data._seed2)]
+        if any(seeds):  # two zeros ask for a random order
+            return True
+    return any(reshuffles(source) for source in data._inputs())
+
+
+def _forward(handler: Any, epochs: int) -> None:
+    adapter = handler._adapter
+    if adapter.should_recreate_iterator():
+        skip_passes(adapter.get_dataset(), epochs)
+        for _ in range(epochs):
+            adapter.on_epoch_end()
+    elif handler._inferred_steps is not None:
+        steps = epochs * handler._inferred_steps
+        dataset = handler._dataset
+        handler._dataset = dataset.skip(steps) if isinstance(dataset, tf.data.Dataset) else _Advanced(dataset, steps)
+
+
+class _Advanced:
+    """A data set of a distribution strategy, whose iterators begin some steps further on."""
+
+    def __init__(self, dataset: Any, steps: int) -> None:
+        self._dataset = dataset
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = iter(self._dataset)
+        for _ in range(self._steps):
+            next(iterator)
+        return iterator

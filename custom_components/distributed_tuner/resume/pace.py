@@ -1,0 +1,30 @@
+"""How often to save: after each epoch, unless epochs are shorter than saving is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """What a loss of the worker may cost.
+
+    Attributes:
+      share: saving takes at most about this share of the time, while less than `unsaved_seconds` are at stake.
+      unsaved_seconds: an epoch that ends so long after the last save is saved whatever saving costs. An epoch that
+        takes this long or longer is therefore never lost once it is finished.
+    """
+
+    share: float = 0.1
+    unsaved_seconds: float = 1.0
+
+    def due(self, unsaved_seconds: float, last_cost_seconds: float | None) -> bool:
+        """Whether to save now.
+
+        Args:
+          unsaved_seconds: time since the last save ended.
+          last_cost_seconds: how long that save took, None before the first.
+        """
+        if last_cost_seconds is None:
+            return True
+        return unsaved_seconds >= min(self.unsaved_seconds, last_cost_seconds / self.share)

@@ -1,0 +1,75 @@
+"""Tuner functions with everything in them that has a state of its own: deterministic models and data."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import keras_tuner as kt
+import numpy as np
+import tensorflow as tf
+from tfx.components.tuner.component import TunerFnResult
+
+OBJECTIVE = kt.Objective("val_loss", "min")
+ROWS, COLUMNS, BATCH = 96, 5, 32
+
+
+def data(seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(x, y) of a noisy plane."""
+    random = np.random.RandomState(seed)
+    x = random.normal(size=(ROWS, COLUMNS)).astype("float32")
+    return x, (x.sum(axis=1, keepdims=True) + random.normal(size=(ROWS, 1))).astype("float32")
+
+
+def build(hp: kt.HyperParameters) -> tf.keras.Model:
+    """Dropout, batch normalization and an optimizer with slots; the second width is known to this function only."""
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([layers.Dense(hp.Int("units", 4, 8, step=4), activation="relu", input_shape=(COLUMNS,))])
+    model.add(layers.BatchNormalization())
+    model.add(layers.Dropout(0.3))
+    model.add(layers.Dense(hp.Choice("width", [3, 5])))
+    model.add(layers.GaussianNoise(0.05))
+    model.add(layers.Dense(1))
+    model.compile(tf.keras.optimizers.Adam(0.03), loss="mse", metrics=["mae"])
+    return model
+
+
+def callbacks() -> list[tf.keras.callbacks.Callback]:
+    """Those that remember."""
+    return [
+        tf.keras.callbacks.EarlyStopping("val_loss", patience=4, restore_best_weights=True),
+        tf.keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, factor=0.7, min_delta=0.01),
+    ]
+
+
+class Slow(tf.keras.callbacks.Callback):
+    """Makes an epoch long enough to be hit, and writes down that it was trained."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__()
+        self._path = path
+        self._seconds = seconds
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        time.sleep(self._seconds)
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {epoch}\n")
+
+
+def tuner(fn_args: Any) -> TunerFnResult:
+    """RandomSearch with two executions, or Hyperband, over arrays or a data set."""
+    config = fn_args.custom_config
+    where = {"directory": fn_args.working_dir, "project_name": "project", "seed": 3}
+    made: kt.Tuner
+    if config["algorithm"] == "hyperband":
+        made = kt.Hyperband(build, OBJECTIVE, max_epochs=6, factor=3, **where)
+    else:
+        made = kt.RandomSearch(build, OBJECTIVE, max_trials=config["max_trials"], executions_per_trial=2, **where)
+    x, y = data()
+    fit: dict[str, Any] = {"x": x, "y": y, "batch_size": BATCH}
+    if config["algorithm"] == "dataset":
+        fit = {"x": tf.data.Dataset.from_tensor_slices((x, y)).shuffle(ROWS, seed=5).batch(BATCH)}
+    slow = Slow(os.path.join(fn_args.working_dir, "epochs.log"), config["seconds"])
+    fit |= {"validation_data": data(1), "epochs": 6, "verbose": 0, "callbacks": [*callbacks(), slow]}
+    return TunerFnResult(tuner=made, fit_kwargs=fit)
