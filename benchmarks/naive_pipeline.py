@@ -101,8 +101,18 @@ def naive_pipeline(current: Settings) -> tfx.dsl.Pipeline:
         pipeline_name=current.pipeline_name,
         pipeline_root=current.root,
         components=[
-            *(examples, statistics, schema, anomalies, gate, transform, search),
-            *(*trainers, selector, baseline, evaluator, pusher),
+            examples,
+            statistics,
+            schema,
+            anomalies,
+            gate,
+            transform,
+            search,
+            *trainers,
+            selector,
+            baseline,
+            evaluator,
+            pusher,
         ],
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(current.metadata_path)

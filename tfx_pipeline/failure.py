@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.model_selector.scoring import SelectionError
 from tfx_pipeline.errors import PipelineError, StorageError
+from tfx_pipeline.workspace import STORAGE_ERRNOS
 
 _TOLD = (AnomalyError, ClusterError, SearchError, SelectionError)  # Their texts are written for people.
-_STORAGE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 # TensorFlow, SQLite and Beam say it in words only.
 _STORAGE_WORDS = ("no space left on device", "disk quota exceeded", "read-only file system", "database or disk is full")
 _MAX_LINES = 12
@@ -54,7 +53,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _storage_text(error: BaseException) -> str | None:
-    if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
         return f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
     return next((word for word in _STORAGE_WORDS if word in str(error).lower()), None)
 

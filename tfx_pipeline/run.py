@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -26,30 +27,43 @@ def run(settings: Settings) -> ExitCode:
             "ENGINE=kubeflow is compiled here, not run: "
             "ENGINE=kubeflow tfx pipeline compile --engine kubeflow --pipeline_path runner.py"
         )
-    signal.signal(signal.SIGTERM, _interrupt)
-    log_file = settings.log_dir / "pipeline.log"
-    with workspace.locked(settings):
-        try:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with workspace.locked(settings):
             rows = inputs.prepare(settings)
             workspace.remember(settings)
-            with quiet.output_to(log_file) as stream:
-                _greet(settings, rows, log_file, stream)
-                try:
-                    return _run_and_show(settings, log_file, stream)
-                except KeyboardInterrupt:
-                    signal.signal(signal.SIGINT, signal.SIG_IGN)
-                    print("\nStopping …", file=stream, flush=True)
-                    processes.end_children()
-                    print(f"Stopped. To go on: make run RUN_ID={settings.run_id}", file=stream, flush=True)
-                    return ExitCode.INTERRUPTED
-        except OSError as error:
+            return _run_quietly(settings, rows)
+    except KeyboardInterrupt:
+        return _stopped(settings, sys.stdout)
+    except OSError as error:
+        if error.errno in workspace.STORAGE_ERRNOS:
             raise workspace.storage_error(error, settings.runs_dir) from error
-        finally:
-            processes.end_children()
+        raise
+    finally:
+        processes.end_children()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _stopped(settings: Settings, stream: TextIO) -> ExitCode:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second ctrl-C would leave processes behind.
+    print("\nStopping …", file=stream, flush=True)
+    processes.end_children()
+    print(f"Stopped. To go on: make run RUN_ID={settings.run_id}", file=stream, flush=True)
+    return ExitCode.INTERRUPTED
+
+
+def _run_quietly(settings: Settings, rows: int | None) -> ExitCode:
+    log_file = settings.log_dir / "pipeline.log"
+    with quiet.output_to(log_file) as stream:
+        try:
+            _greet(settings, rows, log_file, stream)
+            return _run_and_show(settings, log_file, stream)
+        except KeyboardInterrupt:
+            return _stopped(settings, stream)
 
 
 def _greet(settings: Settings, rows: int | None, log_file: Path, stream: TextIO) -> None:

@@ -21,7 +21,7 @@ class AnomalyGateSpec(component_spec.ComponentSpec):
 
     PARAMETERS: ClassVar = {executor.HINT: component_spec.ExecutionParameter(type=str)}
     INPUTS: ClassVar = {executor.ANOMALIES: component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
-    OUTPUTS: ClassVar = {}
+    OUTPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {}
 
 
 class AnomalyGate(base_component.BaseComponent):

@@ -88,7 +88,7 @@ class Chief:
             # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
             answer = await asyncio.shield(self._spawn(self._ask(worker, process)))
             if isinstance(answer, Grant):
-                trial = await self._in_oracle(self._suggester.trial_state, answer.trial_id)
+                trial = await self.trial_state(answer.trial_id)
                 return {"answer": "trial", "trial": trial, "attempt": answer.attempt}
             if answer is Ask.OVER:
                 return {"answer": "over", "reason": self._study.stop_reason}
@@ -326,6 +326,15 @@ class Chief:
                     await self._in_oracle(self._project.write, self._suggester.oracle_state if with_oracle else None)
         except OSError as error:
             self.break_down(error)
+
+    def holder(self, trial_id: str) -> str | None:
+        """The worker that holds this trial, None if nobody does."""
+        return self._study.holder(trial_id)
+
+    async def trial_state(self, trial_id: str) -> dict[str, Any]:
+        """A trial as keras-tuner stores it."""
+        state: dict[str, Any] = await self._in_oracle(self._suggester.trial_state, trial_id)
+        return state
 
     @property
     def failure(self) -> BaseException | None:

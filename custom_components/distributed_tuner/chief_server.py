@@ -12,24 +12,28 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from keras_tuner.src import protos
 
 from custom_components.distributed_tuner import files, rpc
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief, Handler
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.stock_service import StockService
 from custom_components.distributed_tuner.suggester import OracleError
 
 _LOG = logging.getLogger(__name__)
 
 
-async def run(chief: Chief, directory: SearchDir, *, token: str, host: str, port: int) -> None:
+async def run(
+    chief: Chief, directory: SearchDir, *, token: str, host: str, port: int, stock_workers: bool = False
+) -> None:
     """Serves until SIGTERM, or until the search cannot be stored any more.
 
     Raises:
       SearchError: the address cannot be had, or the search cannot be stored.
     """
-    server, bound = await serve(chief, token=token, host=host, port=port)
+    server, bound = await serve(chief, token=token, host=host, port=port, stock_workers=stock_workers)
     address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
     files.write_atomically(directory.chief, address.encode())
     _LOG.info("serving on %s:%d", host, bound)
@@ -48,8 +52,17 @@ async def run(chief: Chief, directory: SearchDir, *, token: str, host: str, port
         )
 
 
-async def serve(chief: Chief, *, token: str, host: str, port: int) -> tuple[grpc.aio.Server, int]:
+async def serve(
+    chief: Chief, *, token: str, host: str, port: int, stock_workers: bool = False
+) -> tuple[grpc.aio.Server, int]:
     """Starts the server and the chief's watch.
+
+    Args:
+      chief: what is served.
+      token: the bearer token that callers must show.
+      host: the address to listen on.
+      port: the port, 0 for any.
+      stock_workers: whether keras-tuner's own service is there too, which asks for no token.
 
     Returns:
       (the server, the port it got).
@@ -67,6 +80,8 @@ async def serve(chief: Chief, *, token: str, host: str, port: int) -> tuple[grpc
         for method, handler in chief.methods().items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
+    if stock_workers:
+        protos.get_service_grpc().add_OracleServicer_to_server(StockService(chief), server)
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:

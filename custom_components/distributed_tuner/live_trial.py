@@ -22,6 +22,7 @@ class Trial:
     message: str | None = None
     attempt: int = 0
     fruitless_losses: int = 0
+    process: str = ""
     stays: list[Stay] = dataclasses.field(default_factory=list)
 
     def to_record(self) -> TrialRecord:

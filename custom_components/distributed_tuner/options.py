@@ -30,6 +30,8 @@ class SearchOptions:
       max_fruitless_losses: a trial fails when so many workers in a row died with it without finishing an epoch (out of
         memory, a crash in native code); workers that gave it back on preemption do not count.
       max_lost_workers: the search ends when this many workers were lost in all.
+      allow_stock_workers: keras-tuner's own workers may join, see `stock_service`. They show no token and send no
+        heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease.
     """
 
     heartbeat_seconds: float = 2.0
@@ -44,14 +46,23 @@ class SearchOptions:
     max_consecutive_failures: int | None = None
     max_fruitless_losses: int = 3
     max_lost_workers: int | None = None
+    allow_stock_workers: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is None and field.default is None:
                 continue
+            if isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    raise OptionsError(f"search option {field.name}: expected true or false, got {value!r}")
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise OptionsError(f"search option {field.name}: expected a number above 0, got {value!r}")
+        if self.allow_stock_workers and self.max_trial_seconds is None:
+            raise OptionsError(
+                "search option allow_stock_workers: set max_trial_seconds too, nothing else tells that one died"
+            )
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise OptionsError(
                 f"search option lease_seconds: expected at least twice heartbeat_seconds ({self.heartbeat_seconds}), "

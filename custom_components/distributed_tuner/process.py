@@ -109,7 +109,14 @@ def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) 
             project_dir=project_dir,
             go_on=go_on,
         )
-        await chief_server.run(chief, directory, token=token, host=host, port=port)
+        await chief_server.run(
+            chief,
+            directory,
+            token=token,
+            host=host,
+            port=port,
+            stock_workers=spec.options.allow_stock_workers,
+        )
 
     asyncio.run(main())
     return ExitCode.DONE

@@ -50,6 +50,9 @@ from custom_components.distributed_tuner.record import (
 
 FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
 
+# The process of a keras-tuner worker, which sends no heartbeat: its lease is as long as a trial may take.
+STOCK_PROCESS = "stock"
+
 # An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). So many answers in a
 # row end the search instead of letting its workers wait for ever.
 MAX_BARREN_IDLES = 20
@@ -100,7 +103,7 @@ class Study:
             if lease.process != process:
                 self._end_lease(held, Outcome.LOST, now)
                 return self._lease(held, worker, process, now)
-            lease.expires = now + self._options.lease_seconds
+            lease.expires = now + self._lease_seconds(process)
             return Grant(held, self._trials[held].attempt)
         if self._stop_reason is not None or self.over:
             return Ask.OVER
@@ -250,7 +253,7 @@ class Study:
                 continue
             limit = self._options.max_epoch_seconds
             if lease.expires <= now:
-                self._lose(lease.trial_id, f"no heartbeat for {self._options.lease_seconds:g} s", now)
+                self._lose(lease.trial_id, f"not heard of for {self._lease_seconds(lease.process):g} s", now)
             elif limit is not None and now - lease.progressed > limit:
                 doomed.append((lease.trial_id, f"stuck: no epoch finished within max_epoch_seconds={limit:g}"))
         for trial_id in self._waiting:
@@ -377,7 +380,9 @@ class Study:
                 trial.status = TrialStatus.WAITING
             if trial.status is TrialStatus.RUNNING:
                 worker = trial.stays[-1].worker
-                self._leases[trial_id] = Lease(trial_id, worker, "", now, now + self._options.lease_seconds, now)
+                self._leases[trial_id] = Lease(
+                    trial_id, worker, trial.process, now, now + self._lease_seconds(trial.process), now
+                )
                 self._held[worker] = trial_id
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
@@ -394,6 +399,11 @@ class Study:
 
     # The mechanics of the table.
 
+    def _lease_seconds(self, process: str) -> float:
+        if process == STOCK_PROCESS and self._options.max_trial_seconds is not None:
+            return self._options.max_trial_seconds
+        return self._options.lease_seconds
+
     def _next_waiting(self, worker: str) -> str | None:
         waiting = [trial_id for trial_id in self._waiting if trial_id not in self._finishing]
         own = (trial_id for trial_id in waiting if self._last_worker(trial_id) == worker)
@@ -409,9 +419,10 @@ class Study:
     def _lease(self, trial_id: str, worker: str, process: str, now: float) -> Grant:
         trial = self._trials[trial_id]
         trial.status = TrialStatus.RUNNING
+        trial.process = process
         trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
-        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._options.lease_seconds, now)
+        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._lease_seconds(process), now)
         self._held[worker] = trial_id
         self._change(trial)
         return Grant(trial_id, trial.attempt)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+Labels = npt.NDArray[np.float64]
 BATCH = 1024  # Serialized examples per call of the model.
 
 
@@ -16,7 +17,7 @@ class SelectionError(ValueError):
     """No model can be chosen: no examples, no label, or no model with a finite error."""
 
 
-def batches(files: Sequence[str], label_key: str) -> Iterator[tuple[list[bytes], npt.NDArray[np.float64]]]:
+def batches(files: Sequence[str], label_key: str) -> Iterator[tuple[list[bytes], Labels]]:
     """Yields (serialized examples, labels as float64 of the same length) of gzipped TFRecord files.
 
     Raises:
@@ -35,9 +36,7 @@ def _label(record: bytes, label_key: str) -> float:
     return float(values[0])
 
 
-def mean_absolute_error(
-    model_dir: str, signature: str, examples: Iterable[tuple[list[bytes], npt.NDArray[np.float64]]]
-) -> float:
+def mean_absolute_error(model_dir: str, signature: str, examples: Iterable[tuple[list[bytes], Labels]]) -> float:
     """Mean of |prediction - label| over all examples, in the label's unit.
 
     Args:

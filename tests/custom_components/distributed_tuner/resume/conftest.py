@@ -91,6 +91,7 @@ class TrialRunner:
           WorkerDied: the worker began epoch `die_at`, counted from 1.
         """
         DieAt.begun, DieAt.at = 0, die_at
+        tf.random.set_seed(None)  # as in a new process: the seed of the last run is not the user's
         current = CurrentTrial()
         executions = Executions(current, self.pace)
         tuner, kwargs = self.make(str(self.root))

@@ -1,0 +1,126 @@
+"""keras-tuner's own protocol, for workers that are plain keras-tuner scripts (KERASTUNER_ORACLE_IP and so on).
+
+What that protocol cannot carry is made up for here: numbers come back as float32, so the chief's own values stand for
+what it knows already; a question without an answer is held open, since a stock worker asks again at once; a failed
+trial comes without a reason. A result that the chief's death cut in two (the metrics are lost, the end arrives) counts
+as never sent: the trial is run again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+import numpy as np
+from keras_tuner.src import protos
+from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine import trial as trial_module
+
+from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.study import STOCK_PROCESS
+
+_Status = trial_module.TrialStatus
+_NO_REASON = "it failed in a plain keras-tuner worker, whose protocol carries no reason: see that worker's output"
+
+
+class StockService:
+    """keras-tuner's Oracle service over a chief."""
+
+    def __init__(self, chief: Chief) -> None:
+        self._chief = chief
+        self._reports: dict[str, list[tuple[int, dict[str, float]]]] = {}
+        self._states: dict[str, dict[str, Any]] = {}
+        self._holders: dict[str, str] = {}
+
+    async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """The search space."""
+        config = (await self._chief.space({}))["hyperparameters"]
+        return protos.get_service().GetSpaceResponse(
+            hyperparameters=hp_module.HyperParameters.from_config(config).to_proto()
+        )
+
+    async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """A worker met new hyperparameters."""
+        hyperparameters = hp_module.HyperParameters.from_proto(request.hyperparameters)
+        await self._chief.update_space({"hyperparameters": hyperparameters.get_config()})
+        return protos.get_service().UpdateSpaceResponse()
+
+    async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """A worker wants a trial."""
+        answer = await self._chief.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
+        if answer["answer"] == "trial":
+            state = answer["trial"]
+            trial = trial_module.Trial.from_state(state)
+            self._states[trial.trial_id] = state
+            self._holders[trial.trial_id] = request.tuner_id
+            self._reports[trial.trial_id] = []
+        else:
+            status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
+            trial = trial_module.Trial(hp_module.HyperParameters(), trial_id="", status=status)
+        return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
+
+    async def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Metrics of a running trial: kept until its end."""
+        trial = await self._known(request.trial_id, context)
+        self._reports[request.trial_id].append((int(request.step), dict(request.metrics)))
+        return protos.get_service().UpdateTrialResponse(trial=self._with_metrics(trial).to_proto())
+
+    async def GetTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """A running trial."""
+        trial = await self._known(request.trial_id, context)
+        return protos.get_service().GetTrialResponse(trial=self._with_metrics(trial).to_proto())
+
+    async def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """A trial ended."""
+        ended = trial_module.Trial.from_proto(request.trial)
+        trial_id = ended.trial_id
+        known = await self._known(trial_id, context)
+        reports = self._reports[trial_id]
+        succeeded = ended.status == _Status.COMPLETED
+        if succeeded and not reports:
+            await self._chief.release({"worker": self._holders[trial_id], "trial_id": trial_id})
+        else:
+            await self._chief.finish(
+                {
+                    "worker": self._holders[trial_id],
+                    "trial_id": trial_id,
+                    "succeeded": succeeded,
+                    "retry": ended.status != _Status.FAILED,
+                    "reports": reports,
+                    "message": None if succeeded else _NO_REASON,
+                    "hyperparameters": exact(ended.hyperparameters, known.hyperparameters).get_config(),
+                }
+            )
+        return protos.get_service().EndTrialResponse()
+
+    async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """The best completed trials."""
+        states = (await self._chief.best({"count": max(1, request.num_trials)}))["trials"]
+        trials = [trial_module.Trial.from_state(state).to_proto() for state in states]
+        return protos.get_service().GetBestTrialsResponse(trials=trials)
+
+    async def _known(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> trial_module.Trial:
+        """The trial as the chief gave it; after the chief's restart, as it has it now."""
+        if trial_id not in self._states:
+            holder = self._chief.holder(trial_id)
+            if holder is None:
+                await context.abort(grpc.StatusCode.NOT_FOUND, f"trial {trial_id} is not running")
+            self._states[trial_id] = await self._chief.trial_state(trial_id)
+            self._holders[trial_id] = str(holder)
+            self._reports[trial_id] = []
+        return trial_module.Trial.from_state(self._states[trial_id])
+
+    def _with_metrics(self, trial: trial_module.Trial) -> trial_module.Trial:
+        for step, metrics in self._reports[trial.trial_id]:
+            for name, value in metrics.items():
+                trial.metrics.update(name, value, step=step)
+        return trial
+
+
+def exact(received: hp_module.HyperParameters, known: hp_module.HyperParameters) -> hp_module.HyperParameters:
+    """`received`, with the values that are `known` ones seen through float32 put back to what they were."""
+    for name, value in received.values.items():
+        before = known.values.get(name)
+        if isinstance(before, float) and np.float32(before) == np.float32(value):
+            received.values[name] = before
+    return received
