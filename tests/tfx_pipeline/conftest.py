@@ -33,4 +33,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="session")
 def first_run(home: Home) -> Finished:
     """The shared run, named "first": small, on the local engine, by the command line."""
-    return home.call()
+    finished = home.call()
+    assert finished.code == 0, finished.output
+    return finished

@@ -1,0 +1,69 @@
+"""Files that are never met half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from custom_components.distributed_tuner import files
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_is_replaced_whole_and_with_its_mode(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "file"
+    files.write_atomically(path, b"old")
+    files.write_atomically(path, b"new", durable=durable, mode=0o600)
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from custom_components.distributed_tuner import files
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    files.write_atomically(Path(sys.argv[1]), b"x" * 5000)
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_where_the_disk_refuses_the_old_file_stays_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    child = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=60)
+    assert child.stdout == "OSError\n", child.stderr
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_absent_folder_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.write_atomically(tmp_path / "absent" / "file", b"")
+
+
+def test_json_is_read_or_absent_or_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    assert files.read_json(path) is None
+    path.write_text('{"a": ["ä", 1]}', encoding="utf-8")
+    assert files.read_json(path) == {"a": ["ä", 1]}
+    path.write_text('{"a": ')
+    with pytest.raises(ValueError):
+        files.read_json(path)
+
+
+def test_the_tail_of_a_log(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    assert files.tail(path) == ""
+    path.write_text("one\ntwo\nthree\n")
+    assert files.tail(path, 2) == "two\nthree"
+    assert files.tail(path, 20) == "one\ntwo\nthree"
+    path.write_bytes(b"\xff\xfe" * 100_000 + b"\nlast\n")  # a log of megabytes that is no text
+    assert files.tail(path, 1) == "last"

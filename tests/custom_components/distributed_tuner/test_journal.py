@@ -1,0 +1,125 @@
+"""The journal: what is acknowledged stays, through torn tails, damage and disks that refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from custom_components.distributed_tuner import journal
+from custom_components.distributed_tuner.errors import CorruptState
+
+ENTRIES: list[dict[str, Any]] = [{"n": 0}, {"n": 1, "text": "ä\n\r x"}, {"n": 2, "deep": {"values": [1.5, None, True]}}]
+
+
+def write(path: Path, *entries: dict[str, Any]) -> None:
+    writer = journal.Journal(path)
+    for future in [writer.append(entry) for entry in entries]:
+        future.result(10)
+    writer.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def test_what_was_appended_is_read_in_order_and_over_several_openings(path: Path) -> None:
+    write(path, *ENTRIES[:2])
+    write(path, *ENTRIES[2:])
+    assert list(journal.read(path)) == ENTRIES
+
+
+def test_no_journal_is_an_empty_one(path: Path) -> None:
+    assert list(journal.read(path)) == []
+
+
+def test_entries_are_on_the_disk_when_the_future_is_done(path: Path) -> None:
+    writer = journal.Journal(path)
+    writer.append({"n": 1}).result(10)
+    assert list(journal.read(path)) == [{"n": 1}]
+    writer.close()
+
+
+def test_a_tail_torn_at_any_byte_is_cut_off_and_appending_goes_on(path: Path) -> None:
+    write(path, *ENTRIES)
+    whole = path.read_bytes()
+    ends = [index + 1 for index, byte in enumerate(whole) if byte == ord("\n")]
+    for size in range(len(whole) + 1):
+        path.write_bytes(whole[:size])
+        kept = ENTRIES[: sum(end <= size for end in ends)]
+        assert list(journal.read(path)) == kept
+        write(path, {"after": size})
+        assert list(journal.read(path)) == [*kept, {"after": size}]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_a_flipped_bit_before_the_last_line_is_told_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "flipped"
+    path.unlink(missing_ok=True)
+    write(path, *ENTRIES)
+    content = bytearray(path.read_bytes())
+    last_line = content.rindex(b"\n", 0, -1)
+    place = data.draw(st.integers(0, last_line - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    try:
+        entries = list(journal.read(path))
+    except CorruptState as damage:
+        line = 1 + content[:place].count(b"\n")
+        assert f"{path}, line {line}:" in str(damage)
+        with pytest.raises(CorruptState):
+            journal.Journal(path)
+        assert path.read_bytes() == content  # nothing is cut off a journal that somebody has to look at
+    else:
+        assert entries == ENTRIES  # a hex digit's case
+
+
+REFUSING_DISK = """
+import json, resource, signal, sys
+from pathlib import Path
+from custom_components.distributed_tuner import journal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails as on a full disk
+path = Path(sys.argv[1])
+writer = journal.Journal(path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+refusal = None
+taken = 0
+while refusal is None and taken < 100:
+    refusal = writer.append({"n": taken}).exception(10)
+    taken += refusal is None
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+later = writer.append({"n": "later"}).exception(10)
+writer.close()
+print(json.dumps({"taken": taken, "refusal": type(refusal).__name__, "later": type(later).__name__}))
+"""
+
+
+def test_a_disk_that_refuses_fails_the_future_and_nothing_follows(path: Path) -> None:
+    command = [sys.executable, "-c", REFUSING_DISK, str(path)]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert child.returncode == 0, child.stderr
+    told = json.loads(child.stdout)
+    assert 0 < told["taken"] < 100
+    assert (told["refusal"], told["later"]) == ("OSError", "OSError")
+    acknowledged = [{"n": number} for number in range(told["taken"])]
+    assert list(journal.read(path)) == acknowledged
+    write(path, {"n": "room again"})
+    assert list(journal.read(path)) == [*acknowledged, {"n": "room again"}]
+
+
+def test_what_has_no_place_in_json_is_refused_at_once(path: Path) -> None:
+    writer = journal.Journal(path)
+    with pytest.raises(TypeError):
+        writer.append({"n": {1, 2}})
+    writer.append({"n": 1}).result(10)
+    writer.close()
+    assert list(journal.read(path)) == [{"n": 1}]

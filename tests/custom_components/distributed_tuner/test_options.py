@@ -1,0 +1,68 @@
+"""The knobs of a search: what is refused, and that they survive their way as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custom_components.distributed_tuner.options import OptionsError, SearchOptions
+
+FIELDS = [field.name for field in dataclasses.fields(SearchOptions)]
+OPTIONAL = [field.name for field in dataclasses.fields(SearchOptions) if field.default is None]
+
+
+@given(
+    st.dictionaries(st.sampled_from(OPTIONAL), st.none() | st.integers(1, 10**6)),
+    st.floats(0.001, 1000),
+    st.floats(2, 1000),
+)
+def test_options_survive_json(values: dict[str, Any], heartbeat: float, beats: float) -> None:
+    options = SearchOptions(**values, heartbeat_seconds=heartbeat, lease_seconds=heartbeat * beats)
+    assert SearchOptions.from_json(options.to_json()) == options
+
+
+def test_only_what_differs_from_the_default_is_stored() -> None:
+    assert SearchOptions().to_json() == "{}"
+    assert json.loads(SearchOptions(max_trial_seconds=5).to_json()) == {"max_trial_seconds": 5}
+    assert SearchOptions.from_json(None) == SearchOptions.from_json("") == SearchOptions()
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("value", [0, -1, "5", True, float("nan"), []])
+def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(OptionsError, match=f"search option {name}: expected a number above 0, got"):
+        SearchOptions(**{name: value})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_no_limit_is_for_limits_only(name: str) -> None:
+    if name in OPTIONAL:
+        assert getattr(SearchOptions(**{name: None}), name) is None
+    else:
+        with pytest.raises(OptionsError, match=name):
+            SearchOptions(**{name: None})  # type: ignore[arg-type]
+
+
+def test_a_lease_that_one_late_heartbeat_would_lose_is_refused() -> None:
+    with pytest.raises(OptionsError, match=r"lease_seconds: expected at least twice heartbeat_seconds \(4\), got 7"):
+        SearchOptions(heartbeat_seconds=4, lease_seconds=7)
+    assert SearchOptions(heartbeat_seconds=4, lease_seconds=8).lease_seconds == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "search options are no JSON"),
+        ("[1]", "search options: expected a JSON object, got list"),
+        ('{"lease": 3}', "unknown search option lease; known are .*lease_seconds"),
+        ('{"lease_seconds": -3}', "search option lease_seconds: expected a number above 0, got -3"),
+    ],
+)
+def test_json_that_holds_no_options_says_why(text: str, message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
+        SearchOptions.from_json(text)
