@@ -35,13 +35,13 @@ class _SettingsRunner(tfx_runner.IrBasedRunner):
 
         Raises:
           PipelineError: the directory is busy or unusable, or the data is not fit to be read.
-          Exception: whatever a node raised.
+          BaseException: whatever a node raised.
         """
         logging.set_verbosity(logging.INFO)
         _failures.clear()
         with workspace.locked(self.settings):
-            workspace.remember(self.settings)
             prepare(self.settings)
+            workspace.remember(self.settings)
             self.settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
             # TFX puts the time in this parameter's place, unless it finds it filled in.
             name = constants.PIPELINE_RUN_ID_PARAMETER_NAME
@@ -64,7 +64,7 @@ class _Node(beam_dag_runner.PipelineNodeAsDoFn):
     def _run_node(self) -> None:
         try:
             super()._run_node()
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C too: Beam makes a RuntimeError of it.
             # The module under its name: Beam pickles this class, and __main__ may be another copy.
             sys.modules["tfx_pipeline.engine"]._failures.append(error)
             raise

@@ -217,6 +217,9 @@ def _metadata(settings: Settings) -> metadata_store_pb2.ConnectionConfig | None:
 def _beam_args(settings: Settings) -> list[str]:
     # Threads in this process: faster than Beam's worker processes up to some hundred thousand rows.
     arguments = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+    # TFX packs itself for Beam's remote workers, in every node and into a folder that it leaves in /tmp, unless an
+    # image for them is named. There are no remote workers.
+    arguments.append("--sdk_container_image=none")
     if settings.source is Source.BIGQUERY:
         arguments += [f"--project={settings.bigquery_project}", f"--temp_location={settings.bigquery_temp}"]
     return arguments

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from custom_components.distributed_tuner.cluster import prewarm
 from tfx_pipeline import inputs, processes, progress, quiet, workspace
 from tfx_pipeline.errors import ExitCode, SettingsError
 from tfx_pipeline.settings import Engine, Settings
@@ -61,7 +62,9 @@ def _run_quietly(settings: Settings, rows: int | None) -> ExitCode:
     with quiet.output_to(log_file) as stream:
         try:
             _greet(settings, rows, log_file, stream)
-            return _run_and_show(settings, log_file, stream)
+            # What the search's processes import takes as long as the nodes before it, on another core.
+            with prewarm.prewarmed(settings.log_dir / "fork-server.log"):
+                return _run_and_show(settings, log_file, stream)
         except KeyboardInterrupt:
             return _stopped(settings, stream)
 

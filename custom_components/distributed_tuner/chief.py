@@ -100,7 +100,7 @@ class Chief:
     async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker's trial ended."""
         trial_id = request["trial_id"]
-        accepted = self._study.begin_finish(request["worker"], trial_id, request.get("epochs"))
+        accepted = self._study.begin_finish(request["worker"], trial_id, request.get("epochs"), request.get("attempt"))
         if accepted:
             reports = [Report(int(step), metrics) for step, metrics in request.get("reports", ())]
             await asyncio.shield(

@@ -22,6 +22,9 @@ class Heartbeat:
 
     A trial that the chief took away, and that does not notice at the end of an epoch, would keep the worker from useful
     work: after `grace_seconds` the process ends itself, and its cluster starts it afresh.
+
+    A process that was suspended, and was silent for longer than its lease, may hold a trial that somebody else runs by
+    now: it hears the chief first before it is told to go on.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Heartbeat:
         current: CurrentTrial,
         *,
         every_seconds: float,
+        lease_seconds: float,
         grace_seconds: float,
         leave: Callable[[int], None] = os._exit,
     ) -> None:
@@ -40,10 +44,13 @@ class Heartbeat:
         self._process = process
         self._current = current
         self._every = every_seconds
+        self._lease = lease_seconds
         self._grace = grace_seconds
         self._leave = leave
         self._stopped = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._heard = time.monotonic()
+        self._away = False
         self._orders: tuple[str, Directive, str] | None = None
         self._overdue: tuple[str, float] | None = None
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -58,14 +65,23 @@ class Heartbeat:
         self._thread.join()
 
     def orders(self, trial_id: str) -> tuple[Directive, str]:
-        """What the chief last said of this trial, and why."""
+        """What the chief last said of this trial, and why.
+
+        After a silence longer than the lease it waits a little for an answer, once; a chief that is away keeps nobody.
+        """
         with self._lock:
+            if not self._fresh() and not self._away:
+                self._away = not self._lock.wait_for(self._fresh, timeout=2 * self._every)
             if self._orders is None or self._orders[0] != trial_id:
                 return Directive.CONTINUE, ""
             return self._orders[1], self._orders[2]
 
+    def _fresh(self) -> bool:
+        return time.monotonic() - self._heard <= self._lease
+
     def _run(self) -> None:
         while not self._stopped.wait(self._every):
+            began = time.monotonic()
             trial_id = self._current.trial_id
             message = {
                 "worker": self._worker,
@@ -81,6 +97,9 @@ class Heartbeat:
                 return
             if trial_id is not None:
                 self._take(trial_id, Directive(answer["directive"]), answer["reason"])
+            with self._lock:
+                self._heard, self._away = began, False
+                self._lock.notify_all()
 
     def _take(self, trial_id: str, directive: Directive, reason: str) -> None:
         with self._lock:

@@ -76,7 +76,8 @@ class Journal:
         for offset, _ in _entries(path):
             keep = offset
         self._path = path
-        self._file = path.open("ab")
+        # Unbuffered: what the disk refused must not be written by a later flush.
+        self._file = path.open("ab", buffering=0)
         self._file.truncate(keep)
         files.sync_directory(path.parent)
         self._queue: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
@@ -111,8 +112,9 @@ class Journal:
                 # After one failed write the file may end in half a line: nothing may follow it.
                 if self._failure is not None:
                     raise self._failure
-                self._file.write(b"".join(line for line, _ in pending))
-                self._file.flush()
+                rest = memoryview(b"".join(line for line, _ in pending))
+                while rest:
+                    rest = rest[self._file.write(rest) :]
                 os.fdatasync(self._file.fileno())
             except OSError as error:
                 self._failure = error

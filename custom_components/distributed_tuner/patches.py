@@ -36,9 +36,9 @@ def diff(old: State, new: State) -> Patch:
     """What turns the frozen state `old` into `new`.
 
     Returns:
-      {key: ["set", value] | ["append", tail] | ["update", changed, removed]}
+      {key: ["set", value] | ["append", tail] | ["update", changed, removed] | ["remove"]}
     """
-    patch: Patch = {}
+    patch: Patch = {key: ["remove"] for key in old if key not in new}
     for key, value in new.items():
         before: Any = old.get(key)
         if key in old and type(before) is type(value):
@@ -63,6 +63,8 @@ def apply(state: State, patch: Patch) -> None:
             state[key] = values[0]
         elif kind == "append":
             state[key] = state[key] + values[0]
+        elif kind == "remove":
+            del state[key]
         else:
             changed, removed = values
             state[key] = {k: v for k, v in state[key].items() if k not in removed} | changed
@@ -83,7 +85,9 @@ def _freeze(value: Any) -> Any:
     if isinstance(value, Mapping) and all(
         isinstance(k, str) and isinstance(item, _SCALARS) for k, item in value.items()
     ):
-        return dict(value)
+        flat = dict(value)
+        if not _is_text(flat):
+            return flat
     return {"json": dumps(value)}
 
 

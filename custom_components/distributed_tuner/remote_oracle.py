@@ -168,6 +168,7 @@ class RemoteOracle:
                 "trial_id": trial.trial_id,
                 "succeeded": succeeded,
                 "retry": trial.status != _Status.FAILED,
+                "attempt": self._current.attempt,
                 "epochs": self._current.epochs,
                 "reports": self._reports if succeeded else [],
                 "message": None if succeeded else trial.message or "no reason given",

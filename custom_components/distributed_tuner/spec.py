@@ -51,9 +51,12 @@ class SearchSpec:
             raise SearchError(f"{path} is damaged: {error}") from error
         if data is None:
             raise SearchError(f"{path}: no search was set up in this directory")
-        return cls(
-            name=data["name"],
-            inputs=data["inputs"],
-            exec_properties=data["exec_properties"],
-            options=SearchOptions.from_json(data["options"]),
-        )
+        try:
+            return cls(
+                name=data["name"],
+                inputs=data["inputs"],
+                exec_properties=data["exec_properties"],
+                options=SearchOptions.from_json(data["options"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SearchError(f"{path} is damaged: {type(error).__name__}: {error}") from error

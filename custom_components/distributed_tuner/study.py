@@ -124,6 +124,7 @@ class Study:
             if suggestion is NoSuggestion.EXHAUSTED:
                 self._exhausted = True
                 self._touch()
+                self._end_if_over(now)
                 return Ask.WAIT if self._leases or self._waiting else Ask.OVER
             self._idle_version = self._version
             self._barren_idles = 0 if self._leases or self._waiting else self._barren_idles + 1
@@ -175,6 +176,7 @@ class Study:
         if self._held.get(worker) == trial_id and trial_id not in self._finishing:
             self._end_lease(trial_id, Outcome.RELEASED, now)
             self._wait(trial_id)
+            self._end_if_over(now)
 
     def gone(self, worker: str, reason: str, now: float, process: str = "") -> str | None:
         """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
@@ -188,10 +190,11 @@ class Study:
         if trial_id is None or trial_id in self._finishing:
             return None
         self._lose(trial_id, reason, now)
+        self._end_if_over(now)
         return trial_id
 
-    def begin_finish(self, worker: str, trial_id: str, epochs: int | None = None) -> bool:
-        """Whether this result, after so many epochs, counts.
+    def begin_finish(self, worker: str, trial_id: str, epochs: int | None = None, attempt: int | None = None) -> bool:
+        """Whether this result, after so many epochs, counts. One of an earlier attempt, or sent twice, does not.
 
         If so the trial is the caller's until it calls `finished` or `unfinished`.
 
@@ -201,7 +204,8 @@ class Study:
         trial = self._trials.get(trial_id)
         if trial is None or all(stay.worker != worker for stay in trial.stays):
             raise StudyError(f"{worker} sent a result of trial {trial_id}, which it never held")
-        if trial.status in FINAL or trial_id in self._finishing:
+        over = trial.status in FINAL or trial.status is TrialStatus.STOPPED
+        if over or trial_id in self._finishing or attempt not in (None, trial.attempt):
             return False
         self._finishing.add(trial_id)
         if epochs is not None:
@@ -237,6 +241,7 @@ class Study:
         self._change(trial)
         self._count_failures(result, now)
         self._touch()
+        self._end_if_over(now)
 
     # What time and people bring about.
 
@@ -258,7 +263,8 @@ class Study:
                 doomed.append((lease.trial_id, f"stuck: no epoch finished within max_epoch_seconds={limit:g}"))
         for trial_id in self._waiting:
             trial = self._trials[trial_id]
-            if trial.fruitless_losses >= self._options.max_fruitless_losses:
+            doomed_before = trial_id in self._finishing
+            if trial.fruitless_losses >= self._options.max_fruitless_losses and not doomed_before:
                 doomed.append(
                     (
                         trial_id,
@@ -270,8 +276,7 @@ class Study:
         limit = self._options.max_search_seconds
         if limit is not None and now - self._session_started > limit:
             self.stop(f"the search reached max_search_seconds={limit:g}", now)
-        if self._ended is None and self.over:
-            self._end(now)
+        self._end_if_over(now)
         return doomed
 
     def extend_leases(self, seconds: float) -> None:
@@ -293,6 +298,7 @@ class Study:
         for trial_id in [trial_id for trial_id in self._leases if trial_id not in self._finishing]:
             self._end_lease(trial_id, Outcome.STOPPED, now)
             self._wait(trial_id)
+        self._end_if_over(now)
 
     # What others read.
 
@@ -467,6 +473,10 @@ class Study:
         limit = self._options.max_failed_trials
         if limit is not None and failed >= limit:
             self.stop(f"{failed} trials failed in all (max_failed_trials={limit})", now)
+
+    def _end_if_over(self, now: float) -> None:
+        if self._ended is None and self.over:
+            self._end(now)
 
     def _end(self, now: float) -> None:
         self._ended = now

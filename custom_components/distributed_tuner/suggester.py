@@ -105,6 +105,8 @@ class OracleSuggester:
         """
         trial = self._oracle.trials[trial_id]
         trial.metrics = metrics_tracking.MetricsTracker()
+        # A late result may find its trial in the queue for a retry, out of which it would be handed once more.
+        self._oracle._retry_queue = [queued for queued in self._oracle._retry_queue if queued != trial_id]
         status = _Status.COMPLETED
         if succeeded:
             message = self._objection(reports)
@@ -175,7 +177,7 @@ class OracleSuggester:
         oracle.trials = {trial_id: trial_module.Trial.from_state(dict(trial)) for trial_id, trial in trials.items()}
         if state:
             _set_full_state(oracle, patches.thaw(state))
-        self._stored = patches.freeze(_full_state(oracle))
+        self._stored = dict(state)
 
     def _objection(self, reports: Sequence[Report]) -> str | None:
         objective = self._oracle.objective

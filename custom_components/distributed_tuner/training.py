@@ -20,17 +20,27 @@ class TrialAbandoned(RuntimeError):
     """The chief gave the trial to somebody else or ended it."""
 
 
+class _Guard(keras.callbacks.Callback):
+    """Put at the beginning of a fit's callbacks, so that none of them stores what is somebody else's by now."""
+
+    def __init__(self, on_epoch: Callable[[], tuple[Directive, str]]) -> None:
+        super().__init__()
+        self._on_epoch = on_epoch
+        self.directive = Directive.CONTINUE
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Reports the epoch and hears what to do."""
+        self.directive, reason = self._on_epoch()
+        if self.directive is Directive.ABANDON:
+            raise TrialAbandoned(reason)
+
+
 class _Follower(keras.callbacks.History):
     """Put at the end of a fit's callbacks, as the history that the fit returns, earlier processes' epochs and all."""
 
-    def __init__(
-        self,
-        on_epoch: Callable[[], tuple[Directive, str]],
-        kept: KeptFit | None,
-        others: Sequence[keras.callbacks.Callback],
-    ) -> None:
+    def __init__(self, guard: _Guard, kept: KeptFit | None, others: Sequence[keras.callbacks.Callback]) -> None:
         super().__init__()
-        self._on_epoch = on_epoch
+        self._guard = guard
         self._kept = kept
         self._others = others
 
@@ -41,14 +51,11 @@ class _Follower(keras.callbacks.History):
             self._kept.begin(self, self._others)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Reports the epoch, saves it and obeys."""
+        """Saves the epoch, and ends the training if the chief wants it."""
         super().on_epoch_end(epoch, logs)
-        directive, reason = self._on_epoch()
-        if directive is Directive.ABANDON:
-            raise TrialAbandoned(reason)
         if self._kept is not None:
             self._kept.save(self)
-        if directive is Directive.FINISH:
+        if self._guard.directive is Directive.FINISH:
             self.model.stop_training = True
 
 
@@ -74,15 +81,18 @@ def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executio
             return original(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs)
         callbacks = bound.arguments.get("callbacks")
+        guard = _Guard(on_epoch)
         kept = None
         if isinstance(callbacks, keras.callbacks.CallbackList):
             # Wired up by the caller, history and all: followed, not kept.
-            callbacks.append(_Follower(on_epoch, None, ()))
+            follower = _Follower(guard, None, ())
+            follower.set_model(self)
+            callbacks.callbacks = [guard, *callbacks.callbacks, follower]
         else:
             others = tf.nest.flatten(callbacks) if callbacks is not None else []
             if executions is not None and not _spans_processes(self):
                 kept = executions.next_fit()
-            bound.arguments["callbacks"] = [*others, _Follower(on_epoch, kept, others)]
+            bound.arguments["callbacks"] = [guard, *others, _Follower(guard, kept, others)]
         busy = True
         try:
             if kept is not None:

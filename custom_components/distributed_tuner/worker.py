@@ -65,6 +65,7 @@ def work(directory: SearchDir, worker: str, token: str, address: Callable[[], st
         process,
         current,
         every_seconds=options.heartbeat_seconds,
+        lease_seconds=options.lease_seconds,
         grace_seconds=options.grace_seconds,
     )
 

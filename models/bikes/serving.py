@@ -23,40 +23,54 @@ _TEXT_INPUTS = (*features.INTEGER_INPUTS, features.LOC_CROSS)
 
 
 class ServedModel(tf.Module):
-    """What is saved: a TensorFlow module, which needs neither Keras nor this package to be loaded."""
+    """What is saved: a TensorFlow module, which needs neither Keras nor this package to be loaded.
+
+    Only variables and tables become its attributes. A Keras model would be saved layer by layer, which takes several
+    times longer and makes TFMA look for Keras's own files.
+    """
 
     def __init__(self, model: keras.Model, transform: tft.TFTransformOutput) -> None:
-        """Puts `model` behind the Transform graph of `transform`."""
+        """Puts `model` behind the graph of `transform`."""
         super().__init__()
-        self._model = model
-        self._transform = transform.transform_features_layer()
+        self.weights = model.variables
+        self.transform = tf.saved_model.load(transform.transform_savedmodel_dir)
         spec = transform.raw_feature_spec()
-        self._spec = {name: spec[name] for name in features.MODEL_INPUTS}
+        # The graph wants each column of the schema; a prediction depends on the inputs only.
+        unread = {name: kind.dtype for name, kind in spec.items() if name not in features.MODEL_INPUTS}
+        read = {name: spec[name] for name in features.MODEL_INPUTS}
 
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Both signatures by name."""
-        raw = {
+        def predict(raw: dict[str, tf.SparseTensor], trips: tf.Tensor) -> dict[str, tf.Tensor]:
+            transformed = self.transform.transform_fn(
+                raw | {name: _absent(kind, trips) for name, kind in unread.items()}
+            )
+            inputs = {name: transformed[name] for name in (features.DENSE, features.CATEGORIES)}
+            return {OUTPUT: tf.reshape(model(inputs, training=False), [-1])}
+
+        columns = {
             name: tf.TensorSpec([None], tf.string if name in _TEXT_INPUTS else tf.float32, name=name)
             for name in features.MODEL_INPUTS
         }
-        examples = tf.TensorSpec([None], tf.string, name="examples")
-        return {
-            RAW_SIGNATURE: tf.function(self.predict_raw).get_concrete_function(raw),
-            EXAMPLES_SIGNATURE: tf.function(self.predict_examples).get_concrete_function(examples),
-        }
 
-    def predict_raw(self, trips: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Predictions for columns of values."""
-        return self._predict({name: _present(name, trips[name]) for name in features.MODEL_INPUTS})
+        @tf.function(input_signature=[columns])
+        def predict_raw(trips: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            raw = {name: _present(name, values) for name, values in trips.items()}
+            return predict(raw, tf.size(trips[features.LOC_CROSS], tf.int64))
 
-    def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Predictions for serialized tf.Examples."""
-        return self._predict(tf.io.parse_example(examples, self._spec))
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+        def predict_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            return predict(tf.io.parse_example(examples, read), tf.size(examples, tf.int64))
 
-    def _predict(self, raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
-        transformed = self._transform(raw)
-        inputs = {name: transformed[name] for name in (features.DENSE, features.CATEGORIES)}
-        return {OUTPUT: tf.reshape(self._model(inputs, training=False), [-1])}
+        self.predict_raw = predict_raw
+        self.predict_examples = predict_examples
+
+    def signatures(self) -> dict[str, tf.types.experimental.GenericFunction]:
+        """Both signatures by name."""
+        return {RAW_SIGNATURE: self.predict_raw, EXAMPLES_SIGNATURE: self.predict_examples}
+
+
+def _absent(kind: tf.DType, trips: tf.Tensor) -> tf.SparseTensor:
+    """A column without a value in any of so many trips."""
+    return tf.SparseTensor(tf.zeros([0, 2], tf.int64), tf.zeros([0], kind), tf.stack([trips, 0]))
 
 
 def _present(name: str, values: tf.Tensor) -> tf.SparseTensor:

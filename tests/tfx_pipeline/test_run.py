@@ -124,7 +124,7 @@ def test_tfx_run_create_on_the_beam_engine_compares_with_the_first_model(home: H
 def test_an_interrupted_run_goes_on_and_a_refused_model_is_not_pushed(home: Home, first_run: Finished) -> None:
     served = serving.pushed_versions(home.settings())
     more: dict[str, Any] = {"RUN_ID": "third", "TRIALS": "3", "WORKERS": "1", "MAX_MAE_SECONDS": "1"}
-    process = home.start(**more)
+    process = home.start(ENGINE="beam", **more)  # Goes on with the other engine below.
     assert process.stdout is not None
     for line in process.stdout:
         if re.search(r"[12] of 3 trials done", line):

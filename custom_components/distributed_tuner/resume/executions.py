@@ -34,8 +34,8 @@ class _Running:
     attempt: int
     path: str
     execution: int = 0
-    fits: int = 0
-    epochs: int = 0  # of the current execution
+    fits: list[KeptFit] = dataclasses.field(default_factory=list)  # of the current execution
+    epochs: int = 0  # likewise
 
     def execution_path(self) -> str:
         return f"{self.path}/execution_{self.execution}"
@@ -90,9 +90,10 @@ class Executions:
         running = self._running
         if running is None:
             return None
-        store = Folder(f"{running.execution_path()}/fit_{running.fits}")
-        running.fits += 1
-        return KeptFit(store, self._pace, self._position, self._resumed)
+        store = Folder(f"{running.execution_path()}/fit_{len(running.fits)}")
+        kept = KeptFit(store, self._pace, self._position, self._resumed)
+        running.fits.append(kept)
+        return kept
 
     def epoch(self) -> None:
         """An epoch of the running trial is finished."""
@@ -141,9 +142,11 @@ class Executions:
             randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
             state = callback_state.CallbackState(callbacks)
             result = build_and_fit(trial, *args, **kwargs)
-            _keep(store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs)
+            if _keep(store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs):
+                for fit in running.fits:
+                    fit.discard()
         running.execution += 1
-        running.fits = running.epochs = 0
+        running.fits, running.epochs = [], 0
         return result
 
     def _resumed(self, epochs: int) -> None:
@@ -171,16 +174,19 @@ def _load(store: Folder) -> dict[str, Any] | None:
 
 def _keep(
     store: Folder, result: Any, callbacks: callback_state.State, hyperparameters: dict[str, Any], epochs: int
-) -> None:
+) -> bool:
+    """Whether the result of an execution is stored now."""
     stored = _from_result(result)
     value = {"result": stored, "callbacks": callbacks, "hyperparameters": hyperparameters, "epochs": epochs}
     if stored is None or not plain.is_plain(value):
         _LOG.info("a result of type %s cannot be kept; a lost worker would repeat it", type(result).__name__)
-        return
+        return False
     try:
         store.commit(store.new_prefix(), value)
     except FILE_ERRORS as error:
         _LOG.warning("a finished execution could not be saved, a lost worker would repeat it: %s", error)
+        return False
+    return True
 
 
 def _from_result(result: Any) -> dict[str, Any] | None:

@@ -96,6 +96,13 @@ class KeptFit:
         self._saved = time.monotonic()
         self._cost = self._saved - began
 
+    def discard(self) -> None:
+        """What it is part of is finished: its state is not needed any more."""
+        try:
+            self._folder.discard()
+        except FILE_ERRORS as error:
+            _LOG.warning("the state of a finished training could not be removed: %s", error)
+
     def end(self, model: keras.Model) -> None:
         """Called after the fit, however it ended."""
         self._position.forward(0)
@@ -107,8 +114,10 @@ class KeptFit:
             stored = self._folder.load()
             if stored is None:
                 return None
-            value, prefix = stored
+            value, found = stored
             _check(value, self._state.signature())
+            # Variables that are made later read the checkpoint then, when its maker may have woken up and removed it.
+            prefix = self._folder.adopt(found)
             model_state.check_readable(prefix)
             return value, prefix
         except (ValueError, KeyError, TypeError, *FILE_ERRORS) as error:

@@ -5,8 +5,10 @@
     NAME.*          what else belongs to the commit, such as a checkpoint
 
 Files are written under a name of their own first, then the record that names them replaces the earlier record. On a
-local disk that is a rename, in a bucket one object. Two processes that write to one folder (one of them thought dead)
-never write to the same file.
+local disk that is a rename, in a bucket one object.
+
+Two processes may write to one folder, when one of them was thought dead and wakes up. They never write to the same file
+but the record, and each removes only what it wrote itself or found when it began.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Folder:
     def __init__(self, path: str) -> None:
         self.path = path
         self._process = uuid.uuid4().hex[:8]
-        self._commits = 0
+        self._prefixes = 0
+        self._found: set[str] = set()
 
     def new_prefix(self) -> str:
         """A path that no file begins with yet, for files of the next commit. Makes the folder.
@@ -49,8 +52,8 @@ class Folder:
           OSError, tf.errors.OpError: the folder cannot be made.
         """
         _gfile.makedirs(self.path)
-        self._commits += 1
-        return f"{self.path}/{self._process}-{self._commits}"
+        self._prefixes += 1
+        return f"{self.path}/{self._process}-{self._prefixes}"
 
     def commit(self, prefix: str, value: Any) -> None:
         """Replaces the folder's content by `value` and the files that begin with `prefix`.
@@ -75,15 +78,18 @@ class Folder:
         with _gfile.GFile(temporary, "w") as file:
             file.write(json.dumps(record))
         _gfile.rename(temporary, f"{self.path}/{_RECORD}", overwrite=True)
-        self._remove_others(name)
+        self._remove(keep=name)
 
     def load(self) -> tuple[Any, str] | None:
         """(the value, the prefix of its files) of the last commit, None if there was none.
+
+        Called before this process's first commit.
 
         Raises:
           CorruptFolder: the record or the arrays are damaged.
           OSError, tf.errors.OpError: the file system failed.
         """
+        self._found = set(self._entries())
         try:
             with _gfile.GFile(f"{self.path}/{_RECORD}", "r") as file:
                 text = file.read()
@@ -103,14 +109,43 @@ class Folder:
         except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, tf.errors.NotFoundError) as error:
             raise CorruptFolder(f"{self.path}: {type(error).__name__}: {error}") from error
 
+    def adopt(self, prefix: str) -> str:
+        """Copies the files of a commit, so that whoever made it cannot take them away.
+
+        Returns:
+          The prefix of the copies.
+
+        Raises:
+          OSError, tf.errors.OpError: a file is gone, or the disk is full.
+        """
+        own, name = self.new_prefix(), prefix.rpartition("/")[2]
+        for entry in self._entries():
+            if entry.startswith(f"{name}."):
+                _gfile.copy(f"{self.path}/{entry}", own + entry[len(name) :])
+        return own
+
+    def discard(self) -> None:
+        """Removes what this process wrote or found, and the record.
+
+        Raises:
+          OSError, tf.errors.OpError: the file system failed.
+        """
+        remove(f"{self.path}/{_RECORD}")
+        self._remove(keep=None)
+
     def clear(self) -> None:
         """Removes the folder, if it is there."""
         remove(self.path)
 
-    def _remove_others(self, name: str) -> None:
-        for entry in _gfile.listdir(self.path):
-            if entry != _RECORD and not entry.startswith(f"{name}."):
-                remove(f"{self.path}/{entry}".rstrip("/"))
+    def _entries(self) -> list[str]:
+        names = _gfile.listdir(self.path) if _gfile.isdir(self.path) else []
+        return [name.rstrip("/") for name in names]
+
+    def _remove(self, keep: str | None) -> None:
+        for entry in self._entries():
+            ours = entry.startswith(f"{self._process}-") or entry in self._found
+            if ours and entry != _RECORD and not (keep and entry.startswith(f"{keep}.")):
+                remove(f"{self.path}/{entry}")
 
 
 def remove(path: str) -> None:

@@ -88,6 +88,8 @@ def _forward(handler: Any, epochs: int) -> None:
     if adapter.should_recreate_iterator():
         skip_passes(adapter.get_dataset(), epochs)
         for _ in range(epochs):
+            if isinstance(adapter, data_adapter.KerasSequenceAdapter):
+                next(iter(handler._dataset), None)  # draws the order of the batches
             adapter.on_epoch_end()
     elif handler._inferred_steps is not None:
         steps = epochs * handler._inferred_steps

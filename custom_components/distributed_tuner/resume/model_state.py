@@ -21,7 +21,7 @@ class ModelState:
         self._writer: tf.train.Checkpoint | None = None
 
     def signature(self) -> list[Any] | None:
-        """What a stored state must fit: the optimizer and each weight's dtype and shape. None before the model is built."""
+        """What a stored state must fit: optimizer, dtype and shape of each weight. None before the model is built."""
         if not self._model.built:
             return None
         weights = [[str(tf.as_dtype(weight.dtype).name), list(weight.shape)] for weight in self._model.weights]

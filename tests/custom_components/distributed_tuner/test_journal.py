@@ -96,7 +96,7 @@ taken = 0
 while refusal is None and taken < 100:
     refusal = writer.append({"n": taken}).exception(10)
     taken += refusal is None
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # there is room again
 later = writer.append({"n": "later"}).exception(10)
 writer.close()
 print(json.dumps({"taken": taken, "refusal": type(refusal).__name__, "later": type(later).__name__}))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from custom_components.distributed_tuner.options import OptionsError, SearchOptions
 
-FIELDS = [field.name for field in dataclasses.fields(SearchOptions)]
+NUMBERS = [field.name for field in dataclasses.fields(SearchOptions) if not isinstance(field.default, bool)]
 OPTIONAL = [field.name for field in dataclasses.fields(SearchOptions) if field.default is None]
 
 
@@ -32,20 +32,29 @@ def test_only_what_differs_from_the_default_is_stored() -> None:
     assert SearchOptions.from_json(None) == SearchOptions.from_json("") == SearchOptions()
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, -1, "5", True, float("nan"), []])
 def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(OptionsError, match=f"search option {name}: expected a number above 0, got"):
         SearchOptions(**{name: value})
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", NUMBERS)
 def test_no_limit_is_for_limits_only(name: str) -> None:
     if name in OPTIONAL:
         assert getattr(SearchOptions(**{name: None}), name) is None
     else:
         with pytest.raises(OptionsError, match=name):
             SearchOptions(**{name: None})  # type: ignore[arg-type]
+
+
+def test_stock_workers_are_let_in_only_where_a_limit_tells_that_one_died() -> None:
+    with pytest.raises(OptionsError, match="allow_stock_workers: expected true or false, got 1"):
+        SearchOptions(allow_stock_workers=1)  # type: ignore[arg-type]
+    with pytest.raises(OptionsError, match="allow_stock_workers: set max_trial_seconds too"):
+        SearchOptions(allow_stock_workers=True)
+    options = SearchOptions(allow_stock_workers=True, max_trial_seconds=60)
+    assert SearchOptions.from_json(options.to_json()) == options
 
 
 def test_a_lease_that_one_late_heartbeat_would_lose_is_refused() -> None:

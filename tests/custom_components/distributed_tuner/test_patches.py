@@ -15,7 +15,8 @@ from custom_components.distributed_tuner import patches
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 # Few names, so that a state often shares keys with the next one; `json` is also the mark of frozen text.
 names = st.sampled_from(["a", "b", "json", ""])
-nested = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3))
+flat = st.lists(scalars, max_size=3) | st.dictionaries(names, scalars, max_size=3)
+nested = scalars | flat | st.lists(flat, max_size=2) | st.dictionaries(names, flat, max_size=2)
 states = st.dictionaries(names, nested, max_size=4)
 
 

@@ -125,7 +125,7 @@ class TrialRunner:
             pytest.fail(f"the trial ended before its epoch {at}")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _restorable_randomness() -> Iterator[None]:
     enabled = tf.keras.backend.experimental.is_tf_random_generator_enabled()
     randomness.make_restorable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import keras_tuner as kt
@@ -25,13 +26,24 @@ def data(seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 def build(hp: kt.HyperParameters) -> tf.keras.Model:
     """Dropout, batch normalization and an optimizer with slots; the second width is known to this function only."""
     layers = tf.keras.layers
-    model = tf.keras.Sequential([layers.Dense(hp.Int("units", 4, 8, step=4), activation="relu", input_shape=(COLUMNS,))])
+    model = tf.keras.Sequential(
+        [layers.Dense(hp.Int("units", 4, 8, step=4), activation="relu", input_shape=(COLUMNS,))]
+    )
     model.add(layers.BatchNormalization())
     model.add(layers.Dropout(0.3))
     model.add(layers.Dense(hp.Choice("width", [3, 5])))
     model.add(layers.GaussianNoise(0.05))
     model.add(layers.Dense(1))
     model.compile(tf.keras.optimizers.Adam(0.03), loss="mse", metrics=["mae"])
+    return model
+
+
+def build_small(hp: kt.HyperParameters) -> tf.keras.Model:
+    """Little to trace, with dropout."""
+    layers = tf.keras.layers
+    first = layers.Dense(hp.Int("units", 4, 8, step=4), activation="relu", input_shape=(COLUMNS,))
+    model = tf.keras.Sequential([first, layers.Dropout(0.3), layers.Dense(1)])
+    model.compile("sgd", loss="mse")
     return model
 
 
@@ -46,19 +58,19 @@ def callbacks() -> list[tf.keras.callbacks.Callback]:
 class Slow(tf.keras.callbacks.Callback):
     """Makes an epoch long enough to be hit, and writes down that it was trained."""
 
-    def __init__(self, path: str, seconds: float) -> None:
+    def __init__(self, path: Path, seconds: float) -> None:
         super().__init__()
         self._path = path
         self._seconds = seconds
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         time.sleep(self._seconds)
-        with open(self._path, "a", encoding="utf-8") as file:
+        with self._path.open("a") as file:
             file.write(f"{os.getpid()} {epoch}\n")
 
 
 def tuner(fn_args: Any) -> TunerFnResult:
-    """RandomSearch with two executions, or Hyperband, over arrays or a data set."""
+    """RandomSearch with two executions over arrays, or Hyperband over a data set."""
     config = fn_args.custom_config
     where = {"directory": fn_args.working_dir, "project_name": "project", "seed": 3}
     made: kt.Tuner
@@ -68,8 +80,8 @@ def tuner(fn_args: Any) -> TunerFnResult:
         made = kt.RandomSearch(build, OBJECTIVE, max_trials=config["max_trials"], executions_per_trial=2, **where)
     x, y = data()
     fit: dict[str, Any] = {"x": x, "y": y, "batch_size": BATCH}
-    if config["algorithm"] == "dataset":
+    if config["algorithm"] == "hyperband":
         fit = {"x": tf.data.Dataset.from_tensor_slices((x, y)).shuffle(ROWS, seed=5).batch(BATCH)}
-    slow = Slow(os.path.join(fn_args.working_dir, "epochs.log"), config["seconds"])
+    slow = Slow(Path(fn_args.working_dir) / "epochs.log", config["seconds"])
     fit |= {"validation_data": data(1), "epochs": 6, "verbose": 0, "callbacks": [*callbacks(), slow]}
     return TunerFnResult(tuner=made, fit_kwargs=fit)

@@ -1,0 +1,48 @@
+"""What callbacks remember, carried to another process."""
+
+from __future__ import annotations
+
+import numpy as np
+from tensorflow import keras
+
+from custom_components.distributed_tuner.resume import callback_state
+from custom_components.distributed_tuner.resume.callback_state import CallbackState
+
+
+class Remembering(keras.callbacks.Callback):
+    def __init__(self, patience: int = 3) -> None:
+        super().__init__()
+        self.patience = patience
+        self.best: list[np.ndarray] = []  # type: ignore[type-arg]
+        self.function = print
+
+    def learn(self) -> None:
+        self.best.append(np.arange(3))
+        self.wait = 2
+
+
+def test_only_what_changed_is_carried_over() -> None:
+    callback = Remembering()
+    state = CallbackState([callback, keras.callbacks.Callback()])
+    assert state.changes() == [["Remembering", {}], ["Callback", {}]]
+    callback.learn()
+    changes = state.changes()
+    assert set(changes[0][1]) == {"best", "wait"}
+    later = Remembering(patience=9)
+    callback_state.apply([later, keras.callbacks.Callback()], changes)
+    assert (later.patience, later.wait, len(later.best)) == (9, 2, 1)
+
+
+def test_what_keras_sets_is_left_alone() -> None:
+    callback = Remembering()
+    state = CallbackState([callback])
+    callback.set_params({"epochs": 3})
+    callback.set_model(keras.Sequential())
+    assert state.changes() == [["Remembering", {}]]
+
+
+def test_another_class_at_its_place_is_left_alone() -> None:
+    other = keras.callbacks.EarlyStopping()
+    callback_state.apply([other], [["Remembering", {"wait": 7}]])
+    assert other.wait == 0
+    callback_state.apply([], [["Remembering", {"wait": 7}]])

@@ -1,0 +1,426 @@
+"""The table of transitions: a test for each row that reads as its documentation, and the rest of the contract."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.answers import (
+    Ask,
+    Directive,
+    Grant,
+    NoSuggestion,
+    Result,
+    StudyError,
+    Suggested,
+    Verdict,
+)
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, TrialRecord, TrialStatus
+from custom_components.distributed_tuner.study import MAX_BARREN_IDLES, Study
+
+COMPLETED = Result(Verdict.COMPLETED, score=0.5, best_step=3)
+FAILED = Result(Verdict.FAILED, message="boom")
+RETRY = Result(Verdict.RETRY, message="boom")
+
+
+def record(study: Study) -> SearchRecord:
+    return study.record(name="s", objective="loss", direction=Direction.MIN, max_trials=9)
+
+
+def trial(study: Study, trial_id: str = "0") -> TrialRecord:
+    return next(each for each in record(study).trials if each.trial_id == trial_id)
+
+
+def outcomes(study: Study, trial_id: str = "0") -> list[tuple[str, Outcome]]:
+    return [(stay.worker, stay.outcome) for stay in trial(study, trial_id).stays]
+
+
+def make(**options: Any) -> Study:
+    return Study(SearchOptions(lease_seconds=10, **options), max_consecutive_failures=None, now=0.0)
+
+
+def start(study: Study, worker: str, trial_id: str, now: float = 0.0, process: str = "") -> None:
+    """The oracle suggests a trial for a worker that asks."""
+    assert study.ask(worker, now, process) is Ask.SUGGEST
+    assert study.suggested(worker, Suggested(trial_id, {"x": 1}), now, process) == Grant(trial_id, 0)
+
+
+def finish(study: Study, worker: str, trial_id: str, result: Result, now: float = 0.0, **end: Any) -> bool:
+    accepted = study.begin_finish(worker, trial_id, **end)
+    if accepted:
+        study.finished(trial_id, result, now)
+    return accepted
+
+
+def restarted(study: Study, now: float, *, go_on: bool = False, **options: Any) -> Study:
+    """The study of a chief that comes back with what is on the disk."""
+    state = json.loads(json.dumps(study.changes()))
+    back = make(**options)
+    back.restore(state, now, go_on=go_on)
+    return back
+
+
+@pytest.fixture
+def study() -> Study:
+    """A search whose worker `a` runs trial 0."""
+    study = make()
+    start(study, "a", "0")
+    return study
+
+
+# The rows of the table, in its order.
+
+
+def test_suggested_new_to_running(study: Study) -> None:
+    assert trial(study).status is TrialStatus.RUNNING
+    assert study.holder("0") == "a"
+    assert outcomes(study) == [("a", Outcome.RUNNING)]
+
+
+def test_suggested_for_a_worker_that_cannot_take_it_new_to_waiting(study: Study) -> None:
+    assert study.suggested("a", Suggested("1", {}), 1.0) == Grant("0", 0)
+    assert trial(study, "1").status is TrialStatus.WAITING
+    assert study.ask("b", 2.0) == Grant("1", 0)
+
+
+def test_granted_again_waiting_to_running(study: Study) -> None:
+    study.release("a", "0", 1.0)
+    assert study.ask("b", 2.0) == Grant("0", 0)
+    assert trial(study).status is TrialStatus.RUNNING
+    assert study.holder("0") == "b"
+
+
+def test_lease_expired_running_to_waiting_and_counts_as_lost(study: Study) -> None:
+    assert study.tick(9.9) == []
+    assert trial(study).status is TrialStatus.RUNNING
+    study.tick(10.0)
+    assert trial(study).status is TrialStatus.WAITING
+    assert outcomes(study) == [("a", Outcome.LOST)]
+    assert trial(study).message == "worker a was lost: not heard of for 10 s"
+
+
+def test_worker_gone_running_to_waiting_and_counts_as_lost(study: Study) -> None:
+    assert study.gone("a", "exit code 137", 1.0) == "0"
+    assert trial(study).status is TrialStatus.WAITING
+    assert outcomes(study) == [("a", Outcome.LOST)]
+    assert study.gone("a", "exit code 137", 2.0) is None
+
+
+def test_given_back_running_to_waiting_and_counts_for_nothing() -> None:
+    study = make(max_fruitless_losses=1, max_lost_workers=1)
+    start(study, "a", "0")
+    for turn in range(5):
+        study.release("a", "0", turn)
+        assert trial(study).status is TrialStatus.WAITING
+        assert study.tick(turn) == []
+        assert study.ask("a", turn) == Grant("0", 0)
+    assert {outcome for _, outcome in outcomes(study)[:-1]} == {Outcome.RELEASED}
+    assert study.stop_reason is None
+
+
+@pytest.mark.parametrize(
+    ("result", "status"), [(COMPLETED, TrialStatus.COMPLETED), (FAILED, TrialStatus.FAILED), (RETRY, TrialStatus.WAITING)]
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_finished_running_or_waiting_to_the_oracles_verdict(
+    study: Study, result: Result, status: TrialStatus, late: bool
+) -> None:
+    if late:
+        study.gone("a", "silence", 1.0)
+    assert finish(study, "a", "0", result, 2.0)
+    ended = trial(study)
+    assert (ended.status, ended.score, ended.best_step, ended.message) == (
+        status,
+        result.score,
+        result.best_step,
+        result.message,
+    )
+    assert study.holder("0") is None
+    assert ended.stays[-1].outcome is (
+        Outcome.LOST if late else Outcome.COMPLETED if result is COMPLETED else Outcome.FAILED
+    )
+
+
+def test_a_retry_voids_earlier_epochs_and_comes_back_as_a_suggestion(study: Study) -> None:
+    study.heartbeat("a", "0", 5, 1.0)
+    finish(study, "a", "0", RETRY, 2.0)
+    assert trial(study).epochs == 0
+    assert study.ask("b", 3.0) is Ask.SUGGEST
+    assert study.suggested("b", Suggested("0", {"x": 1}), 3.0) == Grant("0", 1)
+
+
+def test_the_search_was_stopped_waiting_to_stopped(study: Study) -> None:
+    study.release("a", "0", 1.0)
+    study.stop("enough", 2.0)
+    assert trial(study).status is TrialStatus.STOPPED
+    assert (record(study).ended, record(study).stop_reason) == (2.0, "enough")
+
+
+def test_the_search_goes_on_stopped_to_waiting(study: Study) -> None:
+    study.release("a", "0", 1.0)
+    study.stop("enough", 2.0)
+    back = restarted(study, 3.0, go_on=True)
+    assert trial(back).status is TrialStatus.WAITING
+    assert back.ask("b", 3.0) == Grant("0", 0)
+
+
+def test_a_stopped_search_stays_stopped_when_its_chief_comes_back(study: Study) -> None:
+    study.release("a", "0", 1.0)
+    study.stop("enough", 2.0)
+    back = restarted(study, 3.0)
+    assert back.over and record(back) == record(study)
+
+
+@pytest.mark.parametrize("result", [COMPLETED, FAILED])
+def test_completed_and_failed_are_final(study: Study, result: Result) -> None:
+    finish(study, "a", "0", result, 1.0)
+    before = trial(study)
+    for late in (COMPLETED, FAILED, RETRY):
+        assert not finish(study, "a", "0", late, 2.0)
+    study.release("a", "0", 3.0)
+    study.gone("a", "silence", 3.0)
+    study.stop("enough", 4.0)
+    study.tick(5.0)
+    assert trial(study) == before
+    with pytest.raises(StudyError, match=f"suggested trial 0 again, which is {before.status.value}"):
+        study.suggested("b", Suggested("0", {}), 6.0)
+
+
+# Who holds a trial.
+
+
+def test_a_worker_that_asks_again_gets_its_own_trial_again(study: Study) -> None:
+    assert study.ask("a", 9.0) == Grant("0", 0)
+    study.tick(15.0)  # its lease is as fresh as its question
+    assert study.holder("0") == "a"
+
+
+def test_a_lost_worker_that_comes_back_gets_its_own_trial_before_others(study: Study) -> None:
+    start(study, "b", "1")
+    study.gone("b", "exit", 1.0)
+    study.gone("a", "exit", 2.0)
+    assert study.ask("a", 3.0) == Grant("0", 0)
+
+
+def test_the_last_process_of_a_worker_to_ask_holds_its_trial() -> None:
+    study = make()
+    start(study, "a", "0", process="old")
+    assert study.ask("a", 1.0, "new") == Grant("0", 0)
+    assert study.heartbeat("a", "0", 1, 2.0, "old") == (Directive.ABANDON, "trial 0 is no longer held by a")
+    assert study.heartbeat("a", "0", 1, 2.0, "new")[0] is Directive.CONTINUE
+    assert study.gone("a", "exit", 3.0, "old") is None
+    assert study.holder("0") == "a"
+
+
+def test_whoever_holds_a_trial_that_another_finished_is_told_to_abandon_it(study: Study) -> None:
+    study.gone("a", "silence", 1.0)
+    assert study.ask("b", 2.0) == Grant("0", 0)
+    assert finish(study, "a", "0", COMPLETED, 3.0)
+    assert study.heartbeat("b", "0", 1, 4.0)[0] is Directive.ABANDON
+    assert not finish(study, "b", "0", COMPLETED, 5.0)
+
+
+def test_a_failure_told_twice_uses_up_one_retry(study: Study) -> None:
+    assert finish(study, "a", "0", RETRY, 1.0, attempt=0)
+    assert not finish(study, "a", "0", FAILED, 1.5, attempt=0)
+    assert study.suggested("b", Suggested("0", {}), 2.0) == Grant("0", 1)
+    assert not finish(study, "a", "0", FAILED, 2.5, attempt=0)
+    assert finish(study, "b", "0", COMPLETED, 3.0, attempt=1)
+
+
+def test_while_the_oracle_judges_a_trial_nobody_gets_or_loses_it(study: Study) -> None:
+    assert study.begin_finish("a", "0")
+    assert not study.begin_finish("a", "0")
+    assert study.ask("a", 1.0) is Ask.WAIT
+    assert study.gone("a", "exit", 2.0) is None
+    study.release("a", "0", 3.0)
+    study.tick(100.0)
+    assert trial(study).status is TrialStatus.RUNNING
+    study.unfinished("0")
+    assert study.ask("a", 101.0) == Grant("0", 0)
+
+
+def test_a_result_from_one_who_never_held_the_trial_is_refused(study: Study) -> None:
+    for worker, trial_id in (("b", "0"), ("a", "7")):
+        with pytest.raises(StudyError, match=f"{worker} sent a result of trial {trial_id}, which it never held"):
+            study.begin_finish(worker, trial_id)
+    with pytest.raises(StudyError, match="trial 0 was not being finished"):
+        study.finished("0", COMPLETED, 1.0)
+
+
+# Limits.
+
+
+def test_a_trial_that_kills_its_workers_fails_unless_it_gets_on() -> None:
+    study = make(max_fruitless_losses=2)
+    start(study, "a", "0")
+    study.gone("a", "exit code 137", 1.0)
+    study.ask("b", 2.0)
+    study.heartbeat("b", "0", 1, 3.0)
+    study.gone("b", "exit code 137", 4.0)
+    assert study.tick(5.0) == []
+    for now in (6.0, 8.0):
+        study.ask("c", now)
+        study.gone("c", "exit code 137", now + 1)
+    ((trial_id, reason),) = study.tick(10.0)
+    assert trial_id == "0" and reason.startswith("2 workers died with it before its first epoch ended, the last: worker")
+    assert study.ask("d", 11.0) is Ask.SUGGEST  # it is not handed on any more
+    study.finished("0", Result(Verdict.FAILED, message=reason), 12.0)
+    assert trial(study).status is TrialStatus.FAILED
+
+
+def test_a_trial_without_progress_is_stuck() -> None:
+    study = make(max_epoch_seconds=30)
+    start(study, "a", "0")
+    for now in range(0, 61, 5):
+        study.heartbeat("a", "0", now // 25, float(now))
+        assert study.tick(float(now)) == []
+    for now in range(61, 100, 5):
+        study.heartbeat("a", "0", 2, float(now))
+        doomed = study.tick(float(now))
+        if doomed:
+            break
+    assert doomed == [("0", "stuck: no epoch finished within max_epoch_seconds=30")]
+    assert now > 80
+
+
+def test_a_trial_that_takes_too_long_is_asked_to_end_with_its_best_epoch() -> None:
+    study = make(max_trial_seconds=20)
+    start(study, "a", "0")
+    assert study.heartbeat("a", "0", 1, 20.0)[0] is Directive.CONTINUE
+    assert study.heartbeat("a", "0", 1, 21.0) == (Directive.FINISH, "trial 0 ran longer than max_trial_seconds=20")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"max_consecutive_failures": 2}, "2 trials failed in a row"),
+        ({"max_failed_trials": 2}, "2 trials failed in all (max_failed_trials=2)"),
+    ],
+)
+def test_failures_end_the_search(options: dict[str, int], reason: str) -> None:
+    study = make(**options)
+    for number in range(2):
+        assert study.stop_reason is None
+        start(study, "a", str(number))
+        finish(study, "a", str(number), FAILED)
+    assert study.stop_reason == reason
+    assert study.over and study.ask("a", 1.0) is Ask.OVER
+
+
+def test_a_success_between_them_breaks_a_row_of_failures() -> None:
+    study = make(max_consecutive_failures=2)
+    for number, result in enumerate((FAILED, COMPLETED, RETRY, FAILED)):
+        start(study, "a", str(number))
+        finish(study, "a", str(number), result)
+    assert study.stop_reason is None
+
+
+def test_lost_workers_end_the_search() -> None:
+    study = make(max_lost_workers=2)
+    start(study, "a", "0")
+    study.gone("a", "exit", 1.0)
+    study.ask("a", 2.0)
+    study.gone("a", "exit", 3.0)
+    assert study.stop_reason == (
+        "2 workers were lost (max_lost_workers=2); the last: worker a was lost: exit"
+    )
+
+
+def test_time_ends_the_search() -> None:
+    study = make(max_search_seconds=50)
+    start(study, "a", "0", 45.0)
+    study.tick(51.0)
+    assert study.heartbeat("a", "0", 1, 52.0) == (Directive.FINISH, "the search reached max_search_seconds=50")
+    assert not study.over
+    finish(study, "a", "0", COMPLETED, 53.0)
+    assert study.over and record(study).ended == 53.0
+
+
+def test_trials_left_running_by_a_stop_are_stopped_after_its_grace(study: Study) -> None:
+    study.stop("enough", 1.0)
+    assert not study.over
+    study.abandon_running(2.0)
+    assert study.over
+    assert trial(study).status is TrialStatus.STOPPED
+    assert (outcomes(study), record(study).ended) == ([("a", Outcome.STOPPED)], 2.0)
+
+
+def test_an_oracle_that_waits_for_nothing_ends_the_search() -> None:
+    study = make()
+    for _ in range(MAX_BARREN_IDLES - 1):
+        assert study.ask("a", 0.0) is Ask.SUGGEST
+        assert study.suggested("a", NoSuggestion.IDLE, 0.0) is Ask.WAIT
+    assert study.suggested("a", NoSuggestion.IDLE, 0.0) is Ask.OVER
+    assert study.stop_reason == "the oracle waits for a trial although none is running"
+
+
+def test_an_idle_oracle_is_asked_again_only_when_something_changed(study: Study) -> None:
+    assert study.ask("b", 1.0) is Ask.SUGGEST
+    assert study.suggested("b", NoSuggestion.IDLE, 1.0) is Ask.WAIT
+    assert study.ask("b", 2.0) is study.ask("c", 2.0) is Ask.WAIT
+    finish(study, "a", "0", COMPLETED, 3.0)
+    assert study.ask("b", 4.0) is Ask.SUGGEST
+
+
+def test_an_exhausted_oracle_ends_the_search_with_its_last_trial(study: Study) -> None:
+    assert study.suggested("b", NoSuggestion.EXHAUSTED, 1.0) is Ask.WAIT
+    assert study.ask("b", 2.0) is Ask.WAIT and not study.over
+    finish(study, "a", "0", COMPLETED, 3.0)
+    assert study.ask("b", 4.0) is Ask.OVER
+    assert study.over and record(study).ended == 3.0
+
+
+def test_an_exhausted_oracle_is_asked_again_for_a_retry(study: Study) -> None:
+    study.suggested("b", NoSuggestion.EXHAUSTED, 1.0)
+    finish(study, "a", "0", RETRY, 2.0)
+    assert not study.over
+    assert study.ask("b", 3.0) is Ask.SUGGEST
+
+
+def test_nobody_is_blamed_for_the_chiefs_own_absence(study: Study) -> None:
+    study.extend_leases(100.0)
+    study.tick(105.0)
+    assert study.holder("0") == "a"
+
+
+# A chief that comes back.
+
+
+def test_workers_that_held_a_trial_hold_it_still_with_a_whole_lease(study: Study) -> None:
+    back = restarted(study, 1000.0)
+    assert back.holder("0") == "a"
+    back.tick(1009.0)
+    assert back.heartbeat("a", "0", 3, 1009.0)[0] is Directive.CONTINUE
+    assert finish(back, "a", "0", COMPLETED, 1010.0)
+
+
+def test_counts_and_a_stop_survive_the_chief_and_not_a_new_attempt() -> None:
+    study = make(max_consecutive_failures=2)
+    start(study, "a", "0")
+    finish(study, "a", "0", FAILED)
+    back = restarted(study, 1.0, max_consecutive_failures=2)
+    start(back, "a", "1")
+    finish(back, "a", "1", FAILED)
+    assert back.stop_reason == "2 trials failed in a row"
+    state = {**study.changes(), **back.changes()}
+    assert restarted_from(state, go_on=False).stop_reason == "2 trials failed in a row"
+    assert restarted_from(state, go_on=True).stop_reason is None
+
+
+def restarted_from(state: dict[str, Any], *, go_on: bool) -> Study:
+    back = make()
+    back.restore(state, 2.0, go_on=go_on)
+    return back
+
+
+def test_only_what_changed_is_stored(study: Study) -> None:
+    study.changes()
+    assert study.changes() == {}
+    start(study, "b", "1")
+    assert set(study.changes()["trials"]) == {"1"}
+    study.heartbeat("a", "0", 4, 1.0)
+    assert study.changes()["trials"]["0"]["epochs"] == 4
