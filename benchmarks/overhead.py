@@ -2,9 +2,9 @@
 
 `overhead_N` is the wall time with N workers over its ideal, trials x length / workers; 1 is perfect. It runs from the
 start of the first trial to the end of the search, both as the search's record has them, so that it holds all that goes
-on between trials, workers that begin late, and the wait for the last trial. What comes before is `startup_seconds`: from
-the call of `search.run` to the start of the first trial (processes, imports, the user's function), the longest of all
-searches, each of which starts a fork server of its own.
+on between trials, workers that begin late, and the wait for the last trial. What comes before it is `startup_seconds`:
+from the call of `search.run` to the start of the first trial (processes, imports, the user's function), the longest of
+all searches, each of which starts a fork server of its own.
 
     python -m benchmarks.overhead [--quick]
 """
@@ -74,10 +74,8 @@ def run(plan: Plan) -> list[Measured]:
             )
         result = measure(record, started, workers=workers, seconds=plan.seconds)
         results.append(result)
-        print(
-            f"{workers:7}  {result.startup:6.2f} s  {result.wall:7.2f} s  {result.ideal:5.1f} s  {result.overhead:8.3f}",
-            flush=True,
-        )
+        times = f"{result.startup:6.2f} s  {result.wall:7.2f} s  {result.ideal:5.1f} s"
+        print(f"{workers:7}  {times}  {result.overhead:8.3f}", flush=True)
     return results
 
 

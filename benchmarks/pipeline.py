@@ -3,7 +3,8 @@
     python -m benchmarks.pipeline
 
 Each is a process of its own from start to exit, in an empty directory, on the default sample unless settings say
-otherwise. They take turns, so that a machine that slows down slows both; the medians are compared.
+otherwise. They take turns, so that a machine that slows down slows both; the medians are compared. The CPU seconds of
+all their processes stand beside them: those hardly depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,14 +26,14 @@ from tfx_pipeline import outcome, progress, settings
 _DEADLINE_SECONDS = 1200
 
 
-def measure(module: str, *arguments: str, folder: Path) -> float:
-    """Runs `python -m module` with its runs in `folder`; returns seconds from start to exit.
+def measure(module: str, *arguments: str, folder: Path) -> tuple[float, float]:
+    """Runs `python -m module` with its runs in `folder`; returns seconds from start to exit, and CPU seconds.
 
     Raises:
       SystemExit: it failed; its output is shown.
     """
     environment = {**os.environ, "RUNS_DIR": str(folder), "RUN_ID": "benchmark"}
-    started = time.monotonic()
+    started, cpu = time.monotonic(), _children_cpu()
     ended = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -43,11 +45,16 @@ def measure(module: str, *arguments: str, folder: Path) -> float:
         timeout=_DEADLINE_SECONDS,
         check=False,
     )
-    seconds = time.monotonic() - started
+    seconds, cpu = time.monotonic() - started, _children_cpu() - cpu
     if ended.returncode:
         sys.exit(f"{ended.stdout[-5000:]}\n{module} ended with status {ended.returncode}")
-    print(f"{module}: {seconds:.1f} s: {progress.shares(node_seconds(folder))}", flush=True)
-    return seconds
+    print(f"{module}: {seconds:.1f} s, {cpu:.0f} CPU s: {progress.shares(node_seconds(folder))}", flush=True)
+    return seconds, cpu
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def node_seconds(folder: Path) -> dict[str, float]:
@@ -68,7 +75,8 @@ def main() -> None:
             ours.append(measure("tfx_pipeline", "run", folder=Path(first)))
             timing = json.loads((Path(first) / "logs" / "benchmark" / "timing.json").read_text(encoding="utf-8"))
             naive.append(measure("benchmarks.naive_pipeline", folder=Path(second)))
-    seconds, naive_seconds = statistics.median(ours), statistics.median(naive)
+    seconds, cpu_seconds = (statistics.median(values) for values in zip(*ours, strict=True))
+    naive_seconds, naive_cpu_seconds = (statistics.median(values) for values in zip(*naive, strict=True))
     whole = sum(timing["nodes"].values())
     shares = {node: round(value / whole, 3) for node, value in timing["nodes"].items()}
     print(
@@ -77,6 +85,8 @@ def main() -> None:
                 "seconds": round(seconds, 1),
                 "naive_seconds": round(naive_seconds, 1),
                 "speedup_vs_naive": round(naive_seconds / seconds, 2),
+                "cpu_seconds": round(cpu_seconds, 1),
+                "naive_cpu_seconds": round(naive_cpu_seconds, 1),
                 "shares": shares,
             }
         )

@@ -8,6 +8,7 @@ A trial moves through these states, and no others:
     event                          from               to          the worker's lease
     -----------------------------  -----------------  ----------  ---------------------------------
     suggested                      (new)              RUNNING     begins
+    suggested, nobody can take it  (new)              WAITING     none
     granted again (handed on)      WAITING            RUNNING     begins
     lease expired / worker gone    RUNNING            WAITING     ends, counts as lost
     given back (preemption)        RUNNING            WAITING     ends, counts for nothing

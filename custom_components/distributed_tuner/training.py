@@ -96,8 +96,7 @@ def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executio
         busy = True
         try:
             if kept is not None:
-                given = bound.arguments
-                kept.prepare(given.get("x"), given.get("validation_data"), given.get("initial_epoch", 0))
+                kept.prepare(bound.arguments)
             return original(*bound.args, **bound.kwargs)
         finally:
             busy = False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import filelock
 import psutil
 
 from tfx_pipeline.settings import PROJECT, Settings, load
@@ -40,6 +41,11 @@ class Home:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    def alone(self) -> filelock.FileLock:
+        """Keeps other tests from running anything here meanwhile: a second run would be refused."""
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(self.directory.with_name("alone.lock"), is_singleton=True)
 
     def environment(self, **more: str) -> dict[str, str]:
         names = {field.upper() for field in Settings.__fields__}

@@ -100,8 +100,9 @@ def test_runner_tells_an_error_in_the_same_way(own_home: Home) -> None:
     assert "Traceback" not in finished.output
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.xdist_group("pipeline")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 class TestAfterARun:
     def test_serve_keeps_the_last_model_up(self, home: Home, first_run: Finished) -> None:
         process = home.start(["-m", "tfx_pipeline", "serve"], REST_PORT="0", GRPC_PORT="0")

@@ -18,7 +18,8 @@ from tfx_pipeline.errors import ExitCode
 from tfx_pipeline.outcome import RunRecord
 from tfx_pipeline.summary import read_search
 
-pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(300)]
+# A test may have to wait for others: hence the time.
+pytestmark = [pytest.mark.usefixtures("alone"), pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(900)]
 
 NODES = [
     nodes.EXAMPLES, "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform", nodes.SEARCH,
@@ -43,12 +44,9 @@ def test_first_run_ends_in_a_prediction(home: Home, first_run: Finished) -> None
 def test_noise_is_in_the_log_and_not_on_the_console(home: Home, first_run: Finished) -> None:
     log = (home.settings().log_dir / "pipeline.log").read_text(encoding="utf-8", errors="replace")
     assert "absl: Component Pusher is finished." in log
+    assert "temporary sdist package" not in log  # TFX would leave one in /tmp for each Beam node.
     for noise in ("absl", "WARNING", "FutureWarning", "tensorflow/"):
         assert noise not in first_run.output
-
-
-def test_nothing_is_left_behind(home: Home, first_run: Finished) -> None:
-    assert not home.processes()
 
 
 def test_metadata_holds_each_node_and_its_time(home: Home, first_run: Finished) -> None:
@@ -120,7 +118,6 @@ def test_tfx_run_create_on_the_beam_engine_compares_with_the_first_model(home: H
     assert baseline == pytest.approx(evaluation.read_verdict(first.uri, 5000, 5000).mae)
 
 
-@pytest.mark.timeout(400)
 def test_an_interrupted_run_goes_on_and_a_refused_model_is_not_pushed(home: Home, first_run: Finished) -> None:
     served = serving.pushed_versions(home.settings())
     more: dict[str, Any] = {"RUN_ID": "third", "TRIALS": "3", "WORKERS": "1", "MAX_MAE_SECONDS": "1"}

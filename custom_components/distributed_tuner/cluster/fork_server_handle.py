@@ -80,5 +80,6 @@ class ForkServerHandle:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.messages.put(json.loads(line))
+        with self._process.stdout as lines:
+            for line in lines:
+                self.messages.put(json.loads(line))

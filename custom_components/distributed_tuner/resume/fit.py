@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensorflow import keras
 
 from custom_components.distributed_tuner.resume import callback_state, model_state
 from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, CorruptFolder, Folder
-from custom_components.distributed_tuner.resume.input_position import InputPosition, skip_passes
+from custom_components.distributed_tuner.resume.input_position import InputPosition, skip_validations
 from custom_components.distributed_tuner.resume.pace import Pace
 
 _LOG = logging.getLogger(__name__)
@@ -35,15 +35,13 @@ class KeptFit:
         self._pace = pace
         self._position = position
         self._resumed = resumed
-        self._validation_data: Any = None
-        self._initial_epoch = 0
+        self._arguments: Mapping[str, Any] = {}
 
-    def prepare(self, data: Any, validation_data: Any, initial_epoch: int) -> None:
-        """Called before the fit with its arguments."""
-        self._validation_data = validation_data
-        self._initial_epoch = initial_epoch
-        self._position.rewind(data)
-        self._position.rewind(validation_data)
+    def prepare(self, arguments: Mapping[str, Any]) -> None:
+        """Called before the fit with its arguments, by name."""
+        self._arguments = arguments
+        self._position.rewind(arguments.get("x"))
+        self._position.rewind(arguments.get("validation_data"))
 
     def begin(self, history: keras.callbacks.History, others: Sequence[keras.callbacks.Callback]) -> None:
         """Takes up the stored state, if there is any. Called when training begins, after the other callbacks."""
@@ -65,9 +63,9 @@ class KeptFit:
         callback_state.apply(others, value["callbacks"])
         done = value["epoch"] + 1
         history.model._training_state = _Start(_NO_MORE if value["stopped"] else done)
-        self._position.forward(done - self._initial_epoch)
+        self._position.forward(done - self._arguments.get("initial_epoch", 0))
         validations = max((len(values) for key, values in history.history.items() if key.startswith("val_")), default=0)
-        skip_passes(self._validation_data, validations)
+        skip_validations(self._arguments.get("validation_data"), validations, self._arguments.get("validation_steps"))
         self._resumed(len(history.epoch))
         _LOG.info("training goes on after epoch %d", done)
 

@@ -10,13 +10,14 @@ all of them, according to the kind of input.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 from keras.src.engine import data_adapter
-from tensorflow.python.data.ops import shuffle_op
+from tensorflow.python.data.ops import concatenate_op, repeat_op, shuffle_op
 
 # ExternalStatePolicy.IGNORE: a data set that calls Python, say, has an unread iterator all the same.
 _IGNORE_EXTERNAL_STATE = 1
@@ -69,7 +70,37 @@ def skip_passes(data: Any, passes: int) -> None:
     """A data set with seeded shuffles goes on as if it had been iterated over so often; ignores other data."""
     if reshuffles(data):
         for _ in range(passes):
-            next(iter(data), None)  # the order is drawn with the first element
+            _draw(data, steps=None)
+
+
+def skip_validations(data: Any, validations: int, steps: int | None) -> None:
+    """The same for validations of a `fit`.
+
+    Args:
+      data: what was given as validation data.
+      validations: how many there were.
+      steps: the `validation_steps` of the fit.
+    """
+    if not reshuffles(data):
+        return
+    whole = steps is None or steps == data.cardinality().numpy()
+    for _ in range(validations):
+        if whole:
+            iter(data)  # `DataHandler` makes one in vain before it makes one for the only epoch
+        _draw(data, None if whole else steps)
+
+
+def _draw(data: tf.data.Dataset, steps: int | None) -> None:
+    """Makes the data set draw the orders that reading so many batches of it would, all if None."""
+    iterator = iter(data)  # draws the order of every shuffle that is reached from here
+    if _draws_while_read(data):
+        for _ in iterator if steps is None else itertools.islice(iterator, steps):
+            pass
+
+
+def _draws_while_read(data: tf.data.Dataset) -> bool:
+    late = (repeat_op._RepeatDataset, concatenate_op._ConcatenateDataset)
+    return isinstance(data, late) or any(map(_draws_while_read, data._inputs()))
 
 
 def reshuffles(data: Any) -> bool:

@@ -96,15 +96,17 @@ taken = 0
 while refusal is None and taken < 100:
     refusal = writer.append({"n": taken}).exception(10)
     taken += refusal is None
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # there is room again
+if sys.argv[2] == "room again":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 later = writer.append({"n": "later"}).exception(10)
 writer.close()
 print(json.dumps({"taken": taken, "refusal": type(refusal).__name__, "later": type(later).__name__}))
 """
 
 
-def test_a_disk_that_refuses_fails_the_future_and_nothing_follows(path: Path) -> None:
-    command = [sys.executable, "-c", REFUSING_DISK, str(path)]
+@pytest.mark.parametrize("disk", ["room again", "full to the end"])
+def test_a_disk_that_refuses_fails_the_future_and_nothing_follows(path: Path, disk: str) -> None:
+    command = [sys.executable, "-c", REFUSING_DISK, str(path), disk]
     child = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert child.returncode == 0, child.stderr
     told = json.loads(child.stdout)

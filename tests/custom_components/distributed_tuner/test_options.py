@@ -41,11 +41,12 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_no_limit_is_for_limits_only(name: str) -> None:
+    nothing: dict[str, Any] = {name: None}
     if name in OPTIONAL:
-        assert getattr(SearchOptions(**{name: None}), name) is None
+        assert getattr(SearchOptions(**nothing), name) is None
     else:
         with pytest.raises(OptionsError, match=name):
-            SearchOptions(**{name: None})  # type: ignore[arg-type]
+            SearchOptions(**nothing)
 
 
 def test_stock_workers_are_let_in_only_where_a_limit_tells_that_one_died() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from hypothesis import given
 
@@ -34,11 +35,8 @@ def test_what_has_no_finite_score_or_did_not_complete_is_not_among_them() -> Non
 
 
 def test_of_each_configuration_only_the_best_trial_counts() -> None:
-    trials = (
-        trial("0", 2.0, a=1, **{"tuner/bracket": 0}),
-        trial("1", 1.0, a=1, **{"tuner/bracket": 1}),
-        trial("2", 3.0, a=2),
-    )
+    brackets: list[dict[str, Any]] = [{"tuner/bracket": number} for number in range(2)]
+    trials = (trial("0", 2.0, a=1, **brackets[0]), trial("1", 1.0, a=1, **brackets[1]), trial("2", 3.0, a=2))
     assert ids(search(*trials).distinct()) == ["1", "2"]
 
 

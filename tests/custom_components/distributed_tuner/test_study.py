@@ -122,7 +122,8 @@ def test_given_back_running_to_waiting_and_counts_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "status"), [(COMPLETED, TrialStatus.COMPLETED), (FAILED, TrialStatus.FAILED), (RETRY, TrialStatus.WAITING)]
+    ("result", "status"),
+    [(COMPLETED, TrialStatus.COMPLETED), (FAILED, TrialStatus.FAILED), (RETRY, TrialStatus.WAITING)],
 )
 @pytest.mark.parametrize("late", [False, True])
 def test_finished_running_or_waiting_to_the_oracles_verdict(
@@ -223,6 +224,12 @@ def test_whoever_holds_a_trial_that_another_finished_is_told_to_abandon_it(study
     assert not finish(study, "b", "0", COMPLETED, 5.0)
 
 
+def test_only_the_holder_keeps_a_lease_alive(study: Study) -> None:
+    assert study.heartbeat("b", "0", 1, 5.0)[0] is Directive.ABANDON
+    study.tick(10.0)
+    assert study.holder("0") is None
+
+
 def test_a_failure_told_twice_uses_up_one_retry(study: Study) -> None:
     assert finish(study, "a", "0", RETRY, 1.0, attempt=0)
     assert not finish(study, "a", "0", FAILED, 1.5, attempt=0)
@@ -266,10 +273,21 @@ def test_a_trial_that_kills_its_workers_fails_unless_it_gets_on() -> None:
         study.ask("c", now)
         study.gone("c", "exit code 137", now + 1)
     ((trial_id, reason),) = study.tick(10.0)
-    assert trial_id == "0" and reason.startswith("2 workers died with it before its first epoch ended, the last: worker")
+    assert trial_id == "0" and reason.startswith(
+        "2 workers died with it before its first epoch ended, the last: worker"
+    )
     assert study.ask("d", 11.0) is Ask.SUGGEST  # it is not handed on any more
     study.finished("0", Result(Verdict.FAILED, message=reason), 12.0)
     assert trial(study).status is TrialStatus.FAILED
+
+
+def test_a_trial_is_doomed_once_however_long_the_oracle_takes_over_it() -> None:
+    study = make(max_fruitless_losses=1)
+    start(study, "a", "0")
+    assert [trial_id for trial_id, _ in study.tick(10.0)] == ["0"]
+    assert study.tick(10.25) == []
+    study.finished("0", FAILED, 11.0)
+    assert study.tick(11.25) == []
 
 
 def test_a_trial_without_progress_is_stuck() -> None:
@@ -325,9 +343,7 @@ def test_lost_workers_end_the_search() -> None:
     study.gone("a", "exit", 1.0)
     study.ask("a", 2.0)
     study.gone("a", "exit", 3.0)
-    assert study.stop_reason == (
-        "2 workers were lost (max_lost_workers=2); the last: worker a was lost: exit"
-    )
+    assert study.stop_reason == ("2 workers were lost (max_lost_workers=2); the last: worker a was lost: exit")
 
 
 def test_time_ends_the_search() -> None:
@@ -335,18 +351,35 @@ def test_time_ends_the_search() -> None:
     start(study, "a", "0", 45.0)
     study.tick(51.0)
     assert study.heartbeat("a", "0", 1, 52.0) == (Directive.FINISH, "the search reached max_search_seconds=50")
-    assert not study.over
+    assert record(study).ended is None
     finish(study, "a", "0", COMPLETED, 53.0)
     assert study.over and record(study).ended == 53.0
 
 
 def test_trials_left_running_by_a_stop_are_stopped_after_its_grace(study: Study) -> None:
     study.stop("enough", 1.0)
-    assert not study.over
+    assert record(study).ended is None
     study.abandon_running(2.0)
     assert study.over
     assert trial(study).status is TrialStatus.STOPPED
     assert (outcomes(study), record(study).ended) == ([("a", Outcome.STOPPED)], 2.0)
+
+
+def test_a_stopped_search_waits_for_a_result_that_the_oracle_has_not_judged(study: Study) -> None:
+    study.gone("a", "silence", 1.0)
+    assert study.begin_finish("a", "0")
+    study.stop("enough", 2.0)
+    assert record(study).ended is None and study.ask("b", 2.0) is Ask.OVER
+    study.finished("0", COMPLETED, 3.0)
+    assert study.over and trial(study).status is TrialStatus.COMPLETED
+
+
+def test_a_search_that_is_over_takes_no_late_result(study: Study) -> None:
+    study.stop("enough", 1.0)
+    study.abandon_running(2.0)
+    before = record(study)
+    assert not finish(study, "a", "0", COMPLETED, 3.0)
+    assert study.over and record(study) == before
 
 
 def test_an_oracle_that_waits_for_nothing_ends_the_search() -> None:
@@ -368,7 +401,7 @@ def test_an_idle_oracle_is_asked_again_only_when_something_changed(study: Study)
 
 def test_an_exhausted_oracle_ends_the_search_with_its_last_trial(study: Study) -> None:
     assert study.suggested("b", NoSuggestion.EXHAUSTED, 1.0) is Ask.WAIT
-    assert study.ask("b", 2.0) is Ask.WAIT and not study.over
+    assert study.ask("b", 2.0) is Ask.WAIT and record(study).ended is None
     finish(study, "a", "0", COMPLETED, 3.0)
     assert study.ask("b", 4.0) is Ask.OVER
     assert study.over and record(study).ended == 3.0
@@ -396,6 +429,14 @@ def test_workers_that_held_a_trial_hold_it_still_with_a_whole_lease(study: Study
     back.tick(1009.0)
     assert back.heartbeat("a", "0", 3, 1009.0)[0] is Directive.CONTINUE
     assert finish(back, "a", "0", COMPLETED, 1010.0)
+
+
+def test_a_trial_in_the_oracles_own_queue_is_not_handed_out_from_here(study: Study) -> None:
+    finish(study, "a", "0", RETRY, 1.0)
+    back = restarted(study, 2.0)
+    back.requeued(frozenset({"0"}))
+    assert back.ask("b", 3.0) is Ask.SUGGEST
+    assert back.suggested("b", Suggested("0", {}), 3.0) == Grant("0", 1)
 
 
 def test_counts_and_a_stop_survive_the_chief_and_not_a_new_attempt() -> None:

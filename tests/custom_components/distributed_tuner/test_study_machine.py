@@ -33,16 +33,17 @@ from custom_components.distributed_tuner.study import FINAL, Study
 WORKERS = ("a", "b", "c")
 LEASE_SECONDS = 10.0
 
-NEW, RUNNING, WAITING = None, TrialStatus.RUNNING, TrialStatus.WAITING
+RUNNING, WAITING = TrialStatus.RUNNING, TrialStatus.WAITING
 COMPLETED, FAILED, STOPPED = TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPPED
 
-# The table in `study`'s docstring, by event.
-SUGGESTED = {(NEW, RUNNING), (NEW, WAITING)}
-GRANTED = {(WAITING, RUNNING)}
-LOST = {(RUNNING, WAITING)}
-FINISHED = {(start, end) for start in (RUNNING, WAITING) for end in (COMPLETED, FAILED, WAITING)}
-HALTED = {(WAITING, STOPPED)}
-RESUMED = {(STOPPED, WAITING)}
+# The table in `study`'s docstring, by event; None is a new trial.
+Rows = frozenset[tuple[TrialStatus | None, TrialStatus]]
+SUGGESTED: Rows = frozenset({(None, RUNNING), (None, WAITING)})
+GRANTED: Rows = frozenset({(WAITING, RUNNING)})
+LOST: Rows = frozenset({(RUNNING, WAITING)})
+FINISHED: Rows = frozenset((start, end) for start in (RUNNING, WAITING) for end in (COMPLETED, FAILED, WAITING))
+HALTED: Rows = frozenset({(WAITING, STOPPED)})
+RESUMED: Rows = frozenset({(STOPPED, WAITING)})
 
 
 class FakeOracle:
@@ -130,14 +131,14 @@ class Searches(RuleBasedStateMachine):
 
     # What the chief does around each call: stores the transition, in the order of the transitions.
 
-    def happened(self, *events: set[tuple[TrialStatus | None, TrialStatus]], with_oracle: bool = False) -> None:
+    def happened(self, *events: Rows, with_oracle: bool = False) -> None:
         """Checks a step against the rows of the table that it may follow, and stores it."""
-        edges = set().union(*events)
+        rows = frozenset().union(*events)
         after = {trial.trial_id: trial.status for trial in self.record().trials}
         for trial_id, status in after.items():
             reached = {self.statuses.get(trial_id)}
             for _ in range(2):  # a trial may be lost and stopped in one step
-                reached |= {end for start, end in edges if start in reached}
+                reached |= {end for start, end in rows if start in reached}
             assert status in reached, f"trial {trial_id}: {self.statuses.get(trial_id)} -> {status}"
         assert set(self.statuses) <= set(after), "a trial is lost"
         self.statuses = after
@@ -355,4 +356,4 @@ class Searches(RuleBasedStateMachine):
 
 
 TestSearches = Searches.TestCase
-TestSearches.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSearches.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,10 +65,18 @@ def test_the_untrained_network_predicts_about_the_typical_duration(train: traini
     assert np.median(predictions) == pytest.approx(1_234.0, rel=0.5)
 
 
-def test_the_loss_compares_logarithms() -> None:
-    durations, predictions = tf.constant([[100.0], [100.0], [0.0]]), tf.constant([[200.0], [50.0], [1.0]])
-    expected = [math.log(2), math.log(2), 0.0]
-    np.testing.assert_allclose(model.log_error(durations, predictions), expected, rtol=1e-6)
+def test_the_loss_compares_roots() -> None:
+    durations, predictions = tf.constant([[400.0], [900.0], [0.0]]), tf.constant([[900.0], [400.0], [100.0]])
+    np.testing.assert_allclose(model.root_error(durations, predictions, 100.0), [2.0, 2.0, 2.0], rtol=1e-6)
+
+
+def test_the_median_has_the_least_loss() -> None:
+    durations = tf.constant([[100.0], [300.0], [86_400.0]])
+
+    def loss(constant: float) -> float:
+        return float(tf.reduce_mean(model.root_error(durations, tf.fill([3, 1], constant), 800.0)))
+
+    assert loss(300.0) < min(loss(280.0), loss(320.0))
 
 
 def test_the_wildest_learning_rate_keeps_its_score_finite(train: training.Trips, validation: training.Trips) -> None:

@@ -12,7 +12,8 @@ from custom_components.distributed_tuner.cluster import gpus
 
 
 @pytest.mark.parametrize(
-    ("listed", "expected"), [("0,2", ("0", "2")), (" GPU-ab , 1", ("GPU-ab", "1")), ("", ()), ("-1", ()), ("NaN,", ("NaN",))]
+    ("listed", "expected"),
+    [("0,2", ("0", "2")), (" GPU-ab , 1", ("GPU-ab", "1")), ("", ()), ("-1", ()), ("NaN,", ("NaN",))],
 )
 def test_the_environment_says_which_may_be_used(listed: str, expected: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "nvidia7").touch()

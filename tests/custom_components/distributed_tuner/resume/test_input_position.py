@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 
 import pytest
 import tensorflow as tf
+from keras.src.engine import data_adapter
 
-from custom_components.distributed_tuner.resume.input_position import InputPosition, reshuffles, skip_passes
+from custom_components.distributed_tuner.resume.input_position import (
+    InputPosition,
+    reshuffles,
+    skip_passes,
+    skip_validations,
+)
 
 
 def passes(data: tf.data.Dataset, count: int) -> list[list[int]]:
@@ -37,11 +44,38 @@ def test_rewind_reaches_every_shuffle_of_a_pipeline() -> None:
     assert passes(data, 2) == first
 
 
-def test_skip_passes_goes_on_where_they_would_have_ended() -> None:
-    expected = passes(rows(), 5)[3:]
-    data = rows()
+def repeated() -> tf.data.Dataset:
+    return tf.data.Dataset.range(5).shuffle(5, seed=1).repeat(3).batch(4)
+
+
+def joined() -> tf.data.Dataset:
+    return tf.data.Dataset.range(5).concatenate(tf.data.Dataset.range(5).shuffle(5, seed=1)).batch(4)
+
+
+@pytest.mark.parametrize("make", [rows, repeated, joined])
+def test_skip_passes_goes_on_where_they_would_have_ended(make: Callable[[], tf.data.Dataset]) -> None:
+    expected = passes(make(), 5)[3:]
+    data = make()
     skip_passes(data, 3)
     assert passes(data, 2) == expected
+
+
+# Reading a part of `repeated` leaves its generator wherever TensorFlow's own reading ahead got to.
+@pytest.mark.parametrize(
+    ("make", "steps"), [(rows, None), (rows, 1), (rows, 2), (rows, 4), (repeated, None), (joined, None)]
+)
+def test_skip_validations_goes_on_where_keras_would(make: Callable[[], tf.data.Dataset], steps: int | None) -> None:
+    model = tf.keras.Sequential([tf.keras.layers.Reshape((1,), input_shape=())])
+    model.compile()
+    seen, skipped = make(), make()
+    for _ in range(3):
+        handler = data_adapter.DataHandler(seen, steps_per_epoch=steps, model=model)
+        for _, iterator in handler.enumerate_epochs():
+            with handler.catch_stop_iteration():
+                for _ in handler.steps():
+                    next(iterator)
+    skip_validations(skipped, 3, steps)
+    assert passes(skipped, 2) == passes(seen, 2)
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ LOST_EPOCHS = int(1.0 / EPOCH_SECONDS) + 1
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
 
 
-def made(make_search: Callable[..., Any], root: Path, algorithm: str, seconds: float, trials: int = 2) -> Any:
+def made(make_search: Callable[..., Any], root: Path, algorithm: str, seconds: float) -> Any:
     running = make_search("tuner")
     running.directory = dataclasses.replace(running.directory, root=root)
     running.directory.create()
-    config = json.dumps({"algorithm": algorithm, "max_trials": trials, "seconds": seconds})
+    config = json.dumps({"algorithm": algorithm, "max_trials": 1, "seconds": seconds})
     properties = {"tuner_fn": "resumed_tuners.tuner", "custom_config": config}
     running.spec = dataclasses.replace(running.spec, exec_properties=properties)
     running.cluster = type(running.cluster)(running.directory, running.token, server=running.server)
@@ -59,9 +59,9 @@ def assert_same(root: Path, found: search.Found, alone_root: Path, alone: search
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("algorithm", ["random", "hyperband"])
+@pytest.mark.parametrize(("algorithm", "signals"), [("random", SIGNALS[:2]), ("hyperband", SIGNALS)])
 def test_lost_workers_leave_no_trace_in_the_results(
-    make_search: Callable[..., Any], tmp_path: Path, algorithm: str
+    make_search: Callable[..., Any], tmp_path: Path, algorithm: str, signals: tuple[signal.Signals, ...]
 ) -> None:
     alone: search.Found = made(make_search, tmp_path / "alone", algorithm, 0.0).run(workers=1)
     root = tmp_path / "disturbed"
@@ -71,25 +71,26 @@ def test_lost_workers_leave_no_trace_in_the_results(
     def hit(running: Any, record: SearchRecord) -> None:
         begun, pid = epochs(root), running.cluster.pid("worker-0")
         fresh = begun[hits[-1] if hits else 0 :]
-        if pid and len(hits) < len(SIGNALS) and sum(line.split()[0] == str(pid) for line in fresh) >= 3:
-            os.kill(pid, SIGNALS[len(hits)])
+        if pid and len(hits) < len(signals) and sum(line.split()[0] == str(pid) for line in fresh) >= 3:
+            os.kill(pid, signals[len(hits)])
             hits.append(len(begun))
 
     found: search.Found = disturbed.run(workers=1, watch=hit)
-    assert len(hits) == len(SIGNALS)
+    assert len(hits) == len(signals)
     assert_same(root, found, tmp_path / "alone", alone)
     assert not list((root / "project").glob("trial_*/resume"))
     outcomes = [stay.outcome for trial in found.record.trials for stay in trial.stays]
-    assert (outcomes.count(Outcome.LOST), outcomes.count(Outcome.RELEASED)) == (2, 1)
+    assert outcomes.count(Outcome.LOST) == signals.count(signal.SIGKILL)
+    assert outcomes.count(Outcome.RELEASED) == signals.count(signal.SIGTERM)
     again = len(epochs(root)) - len(epochs(tmp_path / "alone"))
     assert 0 <= again <= len(hits) * LOST_EPOCHS
 
 
 @pytest.mark.timeout(300)
 def test_a_worker_that_comes_back_late_does_no_harm(make_search: Callable[..., Any], tmp_path: Path) -> None:
-    alone: search.Found = made(make_search, tmp_path / "alone", "random", 0.0, trials=1).run(workers=1)
+    alone: search.Found = made(make_search, tmp_path / "alone", "random", 0.0).run(workers=1)
     root = tmp_path / "disturbed"
-    disturbed = made(make_search, root, "random", EPOCH_SECONDS, trials=1)
+    disturbed = made(make_search, root, "random", EPOCH_SECONDS)
     stopped: list[int] = []
     woken: list[int] = []
 
