@@ -4,8 +4,8 @@
 
 - Rounds (create, report, end) a second over gRPC with random search, by 8 clients without a pause, over 2,000 trials:
   `speedup_vs_stock` compares the last 200 of both; ours has every transition synced to the disk, keras-tuner's has not.
-- With 1, 8, 64 and 500 simulated workers that each hold a trial for 5 s and send heartbeats as real ones do: p50 and p99
-  of the wait for a suggestion, and the share of time that workers were busy.
+- With 1, 8, 64 and 500 simulated workers that each hold a trial for 5 s and send heartbeats as real ones do: p50 and
+  p99 of the wait for a suggestion, and the share of time that workers were busy.
 - While Bayesian optimization computes suggestions: p99 of a heartbeat.
 
 Clients and chief share the machine's cores.
@@ -276,8 +276,8 @@ def main() -> None:
             ended = asyncio.run(throughput(which, server, trials))
             rates[which] = rate(ended, 0, window), rate(ended, len(ended) - window, len(ended))
             console.print(
-                f"{which}: {rates[which][0]:.0f} rounds/s over the first {window}, {rates[which][1]:.0f} over the last, "
-                f"{server.memory_mib():.0f} MiB"
+                f"{which}: {rates[which][0]:.0f} rounds/s over the first {window}, "
+                f"{rates[which][1]:.0f} over the last, {server.memory_mib():.0f} MiB"
             )
     result: dict[str, float] = {
         "speedup_vs_stock": rates["ours"][1] / rates["stock"][1],

@@ -70,11 +70,13 @@ def report() -> None:
 
 @app.command(name="settings")
 def settings_command(
-    write: bool = typer.Option(False, "--write", help=f"Write it to {settings_table.DOCUMENT.name} instead."),
+    write: bool = typer.Option(False, "--write", help="Write it into the documentation instead."),
 ) -> None:
     """Prints the table of all settings in Markdown."""
     if write:
         settings_table.DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
         settings_table.DOCUMENT.write_text(settings_table.markdown(), encoding="utf-8")
+        readme = settings_table.README.read_text(encoding="utf-8")
+        settings_table.README.write_text(settings_table.readme(readme), encoding="utf-8")
     else:
         typer.echo(settings_table.markdown(), nl=False)

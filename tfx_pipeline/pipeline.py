@@ -24,6 +24,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.keys import hyperparameters_key
+from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.model_selector.component import ModelSelector
 from tfx_pipeline import evaluation, nodes
 from tfx_pipeline.settings import PROJECT, Engine, Settings, Source
@@ -34,6 +35,17 @@ QUERY = Path(__file__).with_name("query.sql")
 def label_key(settings: Settings) -> str:
     """Name of the feature that the model predicts."""
     return str(importlib.import_module(f"models.{settings.model}.features").LABEL_KEY)
+
+
+def search_options(settings: Settings) -> SearchOptions:
+    """The limits of the search."""
+    return SearchOptions(
+        max_search_seconds=settings.max_search_seconds,
+        max_trial_seconds=settings.max_trial_seconds,
+        max_epoch_seconds=settings.max_epoch_seconds,
+        max_failed_trials=settings.max_failed_trials,
+        max_lost_workers=settings.max_lost_workers,
+    )
 
 
 def search_config(settings: Settings) -> dict[str, object]:
@@ -102,6 +114,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         tuner_fn=f"{model}.model.tuner_fn",
         custom_config=search_config(settings),
         top_n=settings.top_n,
+        options=search_options(settings),
         **_search_size(settings),
     ).with_id(nodes.SEARCH)
 

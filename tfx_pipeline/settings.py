@@ -96,6 +96,23 @@ class Settings(pydantic.BaseModel):
     top_n: int = Field(2, ge=1, le=16, description="How many of the best configurations are trained in full")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search and of the trainings")
 
+    # The limits of the search
+    max_search_seconds: float | None = Field(
+        None, gt=0, le=30 * 86_400, description="The search ends then with what it found; default: no limit"
+    )
+    max_trial_seconds: float | None = Field(
+        None, gt=0, le=30 * 86_400, description="A trial ends then with its best epoch so far; default: no limit"
+    )
+    max_epoch_seconds: float | None = Field(
+        None, gt=0, le=86_400, description="A trial that finishes no epoch for so long has failed; default: no limit"
+    )
+    max_failed_trials: int | None = Field(
+        None, ge=1, le=100_000, description="The search ends when so many trials failed; default: three in a row"
+    )
+    max_lost_workers: int | None = Field(
+        None, ge=1, le=100_000, description="The search ends when so many workers were lost; default: no limit"
+    )
+
     # The training
     train_epochs: int = Field(40, ge=1, le=10_000, description="Most epochs of a full training; it stops early")
     batch_size: int = Field(64, ge=1, le=65_536, description="Examples in a batch")

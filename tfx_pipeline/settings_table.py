@@ -1,4 +1,4 @@
-"""The settings as documentation: docs/settings.md is what `markdown` returns."""
+"""The settings as documentation: docs/settings.md is what `markdown` returns, and a part of it stands in the README."""
 
 from __future__ import annotations
 
@@ -9,13 +9,27 @@ from typing import Any
 from tfx_pipeline.settings import PROJECT, Settings, allowed
 
 DOCUMENT = PROJECT / "docs" / "settings.md"
+README = PROJECT / "README.md"
+FIRST = (
+    "data",
+    "workers",
+    "trials",
+    "epochs",
+    "algorithm",
+    "top_n",
+    "max_search_seconds",
+    "train_epochs",
+    "max_mae_seconds",
+    "engine",
+    "run_id",
+)
+_BEGIN, _END = "<!-- settings -->", "<!-- /settings -->"
+_COLUMNS = "| Variable | Default | Allowed | What it is |\n| --- | --- | --- | --- |"
 _HEAD = """# Settings
 
 Each setting is an environment variable, or a variable of make: `make run TRIALS=20`. A variable that is set but empty
 counts as not set. A wrong value ends the command at once with exit code 2 and a message that says what is allowed.
 
-| Variable | Default | Allowed | What it is |
-| --- | --- | --- | --- |
 """
 _FOOT = """
 Written by `python -m tfx_pipeline settings --write` from `tfx_pipeline/settings.py`; a test compares the two.
@@ -24,12 +38,22 @@ Written by `python -m tfx_pipeline settings --write` from `tfx_pipeline/settings
 
 def markdown() -> str:
     """The whole document, ending in a newline."""
-    rows = []
-    for name, field in Settings.__fields__.items():
-        default = "" if field.default_factory else _shown(field.default)
-        permitted = allowed(field).replace("|", "\\|")
-        rows.append(f"| `{name.upper()}` | {default} | {permitted} | {field.field_info.description} |")
-    return _HEAD + "\n".join(rows) + "\n" + _FOOT
+    return f"{_HEAD}{_COLUMNS}\n" + "\n".join(_row(name) for name in Settings.__fields__) + "\n" + _FOOT
+
+
+def readme(text: str) -> str:
+    """The README's `text` with the settings that a newcomer meets first, in the place of those there."""
+    before, rest = text.split(_BEGIN)
+    _, after = rest.split(_END)
+    table = "\n".join([_COLUMNS, *(_row(name) for name in FIRST)])
+    return f"{before}{_BEGIN}\n{table}\n{_END}{after}"
+
+
+def _row(name: str) -> str:
+    field = Settings.__fields__[name]
+    default = "" if field.default_factory else _shown(field.default)
+    permitted = allowed(field).replace("|", "\\|")
+    return f"| `{name.upper()}` | {default} | {permitted} | {field.field_info.description} |"
 
 
 def _shown(value: Any) -> str:

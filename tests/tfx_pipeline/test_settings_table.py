@@ -12,6 +12,11 @@ def test_document_is_up_to_date() -> None:
     )
 
 
+def test_readme_is_up_to_date() -> None:
+    text = settings_table.README.read_text(encoding="utf-8")
+    assert text == settings_table.readme(text), "Run: python -m tfx_pipeline settings --write"
+
+
 def test_every_setting_is_described() -> None:
     table = settings_table.markdown()
     for name, field in Settings.__fields__.items():
