@@ -2,8 +2,8 @@
 
 For each seed the file's rows are split at random, 80/10/10. The project's own code does all the work on the network's
 side: `preprocessing_fn` is analysed on the train rows alone, the champion is trained on them and ended early by the
-eval rows, and the test rows are looked at once. Nothing was ever chosen by a test row: the champion, the defaults of
-the search space, was found with splits of the train and eval rows of these seeds.
+eval rows, and the test rows only measure. Loss, penalties, schedule and the champion, which is the defaults of the
+search space, were chosen by splitting each seed's train and eval rows once more.
 
 The yardstick is scikit-learn's HistGradientBoostingRegressor with the absolute error as its loss and its defaults
 otherwise, fitted to the same train rows, with what the network may read as numbers. Of five ways to write these, the

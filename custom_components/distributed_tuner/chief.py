@@ -170,14 +170,14 @@ class Chief:
         return {"trials": await self._in_oracle(self._suggester.best_states, int(request["count"]))}
 
     async def status(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The search as data; without the record where the caller knows this version."""
-        version = self._study.version
+        """The search as data; without the record where the caller knows this revision."""
+        revision = self._study.revision
         return {
-            "version": version,
+            "revision": revision,
             "over": self._study.over,
             "stop_reason": self._study.stop_reason,
             "workers": self._study.workers(self._clock()),
-            "record": None if request.get("known_version") == version else record_to_json(self._record()),
+            "record": None if request.get("known_revision") == revision else record_to_json(self._record()),
         }
 
     # Running.

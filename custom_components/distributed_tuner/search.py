@@ -85,7 +85,7 @@ class _Watch:
         self._client = client
         self._watch = watch
         self._record: SearchRecord | None = None
-        self._version: int | None = None
+        self._revision: int | None = None
         self._heard = time.monotonic()
 
     def until_over(self) -> None:
@@ -101,12 +101,12 @@ class _Watch:
         try:
             for loss in snapshot.losses:
                 self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason, "process": loss.process})
-            status = self._client.call(rpc.STATUS, {"known_version": self._version})
+            status = self._client.call(rpc.STATUS, {"known_revision": self._revision})
         except ChiefUnreachable:
             self._check_silence()
             return False
         self._heard = time.monotonic()
-        self._version = status["version"]
+        self._revision = status["revision"]
         if status["record"] is not None:
             self._record = record_from_json(status["record"])
         if self._record is not None:

@@ -80,6 +80,7 @@ class Study:
         self._session_started = now
         self._ended: float | None = None
         self._version = 0
+        self._revision = 0
         self._idle_version = -1
         self._dirty: set[str] = set()
         self._meta_dirty = True
@@ -320,6 +321,11 @@ class Study:
         """Grows with each change that may change the answer to `ask`."""
         return self._version
 
+    @property
+    def revision(self) -> int:
+        """Grows with each change of the record."""
+        return self._revision
+
     def holder(self, trial_id: str) -> str | None:
         """The worker that holds this trial, None if nobody does."""
         lease = self._leases.get(trial_id)
@@ -491,7 +497,9 @@ class Study:
 
     def _change(self, trial: Trial) -> None:
         self._dirty.add(trial.trial_id)
+        self._revision += 1
 
     def _touch(self) -> None:
         self._version += 1
+        self._revision += 1
         self._meta_dirty = True

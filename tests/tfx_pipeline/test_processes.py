@@ -27,6 +27,7 @@ def test_children_are_ended_even_those_that_do_not_listen(monkeypatch: pytest.Mo
     assert child.stdout is not None
     grandchild = psutil.Process(int(child.stdout.readline()))
     processes.end_children()
+    child.stdout.close()
     assert not psutil.pid_exists(child.pid)
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
     assert not psutil.Process().children(recursive=True)

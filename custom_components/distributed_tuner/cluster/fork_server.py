@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -164,6 +165,8 @@ def main() -> None:
     os.dup2(2, 1)  # what an import prints must not get between the messages
     for module in PRELOAD + (PRELOAD_TFX if "--tfx" in sys.argv else ()):
         importlib.import_module(module)
+    # keras-tuner collects garbage before each model it builds; what was imported here is none, and there is much of it.
+    gc.freeze()
     server = ForkServer(output)
     os.write(output, b'{"ready": true}\n')
     server.serve(requests)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,14 +22,15 @@ TEXT = {*features.INTEGER_INPUTS, features.LOC_CROSS}
 
 
 @pytest.fixture(scope="module")
+def network(train: training.Trips, validation: training.Trips) -> keras.Model:
+    return model.train_model(model.hyperparameters_from(None), train, validation, TrainOptions(train_epochs=3))
+
+
+@pytest.fixture(scope="module")
 def exported(
-    train: training.Trips,
-    validation: training.Trips,
-    transform_output: tft.TFTransformOutput,
-    tmp_path_factory: pytest.TempPathFactory,
+    network: keras.Model, transform_output: tft.TFTransformOutput, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("model") / "serving"
-    network = model.train_model(model.hyperparameters_from(None), train, validation, TrainOptions(train_epochs=3))
     serving.export(network, transform_output, str(path))
     return path
 
@@ -69,14 +71,12 @@ def test_both_signatures_agree(
     assert from_examples.dtype == np.float32
 
 
-def test_the_served_model_predicts_what_the_trained_one_did(
+def test_the_served_model_predicts_what_the_trained_one_does(
     signatures: dict[str, tf.types.experimental.ConcreteFunction],
-    train: training.Trips,
+    network: keras.Model,
     validation: training.Trips,
     sample: pd.DataFrame,
 ) -> None:
-    # Training is repeatable, so the same seed gives the model that was exported.
-    network = model.train_model(model.hyperparameters_from(None), train, validation, TrainOptions(train_epochs=3))
     expected = network.predict(validation.inputs, verbose=0)[:, 0]
     np.testing.assert_allclose(predict(signatures, sample.iloc[500:]), expected, rtol=1e-4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,9 +127,12 @@ class TrialRunner:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _restorable_randomness() -> Iterator[None]:
+def _as_in_a_worker() -> Iterator[None]:
     enabled = tf.keras.backend.experimental.is_tf_random_generator_enabled()
     randomness.make_restorable()
+    # keras-tuner collects garbage before each model; TensorFlow's modules alone would make that most of a test's time.
+    gc.freeze()
     yield
+    gc.unfreeze()
     if not enabled:
         tf.keras.backend.experimental.disable_tf_random_generator()
