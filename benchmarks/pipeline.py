@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from benchmarks.run import ROOT
-from tfx_pipeline import outcome, progress, settings
+from tfx_pipeline import outcome, settings
 
 _DEADLINE_SECONDS = 1200
 
@@ -48,7 +48,8 @@ def measure(module: str, *arguments: str, folder: Path) -> tuple[float, float]:
     seconds, cpu = time.monotonic() - started, _children_cpu() - cpu
     if ended.returncode:
         sys.exit(f"{ended.stdout[-5000:]}\n{module} ended with status {ended.returncode}")
-    print(f"{module}: {seconds:.1f} s, {cpu:.0f} CPU s: {progress.shares(node_seconds(folder))}", flush=True)
+    nodes = ", ".join(f"{node} {value:.1f}" for node, value in node_seconds(folder).items() if value >= 0.5)
+    print(f"{module}: {seconds:.1f} s, {cpu:.0f} CPU s; seconds of the nodes: {nodes}", flush=True)
     return seconds, cpu
 
 
