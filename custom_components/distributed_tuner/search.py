@@ -68,8 +68,7 @@ def run(spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str,
         client = ChiefClient(cluster.chief_address, token, patience_seconds=2.0)
         try:
             cluster.start(workers)
-            _Watch(spec, directory, cluster, client, watch).until_over()
-            return _collect(directory, client)
+            return _Watch(spec, directory, cluster, client, watch).until_over()
         finally:
             client.close()
             cluster.close(grace_seconds=min(spec.options.grace_seconds, 10.0))
@@ -88,23 +87,25 @@ class _Watch:
         self._revision: int | None = None
         self._heard = time.monotonic()
 
-    def until_over(self) -> None:
-        """Returns when the chief says that the search is over."""
+    def until_over(self) -> Found:
+        """Returns what was found when the chief says that the search is over."""
         while True:
             snapshot = self._cluster.poll()
             self._check(snapshot)
-            if self._cluster.chief_address() is not None and self._ask(snapshot):
-                return
+            if self._cluster.chief_address() is not None:
+                try:
+                    if self._ask(snapshot):
+                        return self._collect()
+                except ChiefUnreachable:
+                    # It may die at any moment, also at the end; the cluster starts it again.
+                    self._check_silence()
             time.sleep(_POLL_SECONDS)
 
     def _ask(self, snapshot: Snapshot) -> bool:
-        try:
-            for loss in snapshot.losses:
-                self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason, "process": loss.process})
-            status = self._client.call(rpc.STATUS, {"known_revision": self._revision})
-        except ChiefUnreachable:
-            self._check_silence()
-            return False
+        for loss in snapshot.losses:
+            message = {"worker": loss.name, "reason": loss.reason, "process": loss.process}
+            self._client.call(rpc.GONE, message)
+        status = self._client.call(rpc.STATUS, {"known_revision": self._revision})
         self._heard = time.monotonic()
         self._revision = status["revision"]
         if status["record"] is not None:
@@ -113,6 +114,12 @@ class _Watch:
             alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
             self._watch(self._record, time.time(), alive)
         return bool(status["over"])
+
+    def _collect(self) -> Found:
+        record = record_from_json(self._client.call(rpc.STATUS, {})["record"])
+        best = self._client.call(rpc.BEST, {"count": max(1, len(record.completed()))}, timeout=60.0)
+        trials = {trial["trial_id"]: trial for trial in best["trials"]}
+        return Found(record, trials, self._directory.read_error())
 
     def _check(self, snapshot: Snapshot) -> None:
         """Raises SearchError where waiting on would be in vain."""
@@ -143,13 +150,6 @@ class _Watch:
         return (
             f"the {member.name} ended with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
         )
-
-
-def _collect(directory: SearchDir, client: ChiefClient) -> Found:
-    status = client.call(rpc.STATUS, {}, patience_seconds=30.0)
-    record = record_from_json(status["record"])
-    best = client.call(rpc.BEST, {"count": max(1, len(record.completed()))}, patience_seconds=30.0, timeout=60.0)
-    return Found(record, {trial["trial_id"]: trial for trial in best["trials"]}, directory.read_error())
 
 
 @contextlib.contextmanager

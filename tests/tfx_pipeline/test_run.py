@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from custom_components.distributed_tuner.keys import SEARCHES_DIR
+from custom_components.distributed_tuner.search_dir import SearchDir
 from tests.tfx_pipeline.home import Finished, Home, wait_for
 from tfx_pipeline import evaluation, nodes, outcome, serving
 from tfx_pipeline.errors import ExitCode
@@ -120,12 +122,16 @@ def test_tfx_run_create_on_the_beam_engine_compares_with_the_first_model(home: H
 
 def test_an_interrupted_run_goes_on_and_a_refused_model_is_not_pushed(home: Home, first_run: Finished) -> None:
     served = serving.pushed_versions(home.settings())
-    more: dict[str, Any] = {"RUN_ID": "third", "TRIALS": "3", "WORKERS": "1", "MAX_MAE_SECONDS": "1"}
+    # Trials long enough to be met between the first one's end and the last one's.
+    more: dict[str, Any] = {"RUN_ID": "third", "TRIALS": 3, "EPOCHS": 40, "WORKERS": 1, "MAX_MAE_SECONDS": 1}
     process = home.start(ENGINE="beam", **more)  # Goes on with the other engine below.
-    assert process.stdout is not None
-    for line in process.stdout:
-        if re.search(r"[12] of 3 trials done", line):
-            break
+    directory = SearchDir(Path(home.settings().root) / nodes.SEARCH / SEARCHES_DIR / "third")
+
+    def a_trial_is_done() -> bool:
+        record = directory.read_record()
+        return record is not None and bool(record.completed())
+
+    assert wait_for(a_trial_is_done, 150)
     interrupted = time.time()
     os.killpg(process.pid, signal.SIGINT)  # As ctrl-C does: to every process of the terminal.
     rest, _ = process.communicate(timeout=60)
