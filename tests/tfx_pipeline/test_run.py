@@ -123,7 +123,7 @@ def test_tfx_run_create_on_the_beam_engine_compares_with_the_first_model(home: H
 def test_an_interrupted_run_goes_on_and_a_refused_model_is_not_pushed(home: Home, first_run: Finished) -> None:
     served = serving.pushed_versions(home.settings())
     # Trials long enough to be met between the first one's end and the last one's.
-    more: dict[str, Any] = {"RUN_ID": "third", "TRIALS": 3, "EPOCHS": 40, "WORKERS": 1, "MAX_MAE_SECONDS": 1}
+    more: dict[str, Any] = {"RUN_ID": "third", "TRIALS": "3", "EPOCHS": "40", "WORKERS": "1", "MAX_MAE_SECONDS": "1"}
     process = home.start(ENGINE="beam", **more)  # Goes on with the other engine below.
     directory = SearchDir(Path(home.settings().root) / nodes.SEARCH / SEARCHES_DIR / "third")
 
