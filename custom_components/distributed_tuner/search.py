@@ -65,7 +65,8 @@ def run(spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str,
     with _locked(directory):
         directory.error.unlink(missing_ok=True)
         spec.write(directory.spec)
-        client = ChiefClient(cluster.chief_address, token, patience_seconds=2.0)
+        # Not patient: a dead chief is started again by the cluster, which has to be polled for that.
+        client = ChiefClient(cluster.chief_address, token, patience_seconds=0.0)
         try:
             cluster.start(workers)
             return _Watch(spec, directory, cluster, client, watch).until_over()
