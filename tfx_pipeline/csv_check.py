@@ -43,7 +43,13 @@ def check(path: Path, columns: Sequence[Column]) -> int:
         text in a column of numbers, or too few rows. The message says where.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
+            if file.read(1) == "\ufeff":
+                raise DataError(
+                    f"{path}: begins with a byte order mark, as Excel's 'CSV UTF-8' does, which would become a "
+                    "part of the first column's name; save it as UTF-8 without one"
+                )
+            file.seek(0)
             return _check_rows(path, csv.reader(file), columns)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file (DATA)") from None

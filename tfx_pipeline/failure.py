@@ -8,6 +8,7 @@ from pathlib import Path
 from custom_components.anomaly_gate.executor import AnomalyError
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.top_n import TooFewTrials
 from custom_components.model_selector.scoring import SelectionError
 from tfx_pipeline.errors import PipelineError, StorageError
 from tfx_pipeline.workspace import STORAGE_ERRNOS
@@ -39,6 +40,11 @@ def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Pa
         return error
     if isinstance(error, AnomalyError):  # Going on would go on with the same data.
         return PipelineError(f"{where}: {error}\nLog: {log_file}")
+    if isinstance(error, TooFewTrials):  # Going on would count the same failures, and not try them again.
+        return PipelineError(
+            f"{where}: {error}\nLog: {log_file}\nEnded trials stay with their run: once mended, start a new one "
+            "(make run without RUN_ID)"
+        )
     if isinstance(error, _TOLD):
         return PipelineError(f"{where}: {error}\n{goes_on}")
     return PipelineError(f"{where} failed with {type(error).__name__}: {_shortened(str(error))}\n{goes_on}")

@@ -11,7 +11,7 @@ from tfx_pipeline.settings import Settings
 
 
 def find(settings: Settings) -> Path:
-    """The report of the run RUN_ID if that run is known, else of the last run that has one.
+    """The report of the run RUN_ID if that run is known, else of the last run that has one; failed searches count.
 
     Raises:
       PipelineError: no search has finished yet.
@@ -22,4 +22,8 @@ def find(settings: Settings) -> Path:
         record = outcome.read_run(settings.metadata_path, run_id)
         if artifact := record.output(nodes.SEARCH, keys.SEARCH_REPORT):
             return Path(artifact.uri) / keys.REPORT_FILE
+        # A search that found too little has no outputs: TFX removes those of a failed node.
+        failed = Path(settings.root) / nodes.SEARCH / keys.SEARCHES_DIR / run_id / keys.REPORT_FILE
+        if failed.exists():
+            return failed
     raise PipelineError(f"No search below {settings.runs_dir} has a report yet: make run")

@@ -58,6 +58,11 @@ def new_run_id() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
+def schema_of(model: str) -> Path:
+    """Where the schema of a package in models/ is."""
+    return PROJECT / "models" / model / "schema" / "schema.pbtxt"
+
+
 class Settings(pydantic.BaseModel):
     """All settings. The environment variable of a field is its name in capitals; `load` reads them."""
 
@@ -89,7 +94,9 @@ class Settings(pydantic.BaseModel):
 
     # The search
     workers: int = Field(2, ge=1, le=256, description="Workers that search at the same time")
-    trials: int = Field(8, ge=1, le=100_000, description="Configurations that the search tries")
+    trials: int = Field(
+        8, ge=1, le=100_000, description="Configurations that the search tries (Hyperband: as EPOCHS gives)"
+    )
     epochs: int = Field(4, ge=1, le=10_000, description="Epochs of a trial (Hyperband: of its longest trials)")
     executions_per_trial: int = Field(1, ge=1, le=100, description="Trainings per configuration; their mean counts")
     algorithm: Algorithm = Field(Algorithm.RANDOM, description="Algorithm of the search")
@@ -159,6 +166,11 @@ class Settings(pydantic.BaseModel):
                 f"TOP_N={values['top_n']} is more than TRIALS={values['trials']}: "
                 "the best N come from the trials, so lower TOP_N or raise TRIALS"
             )
+        if not schema_of(values["model"]).exists():
+            raise ValueError(
+                f"MODEL={values['model']}: there is no {schema_of(values['model']).relative_to(PROJECT)}; a model is a "
+                "folder in models/ (README, 'Your own model')"
+            )
         if values["source"] is Source.BIGQUERY:
             for name in ("bigquery_project", "bigquery_temp"):
                 if not values[name]:
@@ -185,7 +197,7 @@ class Settings(pydantic.BaseModel):
     @property
     def schema_path(self) -> Path:
         """The schema that the data must fit, kept beside the model that was made for it."""
-        return PROJECT / "models" / self.model / "schema" / "schema.pbtxt"
+        return schema_of(self.model)
 
     @property
     def serving_dir(self) -> str:

@@ -51,7 +51,11 @@ def report(
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path(keys.REPORT_FILE),
 ) -> None:
     """Writes the report as one HTML file that needs no network."""
-    out.write_text(html.render_html(_read(search_dir), generated_at=time.time()), encoding="utf-8")
+    page = html.render_html(_read(search_dir), generated_at=time.time())
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
     typer.echo(f"report: {out.resolve()}")
 
 

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.progress import ProgressDisplay
+from custom_components.distributed_tuner.record import TrialRecord
 from custom_components.distributed_tuner.report import html
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -60,7 +62,14 @@ class Executor(base_executor.BaseExecutor):
             )
         count = int(exec_properties[keys.TOP_N])
         _write_report(found, directory, output_dict, count)
-        _write_results(found, output_dict, count)
+        try:
+            chosen = top_n.choose(found.record, count, found.error)
+        except top_n.TooFewTrials as error:
+            raise top_n.TooFewTrials(
+                f"{error}\nThe search's report: {directory.root / keys.REPORT_FILE}\n"
+                f"Logs of chief and workers: {directory.logs}"
+            ) from None
+        _write_results(found, chosen, output_dict)
 
     def _run_id(self) -> str:
         run_id = self._context.pipeline_run_id if self._context else None
@@ -103,8 +112,9 @@ def _write_report(
     (directory.root / keys.REPORT_FILE).write_text(report, encoding="utf-8")
 
 
-def _write_results(found: search.Found, output_dict: dict[str, list[types.Artifact]], count: int) -> None:
-    chosen = top_n.choose(found.record, count, found.error)
+def _write_results(
+    found: search.Found, chosen: Sequence[TrialRecord], output_dict: dict[str, list[types.Artifact]]
+) -> None:
     if found.record.stop_reason:
         _LOG.warning("the search was stopped early, with enough found: %s", found.record.stop_reason)
     for rank, trial in enumerate(chosen, start=1):

@@ -65,6 +65,7 @@ def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, st
         lines.append(f"and {len(failed) - _MAX_SHOWN_FAILURES} more")
     if not failed and error is None:
         lines.append(
-            f"Raise max_trials above {len(record.trials)}, widen the search space, or lower top_n to {max(1, found)}."
+            f"Try more trials than {len(record.trials)} (Hyperband: longer ones, its brackets grow with their epochs), "
+            f"widen the search space, or ask for the best {max(1, found)} only."
         )
     return "\n".join(lines)

@@ -39,9 +39,16 @@ def test_good_file_gives_its_number_of_rows(tmp_path: Path) -> None:
     assert csv_check.check(write(tmp_path, HEADER, "1,2.5,", ",,na"), COLUMNS) == csv_check.MIN_ROWS + 2
 
 
-def test_columns_may_come_in_another_order_and_with_a_byte_order_mark(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_told(tmp_path: Path) -> None:
     path = tmp_path / "trips.csv"
-    path.write_text("\ufeffbike_id,temp,duration\n" + "na,54.5,600\n" * csv_check.MIN_ROWS, encoding="utf-8")
+    path.write_text("\ufeffduration,temp,bike_id\n", encoding="utf-8")
+    with pytest.raises(DataError, match="byte order mark"):
+        csv_check.check(path, COLUMNS)
+
+
+def test_columns_may_come_in_another_order(tmp_path: Path) -> None:
+    path = tmp_path / "trips.csv"
+    path.write_text("bike_id,temp,duration\n" + "na,54.5,600\n" * csv_check.MIN_ROWS, encoding="utf-8")
     assert csv_check.check(path, COLUMNS) == csv_check.MIN_ROWS
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from custom_components.anomaly_gate.executor import AnomalyError
 from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.top_n import TooFewTrials
 from tfx_pipeline import failure
 from tfx_pipeline.errors import DataError, PipelineError, StorageError
 
@@ -30,6 +31,13 @@ def test_texts_for_people_stand_as_they_are() -> None:
     assert str(explain(SearchError("every trial failed"), "DistributedTuner")).startswith(
         "DistributedTuner: every trial failed\n"
     )
+
+
+def test_a_search_whose_trials_failed_is_not_worth_going_on_with() -> None:
+    text = str(explain(TooFewTrials("found 1, 2 needed"), "DistributedTuner"))
+    assert "found 1, 2 needed" in text
+    assert "start a new one" in text
+    assert "RUN_ID=r" not in text
 
 
 def test_bad_data_is_not_worth_going_on_with() -> None:

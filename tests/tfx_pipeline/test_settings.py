@@ -51,6 +51,7 @@ def test_each_wrong_value_is_named_with_its_range() -> None:
     ("environment", "expected"),
     [
         ({"TOP_N": "9", "TRIALS": "8"}, "TOP_N=9 is more than TRIALS=8"),
+        ({"MODEL": "nope"}, "MODEL=nope: there is no models/nope/schema/schema.pbtxt"),
         ({"SOURCE": "bigquery"}, "SOURCE=bigquery needs BIGQUERY_PROJECT"),
         ({"SOURCE": "bigquery", "BIGQUERY_PROJECT": "p"}, "SOURCE=bigquery needs BIGQUERY_TEMP"),
         ({"SOURCE": "bigquery", "BIGQUERY_PROJECT": "p", "BIGQUERY_TEMP": "/tmp"}, "must begin with gs://"),

@@ -22,7 +22,8 @@ def test_too_few_of_a_search_without_failures_says_how_to_get_more() -> None:
         top_n.choose(record, 2)
     assert str(few.value).splitlines() == [
         "the search found 1 distinct completed configuration, 2 needed (2 trials: 2 completed, 0 failed or stopped).",
-        "Raise max_trials above 2, widen the search space, or lower top_n to 1.",
+        "Try more trials than 2 (Hyperband: longer ones, its brackets grow with their epochs), "
+        "widen the search space, or ask for the best 1 only.",
     ]
 
 
