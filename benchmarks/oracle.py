@@ -121,24 +121,36 @@ class OurClient:
             if answer["answer"] != "wait":
                 return answer["trial"] if answer["answer"] == "trial" else None
 
-    async def finish(self, worker: str, trial: dict[str, Any]) -> None:
-        """Reports a score and ends the trial."""
-        await self.call(
+    async def finish(self, worker: str, trial: dict[str, Any]) -> dict[str, Any] | None:
+        """Reports a score, ends the trial, and returns the next one as `suggest` does."""
+        answer = await self.call(
             rpc.FINISH,
             {
                 "worker": worker,
+                "next": True,
                 "trial_id": trial["trial_id"],
                 "succeeded": True,
                 "reports": [[0, {"val_loss": _score(trial["hyperparameters"]["values"])}]],
                 "hyperparameters": trial["hyperparameters"],
             },
         )
+        return answer["trial"] if answer["answer"] == "trial" else await self.suggest(worker)
+
+
+class OurRounds:
+    """A worker of ours: the end of a trial brings the next one."""
+
+    def __init__(self, client: OurClient) -> None:
+        self._client = client
+        self._held: dict[str, dict[str, Any] | None] = {}
 
     async def round(self, worker: str) -> bool:
         """One trial; False when the search is over."""
-        trial = await self.suggest(worker)
+        if worker not in self._held:
+            self._held[worker] = await self._client.suggest(worker)
+        trial = self._held[worker]
         if trial is not None:
-            await self.finish(worker, trial)
+            self._held[worker] = await self._client.finish(worker, trial)
         return trial is not None
 
 
@@ -173,7 +185,7 @@ def _score(values: dict[str, Any]) -> float:
 async def throughput(which: str, server: Server, trials: int) -> list[float]:
     """The times at which rounds ended, seconds, by `CLIENTS` clients without a pause."""
     async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
-        client = OurClient(channel, server.token) if which == "ours" else StockClient(channel)
+        client = OurRounds(OurClient(channel, server.token)) if which == "ours" else StockClient(channel)
         ended: list[float] = []
 
         async def work(worker: str) -> None:
@@ -208,19 +220,13 @@ async def crowd(server: Server, workers: int, seconds: float) -> tuple[list[floa
             worker = f"{workers}-{index}"
             # Real workers come in one by one; all at once is another question.
             await asyncio.sleep(TRIAL_SECONDS * index / workers)
-            first = True
-            while time.perf_counter() < ends:
-                asked = time.perf_counter()
-                trial = await client.suggest(worker)
-                got = time.perf_counter()
-                if trial is None:
-                    return
-                if not first:
-                    waits.append(got - asked)
-                first = False
-                await hold(worker, trial, got + TRIAL_SECONDS)
+            trial = await client.suggest(worker)
+            while trial is not None and time.perf_counter() < ends:
+                await hold(worker, trial, time.perf_counter() + TRIAL_SECONDS)
                 busy += TRIAL_SECONDS
-                await client.finish(worker, trial)
+                asked = time.perf_counter()
+                trial = await client.finish(worker, trial)
+                waits.append(time.perf_counter() - asked)
             spans.append(time.perf_counter() - begins)
 
         spans: list[float] = []
@@ -236,7 +242,7 @@ async def heartbeats_beside_bayesian(server: Server, trials: int) -> list[float]
         grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel,
         grpc.aio.insecure_channel(server.address, options=(("grpc.use_local_subchannel_pool", 1),)) as other,
     ):
-        client, beating = OurClient(channel, server.token), OurClient(other, server.token)
+        client, beating = OurRounds(OurClient(channel, server.token)), OurClient(other, server.token)
         beats: list[float] = []
 
         async def work(worker: str) -> None:
@@ -272,7 +278,7 @@ def main() -> None:
     console = rich.console.Console()
     rates: dict[str, tuple[float, float]] = {}
     for which in ("ours", "stock"):
-        with serving(which, "random", trials + CLIENTS) as server:
+        with serving(which, "random", trials + 2 * CLIENTS) as server:
             ended = asyncio.run(throughput(which, server, trials))
             rates[which] = rate(ended, 0, window), rate(ended, len(ended) - window, len(ended))
             console.print(

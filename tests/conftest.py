@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 # Before any test imports TensorFlow: its C++ side reads this once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# How fast a busy machine draws its examples says nothing about the code.
+hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("project")
 
 # The only reasons for which a test may be skipped in CI: each names something that a fresh clone cannot bring.
 ALLOWED_SKIPS = ("BIKES_DATA",)

@@ -1,24 +1,27 @@
 """The chief: one process that serves one search to its workers.
 
-The event loop owns the study, so that a heartbeat waits for nothing. The oracle lives in a thread of its own, because a
-suggestion may take seconds. A transition is on the disk before anybody is told of it.
+The event loop owns the study, so that a heartbeat waits for nothing. An oracle whose suggestion may take seconds lives
+in a thread of its own; a result for it is stored and acknowledged while it computes, and brought to it after that. A
+transition is on the disk before anybody is told of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from custom_components.distributed_tuner import journal, patches, rpc
-from custom_components.distributed_tuner.answers import Ask, Grant
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.answers import Ask, Grant, Result
+from custom_components.distributed_tuner.changes import Changes
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.project_files import ProjectFiles
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
+from custom_components.distributed_tuner.store import Store
 from custom_components.distributed_tuner.study import Study
 from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
 
@@ -27,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _RECORD_SECONDS = 1.0
 _ORACLE_SECONDS = 5.0
+# Files that others read take at most this share of the chief's time, however large the search.
+_FILES_SHARE = 0.05
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -65,14 +70,16 @@ class Chief:
         self._suggester = suggester
         self._options = options
         self._directory = directory
-        self._project = ProjectFiles(directory.root / project_dir)
+        self._store = Store(directory, project_dir)
         self._clock = Clock()
         self._study = Study(options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock())
-        self._restore(go_on)
-        self._journal = journal.Journal(directory.journal)
+        self._results = self._restore(go_on)
+        # Tells this chief's revisions from those of the one before it.
+        self._incarnation = secrets.token_hex(4)
+        self._recorded = -1
         self._oracle_thread = ThreadPoolExecutor(1, thread_name_prefix="oracle")
         self._oracle_turn = asyncio.Lock()
-        self._changed = asyncio.Condition()
+        self._changes = Changes()
         self._broken: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.broken = asyncio.Event()
@@ -85,39 +92,29 @@ class Chief:
         ends = self._clock() + min(float(request.get("wait_seconds", rpc.LONG_POLL_SECONDS)), rpc.LONG_POLL_SECONDS)
         while True:
             version = self._study.version
-            # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
-            answer = await asyncio.shield(self._spawn(self._ask(worker, process)))
-            if isinstance(answer, Grant):
-                trial = await self.trial_state(answer.trial_id)
-                return {"answer": "trial", "trial": trial, "attempt": answer.attempt}
-            if answer is Ask.OVER:
-                return {"answer": "over", "reason": self._study.stop_reason}
+            answer = await self._ask(worker, process)
+            await self._commit()
             left = ends - self._clock()
-            if left <= 0:
-                return {"answer": "wait"}
-            await self._wait_for_change(version, left)
+            if answer is not Ask.WAIT or left <= 0:
+                return self._told(answer)
+            await self._changes.wait(version, left)
 
     async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A worker's trial ended."""
-        trial_id = request["trial_id"]
-        accepted = self._study.begin_finish(request["worker"], trial_id, request.get("epochs"), request.get("attempt"))
+        """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one."""
+        worker, trial_id = request["worker"], request["trial_id"]
+        accepted = self._study.begin_finish(worker, trial_id, request.get("epochs"), request.get("attempt"))
         if accepted:
-            reports = [Report(int(step), metrics) for step, metrics in request.get("reports", ())]
-            await asyncio.shield(
-                self._spawn(
-                    self._finish(
-                        trial_id,
-                        succeeded=bool(request["succeeded"]),
-                        retry=bool(request.get("retry", True)),
-                        reports=reports,
-                        message=request.get("message"),
-                        hyperparameters=request.get("hyperparameters"),
-                    )
-                )
-            )
-        else:
-            await self._commit({})
-        return {"accepted": accepted}
+            end = {
+                "succeeded": bool(request["succeeded"]),
+                "retry": bool(request.get("retry", True)),
+                "reports": request.get("reports", []),
+                "message": request.get("message"),
+                "hyperparameters": request.get("hyperparameters"),
+            }
+            await self._take_result(trial_id, end)
+        answer = await self._ask(worker, request.get("process", "")) if request.get("next") else None
+        await self._commit()
+        return {"accepted": accepted, **(self._told(answer) if answer else {})}
 
     async def heartbeat(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker lives."""
@@ -129,55 +126,60 @@ class Chief:
     async def release(self, request: dict[str, Any]) -> dict[str, Any]:
         """A preempted worker gives its trial back."""
         self._study.release(request["worker"], request["trial_id"], self._clock())
-        await self._commit({})
+        await self._commit()
         return {}
 
     async def gone(self, request: dict[str, Any]) -> dict[str, Any]:
         """The cluster saw a worker die."""
         trial_id = self._study.gone(request["worker"], request["reason"], self._clock(), request.get("process", ""))
-        await self._commit({})
+        await self._commit()
         return {"trial_id": trial_id}
 
     async def fail(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker met an error that ends the search."""
         self._directory.write_error(request["worker"], request["message"], request.get("traceback", ""))
         self._study.stop(request["message"], self._clock())
-        await self._commit({})
+        await self._commit()
         return {}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """Somebody wants the search to end with what there is."""
         self._study.stop(request["reason"], self._clock())
-        await self._commit({})
+        await self._commit()
         return {}
 
     async def space(self, request: dict[str, Any]) -> dict[str, Any]:
         """The search space."""
         del request
-        return {"hyperparameters": await self._in_oracle(self._suggester.space)}
+        return {"hyperparameters": self._suggester.space()}
 
     async def update_space(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker met new hyperparameters."""
-        async with self._oracle_turn:
-            await self._in_oracle(self._suggester.update_space, request["hyperparameters"])
-            patch = await self._in_oracle(self._suggester.changes)
-            done = self._append(patch)
-        await done
+        if self._suggester.quick:
+            self._suggester.update_space(request["hyperparameters"])
+        else:
+            async with self._oracle_turn:
+                _, patch = await self._in_oracle_thread(self._suggester.update_space, request["hyperparameters"])
+                self._append(patch)
+        await self._commit()
         return {}
 
     async def best(self, request: dict[str, Any]) -> dict[str, Any]:
         """The best trials, as keras-tuner stores them."""
-        return {"trials": await self._in_oracle(self._suggester.best_states, int(request["count"]))}
+        return {"trials": self._store.best(int(request["count"]), self._direction)}
 
     async def status(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The search as data; without the record where the caller knows this revision."""
+        """The search as data: the trials that changed since the revision that the caller knows, if it knows one."""
+        incarnation, known = request.get("revision") or ("", -1)
+        since = known if incarnation == self._incarnation else -1
         revision = self._study.revision
         return {
-            "revision": revision,
+            "revision": [self._incarnation, revision],
+            "whole": since == -1,
             "over": self._study.over,
             "stop_reason": self._study.stop_reason,
             "workers": self._study.workers(self._clock()),
-            "record": None if request.get("known_revision") == revision else record_to_json(self._record()),
+            "record": None if since == revision else record_to_json(self._record(since)),
         }
 
     # Running.
@@ -199,8 +201,10 @@ class Chief:
         }
 
     def start(self) -> None:
-        """Begins to watch over leases and limits. Called in the event loop."""
-        self._spawn(self._watch())
+        """Begins to watch over leases and limits, and judges what the chief before left unjudged."""
+        for trial_id, end in self._results.items():
+            self._in_background(self._judge_and_commit(trial_id, end))
+        self._in_background(self._watch())
 
     def give_up(self, error: OracleError) -> None:
         """The oracle is broken: the search ends with what there is."""
@@ -223,149 +227,182 @@ class Chief:
         self._oracle_thread.shutdown(wait=True)
         if self._broken is None:
             self._append(self._suggester.changes())
-            self._write_record()
-            self._project.write(self._suggester.oracle_state)
-        self._journal.close()
-
-    async def _ask(self, worker: str, process: str) -> Grant | Ask:
-        answer = self._study.ask(worker, self._clock(), process)
-        if answer is Ask.SUGGEST:
-            async with self._oracle_turn:
-                answer = self._study.ask(worker, self._clock(), process)
-                if answer is Ask.SUGGEST:
-                    suggestion, patch = await self._in_oracle(self._suggest, worker)
-                    answer = self._study.suggested(worker, suggestion, self._clock(), process)
-                    done = self._append(patch)
-                else:
-                    done = self._append({})
-            await done
-            await self._announce()
-        elif isinstance(answer, Grant):
-            await self._commit({})
-        return answer
-
-    def _suggest(self, worker: str) -> tuple[Any, dict[str, Any]]:
-        return self._suggester.suggest(worker), self._suggester.changes()
-
-    async def _finish(self, trial_id: str, **end: Any) -> None:
-        try:
-            async with self._oracle_turn:
-                result, patch = await self._in_oracle(self._bring_to_oracle, trial_id, end)
-                self._study.finished(trial_id, result, self._clock())
-                done = self._append(patch)
-        except OracleError:
-            self._study.unfinished(trial_id)
-            raise
-        await done
-        await self._announce()
-
-    def _bring_to_oracle(self, trial_id: str, end: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        return self._suggester.finish(trial_id, **end), self._suggester.changes()
-
-    async def _in_oracle(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._oracle_thread, function, *args)
-
-    def _append(self, oracle_patch: dict[str, Any]) -> Awaitable[None]:
-        """Queues a transition for the disk. Called in the order of the transitions."""
-        entry = self._study.changes()
-        if oracle_patch.get("state") or oracle_patch.get("trials"):
-            entry["oracle"] = oracle_patch
-            self._project.update(oracle_patch["trials"])
-        return asyncio.wrap_future(self._journal.append({"time": self._clock(), **entry}))
-
-    async def _commit(self, oracle_patch: dict[str, Any]) -> None:
-        await self._append(oracle_patch)
-        await self._announce()
-
-    async def _announce(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def _wait_for_change(self, version: int, seconds: float) -> None:
-        async def changed() -> None:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._study.version != version)
-
-        try:
-            await asyncio.wait_for(changed(), seconds)
-        except asyncio.TimeoutError:
-            return
-
-    def _spawn(self, work: Any) -> asyncio.Task[Any]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _watch(self) -> None:
-        """Expires leases, enforces limits, and writes what others read."""
-        last = self._clock()
-        recorded = oracle_stored = last
-        stopped_since: float | None = None
-        try:
-            while True:
-                await asyncio.sleep(_TICK_SECONDS)
-                now = self._clock()
-                if now - last > 2 * self._options.heartbeat_seconds:
-                    self._study.extend_leases(now - last)
-                last = now
-                version = self._study.version
-                for trial_id, reason in self._study.tick(now):
-                    self._spawn(self._finish(trial_id, succeeded=False, retry=False, message=reason))
-                if self._study.stop_reason is not None and not self._study.over:
-                    stopped_since = stopped_since or now
-                    if now - stopped_since > self._options.grace_seconds:
-                        self._study.abandon_running(now)
-                if version != self._study.version:
-                    await self._commit({})
-                if now - recorded >= _RECORD_SECONDS:
-                    recorded = now
-                    with_oracle = now - oracle_stored >= _ORACLE_SECONDS
-                    oracle_stored = now if with_oracle else oracle_stored
-                    self._write_record()
-                    await self._in_oracle(self._project.write, self._suggester.oracle_state if with_oracle else None)
-        except OSError as error:
-            self.break_down(error)
+            self._store.write_files(self._record(self._recorded), self._suggester.oracle_state())
+        self._store.close()
 
     def holder(self, trial_id: str) -> str | None:
         """The worker that holds this trial, None if nobody does."""
         return self._study.holder(trial_id)
 
-    async def trial_state(self, trial_id: str) -> dict[str, Any]:
+    def trial_state(self, trial_id: str) -> dict[str, Any]:
         """A trial as keras-tuner stores it."""
-        state: dict[str, Any] = await self._in_oracle(self._suggester.trial_state, trial_id)
-        return state
+        return self._store.trials[trial_id]
 
     @property
     def failure(self) -> BaseException | None:
         """What keeps the chief from storing the search; None while all is well."""
         return self._broken
 
-    def _record(self) -> SearchRecord:
+    def _told(self, answer: Grant | Ask) -> dict[str, Any]:
+        if isinstance(answer, Grant):
+            return {"answer": "trial", "trial": self.trial_state(answer.trial_id), "attempt": answer.attempt}
+        if answer is Ask.OVER:
+            return {"answer": "over", "reason": self._study.stop_reason}
+        return {"answer": "wait"}
+
+    async def _ask(self, worker: str, process: str) -> Grant | Ask:
+        """As `Study.ask`, with the oracle's help; the caller commits."""
+        answer = self._study.ask(worker, self._clock(), process)
+        if answer is not Ask.SUGGEST:
+            return answer
+        if self._suggester.quick:
+            return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
+        # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
+        return await asyncio.shield(self._spawn(self._suggest_to(worker, process)))
+
+    async def _suggest_to(self, worker: str, process: str) -> Grant | Ask:
+        async with self._oracle_turn:
+            answer = self._study.ask(worker, self._clock(), process)
+            if answer is Ask.SUGGEST:
+                suggestion, patch = await self._in_oracle_thread(self._suggester.suggest, worker)
+                answer = self._study.suggested(worker, suggestion, self._clock(), process)
+                self._append(patch)
+            return answer
+
+    async def _take_result(self, trial_id: str, end: dict[str, Any]) -> None:
+        """A result that counts: the oracle judges it now or, if it may be busy for seconds, as soon as it can."""
+        if self._suggester.quick:
+            await self._judge(trial_id, end)
+        else:
+            result = {**end, "attempt": self._study.attempt(trial_id)}
+            stored = self._store.append({"time": self._clock(), "results": {trial_id: result}})
+            self._in_background(self._judge_and_commit(trial_id, end))
+            await stored
+
+    async def _judge(self, trial_id: str, end: dict[str, Any]) -> None:
+        """Brings a trial's end to the oracle; the study has taken it out of the workers' hands. The caller commits."""
+        try:
+            if self._suggester.quick:
+                self._study.finished(trial_id, self._bring_to_oracle(trial_id, end), self._clock())
+                return
+            async with self._oracle_turn:
+                result, patch = await self._in_oracle_thread(self._bring_to_oracle, trial_id, end)
+                self._study.finished(trial_id, result, self._clock())
+                self._append(patch)
+        except OracleError:
+            self._study.unfinished(trial_id)
+            raise
+
+    async def _judge_and_commit(self, trial_id: str, end: dict[str, Any]) -> None:
+        await self._judge(trial_id, end)
+        await self._commit()
+
+    def _bring_to_oracle(self, trial_id: str, end: dict[str, Any]) -> Result:
+        return self._suggester.finish(
+            trial_id,
+            succeeded=end["succeeded"],
+            retry=end["retry"],
+            reports=[Report(int(step), metrics) for step, metrics in end["reports"]],
+            message=end["message"],
+            hyperparameters=end["hyperparameters"],
+        )
+
+    async def _in_oracle_thread(self, function: Callable[..., Any], *args: Any) -> tuple[Any, dict[str, Any]]:
+        """What the function returns, and what it changed in the oracle."""
+
+        def call() -> tuple[Any, dict[str, Any]]:
+            return function(*args), self._suggester.changes()
+
+        return await asyncio.get_running_loop().run_in_executor(self._oracle_thread, call)
+
+    def _append(self, oracle_patch: dict[str, Any] | None = None) -> Awaitable[None]:
+        """Queues what changed for the disk; `oracle_patch` comes from the oracle's thread, if it has one."""
+        if self._suggester.quick:
+            oracle_patch = self._suggester.changes()
+        entry = self._study.changes()
+        return self._store.append({"time": self._clock(), **entry} if entry else {}, oracle_patch)
+
+    async def _commit(self) -> None:
+        await self._append()
+        self._changes.announce(self._study.version)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        async def watched() -> None:
+            try:
+                await work
+            except OracleError as error:
+                self.give_up(error)
+            except OSError as error:
+                self.break_down(error)
+
+        self._spawn(watched())
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _watch(self) -> None:
+        """Expires leases, enforces limits, and has written what others read."""
+        last = self._clock()
+        oracle_stored = write_after = last
+        stopped_since: float | None = None
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = self._clock()
+            if now - last > 2 * self._options.heartbeat_seconds:
+                self._study.extend_leases(now - last)
+            last = now
+            version = self._study.version
+            for trial_id, reason in self._study.tick(now):
+                end = {"succeeded": False, "retry": False, "reports": [], "message": reason, "hyperparameters": None}
+                self._in_background(self._judge_and_commit(trial_id, end))
+            if self._study.stop_reason is not None and not self._study.over:
+                stopped_since = stopped_since or now
+                if now - stopped_since > self._options.grace_seconds:
+                    self._study.abandon_running(now)
+            if version != self._study.version:
+                await self._commit()
+            if now >= write_after and self._recorded != self._study.revision:
+                with_oracle = now - oracle_stored >= _ORACLE_SECONDS
+                oracle_stored = now if with_oracle else oracle_stored
+                await self._write_files(with_oracle)
+                spent = self._clock() - now
+                write_after = now + max(_RECORD_SECONDS, spent / _FILES_SHARE)
+
+    async def _write_files(self, with_oracle: bool) -> None:
+        oracle_state = None
+        if with_oracle and self._suggester.quick:
+            oracle_state = self._suggester.oracle_state()
+        elif with_oracle:
+            async with self._oracle_turn:
+                oracle_state, _ = await self._in_oracle_thread(self._suggester.oracle_state)
+        changed, self._recorded = self._record(self._recorded), self._study.revision
+        await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
+
+    @property
+    def _direction(self) -> Direction:
+        return Direction(self._suggester.oracle.objective.direction)
+
+    def _record(self, since: int) -> SearchRecord:
         oracle = self._suggester.oracle
         return self._study.record(
             name=self._name,
             objective=oracle.objective.name,
-            direction=Direction(oracle.objective.direction),
+            direction=self._direction,
             max_trials=oracle.max_trials,
+            since=since,
         )
 
-    def _write_record(self) -> None:
-        self._directory.write_record(self._record())
-
-    def _restore(self, go_on: bool) -> None:
-        study: dict[str, Any] = {"trials": {}}
-        oracle: patches.State = {}
-        trials: dict[str, Any] = {}
-        for entry in journal.read(self._directory.journal):
-            study["trials"].update(entry.get("trials", {}))
-            study.update({"study": entry["study"]} if "study" in entry else {})
-            if "oracle" in entry:
-                patches.apply(oracle, entry["oracle"]["state"])
-                trials.update(entry["oracle"]["trials"])
-        if trials:
-            self._suggester.restore(oracle, trials)
-            self._study.restore(study, self._clock(), go_on=go_on)
-            self._study.requeued(self._suggester.queued())
-            self._project.update(trials)
-            _LOG.info("restored %d trials", len(trials))
+    def _restore(self, go_on: bool) -> dict[str, dict[str, Any]]:
+        """Takes up what is stored. Returns the results that the oracle has not judged, by trial id."""
+        stored = self._store.open()
+        if not self._store.trials:
+            return {}
+        self._suggester.restore(stored.oracle, self._store.trials)
+        attempts = {trial_id: result["attempt"] for trial_id, result in stored.results.items()}
+        unjudged = self._study.restore(stored.study, self._clock(), go_on=go_on, results=attempts)
+        self._study.requeued(self._suggester.queued())
+        _LOG.info("restored %d trials", len(self._store.trials))
+        return {trial_id: stored.results[trial_id] for trial_id in sorted(unjudged)}

@@ -82,7 +82,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._every):
             began = time.monotonic()
-            trial_id = self._current.trial_id
+            trial_id = self._current.held
             message = {
                 "worker": self._worker,
                 "process": self._process,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import threading
 import zlib
 from collections.abc import Iterator
@@ -64,6 +63,14 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
+class _Batch:
+    """Lines that go to the disk together."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.written: Future[None] = Future()
+
+
 class Journal:
     """Appends entries; those that come while the disk is busy share the next sync.
 
@@ -80,46 +87,53 @@ class Journal:
         self._file = path.open("ab", buffering=0)
         self._file.truncate(keep)
         files.sync_directory(path.parent)
-        self._queue: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
+        self._change = threading.Condition()
+        self._next: _Batch | None = None
+        self._closing = False
         self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
     def append(self, entry: dict[str, Any]) -> Future[None]:
-        """The future is done once the entry is on the disk; it raises OSError if the disk refuses it."""
+        """The future is done once the entry is on the disk; it raises OSError if the disk refuses it.
+
+        Entries that go to the disk together have the same future.
+        """
         body = patches.dumps(entry).encode()
-        future: Future[None] = Future()
-        self._queue.put((b"%08x %b\n" % (zlib.crc32(body), body), future))
-        return future
+        line = b"%08x %b\n" % (zlib.crc32(body), body)
+        with self._change:
+            if self._next is None:
+                self._next = _Batch()
+                self._change.notify()
+            self._next.lines.append(line)
+            return self._next.written
 
     def close(self) -> None:
         """Writes what is queued and ends."""
-        self._queue.put(None)
+        with self._change:
+            self._closing = True
+            self._change.notify()
         self._thread.join()
         self._file.close()
 
+    def _take(self) -> _Batch | None:
+        with self._change:
+            self._change.wait_for(lambda: self._next is not None or self._closing)
+            batch, self._next = self._next, None
+            return batch
+
     def _write(self) -> None:
-        open_ = True
-        while open_:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            open_ = None not in batch
-            pending = [item for item in batch if item is not None]
-            if not pending:
-                continue
+        while (batch := self._take()) is not None:
             try:
                 # After one failed write the file may end in half a line: nothing may follow it.
                 if self._failure is not None:
                     raise self._failure
-                rest = memoryview(b"".join(line for line, _ in pending))
+                rest = memoryview(b"".join(batch.lines))
                 while rest:
                     rest = rest[self._file.write(rest) :]
                 os.fdatasync(self._file.fileno())
             except OSError as error:
                 self._failure = error
-                for _, future in pending:
-                    future.set_exception(error)
+                batch.written.set_exception(error)
             else:
-                for _, future in pending:
-                    future.set_result(None)
+                batch.written.set_result(None)

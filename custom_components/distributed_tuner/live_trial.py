@@ -11,11 +11,12 @@ from custom_components.distributed_tuner.record import HyperparameterValue, Outc
 
 @dataclasses.dataclass
 class Trial:
-    """A trial while the search goes on."""
+    """A trial while the search goes on; `number` counts the trials begun before it."""
 
     trial_id: str
     status: TrialStatus
     hyperparameters: dict[str, HyperparameterValue]
+    number: int
     score: float | None = None
     best_step: int | None = None
     epochs: int = 0
@@ -52,19 +53,26 @@ class Lease:
 
 
 def to_state(trial: Trial) -> dict[str, Any]:
-    """A trial as JSON-able data, without its id."""
-    state = dataclasses.asdict(trial)
-    del state["trial_id"]
-    state["status"] = trial.status.value
-    state["stays"] = [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays]
-    return state
+    """A trial as JSON-able data, without its id and number."""
+    return {
+        "status": trial.status.value,
+        "hyperparameters": dict(trial.hyperparameters),
+        "score": trial.score,
+        "best_step": trial.best_step,
+        "epochs": trial.epochs,
+        "message": trial.message,
+        "attempt": trial.attempt,
+        "fruitless_losses": trial.fruitless_losses,
+        "process": trial.process,
+        "stays": [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays],
+    }
 
 
-def from_state(trial_id: str, state: Mapping[str, Any]) -> Trial:
+def from_state(trial_id: str, state: Mapping[str, Any], number: int) -> Trial:
     """Undoes `to_state`."""
     values = dict(state)
     values["status"] = TrialStatus(values["status"])
     values["stays"] = [
         Stay(worker, started, ended, Outcome(outcome)) for worker, started, ended, outcome in values["stays"]
     ]
-    return Trial(trial_id=trial_id, **values)
+    return Trial(trial_id=trial_id, number=number, **values)

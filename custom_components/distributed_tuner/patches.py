@@ -6,6 +6,7 @@ their hashes); the difference then is the tail.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +25,7 @@ def dumps(value: Any) -> str:
     Raises:
       TypeError: a value has no place in JSON.
     """
-    return json.dumps(value, separators=(",", ":"), default=_plain)
+    return _ENCODER.encode(value)
 
 
 def freeze(state: Mapping[str, Any]) -> State:
@@ -57,22 +58,25 @@ def diff(old: State, new: State) -> Patch:
 
 
 def apply(state: State, patch: Patch) -> None:
-    """Brings `state` forward by a patch of `diff`, in place."""
+    """Brings `state` forward by a patch of `diff`, in place, at the cost of the patch."""
     for key, (kind, *values) in patch.items():
         if kind == "set":
-            state[key] = values[0]
+            # A copy: later patches change it in place.
+            state[key] = copy.copy(values[0])
         elif kind == "append":
-            state[key] = state[key] + values[0]
+            state[key].extend(values[0])
         elif kind == "remove":
             del state[key]
         else:
             changed, removed = values
-            state[key] = {k: v for k, v in state[key].items() if k not in removed} | changed
+            for name in removed:
+                state[key].pop(name, None)
+            state[key].update(changed)
 
 
 def thaw(state: State) -> State:
-    """Undoes `freeze`."""
-    return {key: json.loads(value["json"]) if _is_text(value) else value for key, value in state.items()}
+    """Undoes `freeze`; what it gives shares nothing with `state`."""
+    return {key: json.loads(value["json"]) if _is_text(value) else copy.copy(value) for key, value in state.items()}
 
 
 def _freeze(value: Any) -> Any:
@@ -101,3 +105,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no place in a stored search: {value!r}")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ class ProjectFiles:
         with self._lock:
             self._pending.update(trials)
 
-    def write(self, oracle_state: Callable[[], dict[str, Any]] | None) -> None:
-        """Writes the trials that changed, and the oracle's state if given.
+    def write(self, oracle_state: str | None) -> None:
+        """Writes the trials that changed, and the oracle's state (`Oracle.get_state()` as JSON) if given.
 
         Raises:
           OSError: the disk refuses.
@@ -37,4 +37,4 @@ class ProjectFiles:
             files.write_atomically(folder / "trial.json", patches.dumps(state).encode())
         if oracle_state is not None:
             self._root.mkdir(parents=True, exist_ok=True)
-            files.write_atomically(self._root / "oracle.json", patches.dumps(oracle_state()).encode())
+            files.write_atomically(self._root / "oracle.json", oracle_state.encode())

@@ -104,6 +104,11 @@ class SearchRecord:
     ended: float | None = None
     stop_reason: str | None = None
 
+    def updated(self, changed: SearchRecord) -> SearchRecord:
+        """This record brought forward by a later one that holds only the trials that changed."""
+        trials = {trial.trial_id: trial for trial in self.trials} | {trial.trial_id: trial for trial in changed.trials}
+        return dataclasses.replace(changed, trials=tuple(trials.values()))
+
     def completed(self) -> tuple[TrialRecord, ...]:
         """Completed trials with a finite score, best first; ties keep the order of start."""
         scored = [

@@ -29,11 +29,18 @@ class CurrentTrial:
         self._attempt = 0
         self._epochs: int | None = None
         self._abandoned = False
+        self._promised: str | None = None
+
+    def promise(self, trial_id: str | None) -> None:
+        """The trial that the worker was given already and begins next, None if there is none."""
+        with self._lock:
+            self._promised = trial_id
 
     def begin(self, trial_id: str, attempt: int) -> None:
         """The worker starts with a trial."""
         with self._lock:
             self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
+            self._promised = None
 
     def end(self) -> None:
         """The worker holds no trial."""
@@ -60,6 +67,12 @@ class CurrentTrial:
         """The trial, None between two."""
         with self._lock:
             return self._trial_id
+
+    @property
+    def held(self) -> str | None:
+        """The trial that the chief takes this worker to work at: the running one or, between two, the next."""
+        with self._lock:
+            return self._trial_id or self._promised
 
     @property
     def attempt(self) -> int:
@@ -110,6 +123,7 @@ class RemoteOracle:
         self._current = current
         self._on_end = on_end
         self._trial: trial_module.Trial | None = None
+        self._next: dict[str, Any] | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
         self.multi_worker = False
         self.should_report = True
@@ -127,9 +141,10 @@ class RemoteOracle:
           ChiefUnreachable: no chief within the worker's patience.
         """
         del tuner_id
-        answer = self._client.call(
-            rpc.SUGGEST, {"worker": self._worker, "process": self._process}, timeout=_SUGGEST_TIMEOUT_SECONDS
-        )
+        answer, self._next = self._next, None
+        if answer is None:
+            message = {"worker": self._worker, "process": self._process}
+            answer = self._client.call(rpc.SUGGEST, message, timeout=_SUGGEST_TIMEOUT_SECONDS)
         if answer["answer"] != "trial":
             status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
             return trial_module.Trial(hp_module.HyperParameters(), status=status)
@@ -159,12 +174,26 @@ class RemoteOracle:
         self._trial, self._reports = None, []
         self._current.end()
 
+    def give_back_next(self) -> None:
+        """The worker ends, and a trial that it was given already goes back.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience; the trial's lease expires by itself then.
+        """
+        if self._next is not None:
+            trial_id = self._next["trial"]["trial_id"]
+            self._next = None
+            self._current.promise(None)
+            self._client.call(rpc.RELEASE, {"worker": self._worker, "trial_id": trial_id})
+
     def _tell_end(self, trial: trial_module.Trial) -> None:
         succeeded = trial.status == _Status.COMPLETED
-        self._client.call(
+        answer = self._client.call(
             rpc.FINISH,
             {
                 "worker": self._worker,
+                "process": self._process,
+                "next": True,
                 "trial_id": trial.trial_id,
                 "succeeded": succeeded,
                 "retry": trial.status != _Status.FAILED,
@@ -177,6 +206,10 @@ class RemoteOracle:
             timeout=60.0,
         )
         self._on_end(trial.trial_id)
+        # Everything else than a trial is asked for again, by a question that the chief may hold open.
+        if answer["answer"] == "trial":
+            self._next = answer
+            self._current.promise(answer["trial"]["trial_id"])
 
     def end_running(self, error: BaseException) -> None:
         """The running trial met an error that keras-tuner lets through: it failed for good."""

@@ -85,7 +85,7 @@ class _Watch:
         self._client = client
         self._watch = watch
         self._record: SearchRecord | None = None
-        self._revision: int | None = None
+        self._revision: list[Any] | None = None
         self._heard = time.monotonic()
 
     def until_over(self) -> Found:
@@ -106,11 +106,12 @@ class _Watch:
         for loss in snapshot.losses:
             message = {"worker": loss.name, "reason": loss.reason, "process": loss.process}
             self._client.call(rpc.GONE, message)
-        status = self._client.call(rpc.STATUS, {"known_revision": self._revision})
+        status = self._client.call(rpc.STATUS, {"revision": self._revision})
         self._heard = time.monotonic()
         self._revision = status["revision"]
         if status["record"] is not None:
-            self._record = record_from_json(status["record"])
+            changed = record_from_json(status["record"])
+            self._record = changed if status["whole"] or self._record is None else self._record.updated(changed)
         if self._record is not None:
             alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
             self._watch(self._record, time.time(), alive)

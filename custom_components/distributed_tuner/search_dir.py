@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner import files
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, Stay, TrialRecord, TrialStatus
 
@@ -88,24 +88,38 @@ class SearchDir:
         error = files.read_json(self.error)
         return (error["process"], error["message"], error["traceback"]) if error else None
 
-    def write_record(self, record: SearchRecord) -> None:
-        """Stores the search as data."""
-        files.write_atomically(self.record, patches.dumps(record_to_json(record)).encode())
-
     def read_record(self) -> SearchRecord | None:
         """The search as data, None before the chief stored it the first time."""
         data = files.read_json(self.record)
         return record_from_json(data) if data is not None else None
 
 
+def trial_to_json(trial: TrialRecord) -> dict[str, Any]:
+    """A trial as JSON-able data."""
+    return {
+        "trial_id": trial.trial_id,
+        "status": trial.status.value,
+        "hyperparameters": dict(trial.hyperparameters),
+        "score": trial.score,
+        "best_step": trial.best_step,
+        "epochs": trial.epochs,
+        "message": trial.message,
+        "stays": [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays],
+    }
+
+
 def record_to_json(record: SearchRecord) -> dict[str, Any]:
     """A record as JSON-able data."""
-    data = dataclasses.asdict(record)
-    data["direction"] = record.direction.value
-    for trial, source in zip(data["trials"], record.trials, strict=True):
-        trial["status"] = source.status.value
-        trial["stays"] = [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in source.stays]
-    return data
+    return {
+        "name": record.name,
+        "objective": record.objective,
+        "direction": record.direction.value,
+        "trials": [trial_to_json(trial) for trial in record.trials],
+        "max_trials": record.max_trials,
+        "started": record.started,
+        "ended": record.ended,
+        "stop_reason": record.stop_reason,
+    }
 
 
 def record_from_json(data: Mapping[str, Any]) -> SearchRecord:

@@ -105,7 +105,7 @@ class StockService:
             holder = self._chief.holder(trial_id)
             if holder is None:
                 await context.abort(grpc.StatusCode.NOT_FOUND, f"trial {trial_id} is not running")
-            self._states[trial_id] = await self._chief.trial_state(trial_id)
+            self._states[trial_id] = self._chief.trial_state(trial_id)
             self._holders[trial_id] = str(holder)
             self._reports[trial_id] = []
         return trial_module.Trial.from_state(self._states[trial_id])

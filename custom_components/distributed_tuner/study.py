@@ -82,6 +82,8 @@ class Study:
         self._version = 0
         self._revision = 0
         self._idle_version = -1
+        # The revision of each trial's last change, the latest last.
+        self._changed: dict[str, int] = {}
         self._dirty: set[str] = set()
         self._meta_dirty = True
 
@@ -137,7 +139,9 @@ class Study:
         self._barren_idles = 0
         trial = self._trials.get(suggestion.trial_id)
         if trial is None:
-            trial = Trial(suggestion.trial_id, TrialStatus.WAITING, dict(suggestion.hyperparameters))
+            trial = Trial(
+                suggestion.trial_id, TrialStatus.WAITING, dict(suggestion.hyperparameters), number=len(self._trials)
+            )
             self._trials[trial.trial_id] = trial
         elif trial.status is not TrialStatus.WAITING:
             raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
@@ -212,7 +216,12 @@ class Study:
         self._finishing.add(trial_id)
         if epochs is not None:
             trial.epochs = epochs
+            self._change(trial)
         return True
+
+    def attempt(self, trial_id: str) -> int:
+        """How many times this trial was started afresh."""
+        return self._trials[trial_id].attempt
 
     def unfinished(self, trial_id: str) -> None:
         """The result could not be brought to the oracle; the trial is as before `begin_finish`."""
@@ -335,13 +344,20 @@ class Study:
         """The workers heard of within the last lease time."""
         return tuple(sorted(w for w, seen in self._seen.items() if now - seen <= self._options.lease_seconds))
 
-    def record(self, *, name: str, objective: str, direction: Direction, max_trials: int | None) -> SearchRecord:
-        """The search as data, trials in the order of their start."""
+    def record(
+        self, *, name: str, objective: str, direction: Direction, max_trials: int | None, since: int = -1
+    ) -> SearchRecord:
+        """The search as data: the trials that changed after revision `since`, in the order of their start."""
+        changed: list[Trial] = []
+        for trial_id in reversed(self._changed):
+            if self._changed[trial_id] <= since:
+                break
+            changed.append(self._trials[trial_id])
         return SearchRecord(
             name=name,
             objective=objective,
             direction=direction,
-            trials=tuple(trial.to_record() for trial in self._trials.values()),
+            trials=tuple(trial.to_record() for trial in sorted(changed, key=lambda trial: trial.number)),
             max_trials=max_trials,
             started=self._started,
             ended=self._ended,
@@ -370,7 +386,9 @@ class Study:
             self._meta_dirty = False
         return patch
 
-    def restore(self, state: Mapping[str, Any], now: float, *, go_on: bool) -> None:
+    def restore(
+        self, state: Mapping[str, Any], now: float, *, go_on: bool, results: Mapping[str, int] | None = None
+    ) -> frozenset[str]:
         """Takes up a stored search. Workers that held a trial hold it still, with a whole lease from now.
 
         Args:
@@ -378,6 +396,10 @@ class Study:
           now: the time, seconds.
           go_on: a new attempt at the search: an earlier stop is void, and failures are counted afresh. Without it (the
             chief died and came back) they stay.
+          results: the attempt of each result that was acknowledged, by trial id, be it judged or not.
+
+        Returns:
+          The trials whose result is still to be judged; each is as after `begin_finish`.
         """
         meta = state.get("study", {})
         self._exhausted = meta.get("exhausted", False)
@@ -387,7 +409,7 @@ class Study:
             self._stop_reason = meta.get("stop_reason")
             self._consecutive_failures = meta.get("consecutive_failures", 0)
         for trial_id, trial_state in state.get("trials", {}).items():
-            trial = live_trial.from_state(trial_id, trial_state)
+            trial = live_trial.from_state(trial_id, trial_state, number=len(self._trials))
             self._trials[trial_id] = trial
             if trial.status is TrialStatus.STOPPED:
                 trial.status = TrialStatus.WAITING
@@ -399,12 +421,15 @@ class Study:
                 self._held[worker] = trial_id
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
+            if (results or {}).get(trial_id) == trial.attempt and trial.status not in FINAL:
+                self._finishing.add(trial_id)
             if go_on:
                 trial.fruitless_losses = 0
             self._change(trial)
         if self.over:
             self._end(meta.get("ended") or now)
         self._touch()
+        return frozenset(self._finishing)
 
     def requeued(self, trial_ids: frozenset[str]) -> None:
         """Trials that wait in the oracle's own queue for a retry are handed out by the oracle, not from here."""
@@ -498,6 +523,8 @@ class Study:
     def _change(self, trial: Trial) -> None:
         self._dirty.add(trial.trial_id)
         self._revision += 1
+        self._changed.pop(trial.trial_id, None)
+        self._changed[trial.trial_id] = self._revision
 
     def _touch(self) -> None:
         self._version += 1

@@ -16,13 +16,16 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
-from keras_tuner.src.tuners import gridsearch
+from keras_tuner.src.tuners import gridsearch, hyperband, randomsearch
 
 from custom_components.distributed_tuner import patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
+from custom_components.distributed_tuner.oracle_state import OracleState
 
 _Status = trial_module.TrialStatus
-_GRID = "grid_queue"
+
+# Those that answer in less than a millisecond; of any other class nothing is known.
+_QUICK = (randomsearch.RandomSearchOracle, hyperband.HyperbandOracle, gridsearch.GridSearchOracle)
 
 
 class OracleError(RuntimeError):
@@ -43,7 +46,9 @@ class OracleSuggester:
     def __init__(self, oracle: oracle_module.Oracle) -> None:
         self._oracle = oracle
         self._dirty: set[str] = set()
-        self._stored: patches.State = {}
+        self._state = OracleState(oracle)
+        self._touched = False
+        self._given: dict[str, dict[str, Any]] = {}
         self.max_consecutive_failures: int | None = oracle.max_consecutive_failed_trials
         oracle.verbose = 0
         # The chief saves each transition itself and counts failures itself; see the module's docstring.
@@ -55,6 +60,11 @@ class OracleSuggester:
     def oracle(self) -> oracle_module.Oracle:
         """The oracle itself, for reading."""
         return self._oracle
+
+    @property
+    def quick(self) -> bool:
+        """Whether a call is over in about a millisecond; else it may take seconds."""
+        return type(self._oracle) in _QUICK
 
     def suggest(self, worker: str) -> Suggested | NoSuggestion:
         """The next configuration.
@@ -115,9 +125,12 @@ class OracleSuggester:
         elif reports:
             for report in reports:
                 self._call("update_trial", trial_id, dict(report.metrics), step=report.step)
-        config = hyperparameters or trial.hyperparameters.get_config()
+        met = trial.hyperparameters
+        # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
+        if hyperparameters is not None and hyperparameters != self._given.pop(trial_id, None):
+            met = hp_module.HyperParameters.from_config(hyperparameters)
         ended = trial_module.Trial(
-            hyperparameters=hp_module.HyperParameters.from_config(config),
+            hyperparameters=met,
             trial_id=trial_id,
             status=status,
             message=message,
@@ -132,8 +145,8 @@ class OracleSuggester:
         return Result(verdict, message=trial.message or message, hyperparameters=values)
 
     def space(self) -> dict[str, Any]:
-        """The search space as `HyperParameters.get_config()`."""
-        return self._oracle.get_space().get_config()
+        """The search space at the last `changes`, as `HyperParameters.get_config()`. Any thread may ask."""
+        return self._state.space
 
     def update_space(self, config: Mapping[str, Any]) -> None:
         """Adds entries that a worker met.
@@ -143,31 +156,23 @@ class OracleSuggester:
         """
         self._call("update_space", hp_module.HyperParameters.from_config(config))
 
-    def trial_state(self, trial_id: str) -> dict[str, Any]:
-        """A trial as keras-tuner stores it (`Trial.get_state()`)."""
-        return self._oracle.trials[trial_id].get_state()
-
-    def best_states(self, count: int) -> list[dict[str, Any]]:
-        """The states of the best completed trials, best first; never padded with others."""
-        best = self._oracle.get_best_trials(count)
-        return [trial.get_state() for trial in best if trial.status == _Status.COMPLETED]
-
     def queued(self) -> frozenset[str]:
         """The trials that the oracle itself will suggest again."""
         return frozenset(self._oracle._retry_queue)
 
-    def oracle_state(self) -> dict[str, Any]:
-        """The oracle as keras-tuner stores it (`Oracle.get_state()`)."""
-        return self._oracle.get_state()
+    def oracle_state(self) -> str:
+        """The oracle as keras-tuner stores it (`Oracle.get_state()`), as JSON."""
+        return patches.dumps(self._oracle.get_state())
 
     def changes(self) -> dict[str, Any]:
         """What changed since the last call: {"state": a patch of `patches.diff`, "trials": {id: state}}."""
-        state = patches.freeze(_full_state(self._oracle))
-        patch = {
-            "state": patches.diff(self._stored, state),
-            "trials": {trial_id: self.trial_state(trial_id) for trial_id in sorted(self._dirty)},
-        }
-        self._stored = state
+        if not self._touched:
+            return {"state": {}, "trials": {}}
+        self._touched = False
+        trials = {trial_id: self._oracle.trials[trial_id].get_state() for trial_id in sorted(self._dirty)}
+        running = {trial_id: trial for trial_id, trial in trials.items() if trial["status"] == _Status.RUNNING}
+        self._given.update({trial_id: trial["hyperparameters"] for trial_id, trial in running.items()})
+        patch = {"state": self._state.changes(self._dirty), "trials": trials}
         self._dirty.clear()
         return patch
 
@@ -176,8 +181,7 @@ class OracleSuggester:
         oracle = self._oracle
         oracle.trials = {trial_id: trial_module.Trial.from_state(dict(trial)) for trial_id, trial in trials.items()}
         if state:
-            _set_full_state(oracle, patches.thaw(state))
-        self._stored = dict(state)
+            self._state.restore(state)
 
     def _objection(self, reports: Sequence[Report]) -> str | None:
         objective = self._oracle.objective
@@ -196,6 +200,7 @@ class OracleSuggester:
         return None
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self._touched = True
         try:
             return getattr(self._oracle, method)(*args, **kwargs)
         except Exception as error:
@@ -208,33 +213,3 @@ class OracleSuggester:
                 f"{type(self._oracle).__name__}.{method} raised {type(error).__name__}: {error}\n"
                 f"{traceback.format_exc()}"
             ) from error
-
-
-def _full_state(oracle: oracle_module.Oracle) -> dict[str, Any]:
-    state = dict(oracle.get_state())
-    state.pop("display", None)
-    # A set has no order to compare by; its members are the values of id_to_hash and whatever an oracle adds.
-    state["tried_so_far"] = dict.fromkeys(state["tried_so_far"], True)
-    if isinstance(oracle, gridsearch.GridSearchOracle):
-        queue = oracle._ordered_ids
-        state[f"{_GRID}_next"] = list(oracle._populate_next)
-        state[f"{_GRID}_memory"] = list(queue._memory)
-        state[f"{_GRID}_links"] = {str(k): v for k, v in queue._next_index.items() if v is not None}
-        state[f"{_GRID}_last"] = queue._last_index
-    return state
-
-
-def _set_full_state(oracle: oracle_module.Oracle, state: dict[str, Any]) -> None:
-    state = dict(state)
-    state["tried_so_far"] = list(state["tried_so_far"])
-    state["display"] = oracle._display.get_state()
-    if isinstance(oracle, gridsearch.GridSearchOracle):
-        queue = gridsearch.LinkedList()
-        queue._memory = list(state.pop(f"{_GRID}_memory"))
-        queue._data_to_index = {data: index for index, data in enumerate(queue._memory)}
-        for key, value in state.pop(f"{_GRID}_links").items():
-            queue._next_index[None if key == "None" else int(key)] = value
-        queue._last_index = state.pop(f"{_GRID}_last")
-        oracle._ordered_ids = queue
-        oracle._populate_next = list(state.pop(f"{_GRID}_next"))
-    oracle.set_state(state)

@@ -93,6 +93,10 @@ def work(directory: SearchDir, worker: str, token: str, address: Callable[[], st
         return ExitCode.FATAL
     finally:
         heartbeat.stop()
+        try:
+            oracle.give_back_next()
+        except SearchError as error:
+            _LOG.warning("the next trial could not be given back, its lease expires by itself: %s", error)
         calls.close()
     return ExitCode.DONE
 
@@ -113,7 +117,7 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
         # that Python handles is written to it.
         while signal.SIGTERM not in reader.recv(16):
             continue
-        trial_id = current.trial_id
+        trial_id = current.held
         if trial_id is not None:
             try:
                 client.call(rpc.RELEASE, {"worker": worker, "trial_id": trial_id}, timeout=2.0)

@@ -12,6 +12,7 @@ from hypothesis import given
 from custom_components.distributed_tuner import patches
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json, record_to_json
 from tests.custom_components.distributed_tuner.records import any_search, search, trial
 
@@ -25,7 +26,7 @@ def test_a_record_is_stored_and_absent_before(tmp_path: Path) -> None:
     directory = SearchDir(tmp_path)
     assert directory.read_record() is None
     record = search(trial("0", 1.0, x=1), trial("1", float("inf")))
-    directory.write_record(record)
+    RecordFile(directory.record).write(record)
     assert directory.read_record() == record
 
 

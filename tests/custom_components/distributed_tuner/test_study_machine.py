@@ -97,6 +97,7 @@ class End:
     """A trial on its way to the oracle."""
 
     trial_id: str
+    attempt: int
     succeeded: bool
     retry: bool
 
@@ -125,6 +126,9 @@ class Searches(RuleBasedStateMachine):
         self.ending: list[End] = []  # whose result waits for its turn with the oracle
         self.judged: set[tuple[str, int]] = set()
         self.statuses: dict[str, TrialStatus] = {}
+        self.acknowledged: dict[str, End] = {}  # the last result of each trial that was stored before it was judged
+        self.mirror = self.record()
+        self.known = -1
         self.stored: dict[str, Any] = {"trials": {}}
         self.stored_oracle = copy.deepcopy(self.oracle)
         self.happened()
@@ -133,6 +137,9 @@ class Searches(RuleBasedStateMachine):
 
     def happened(self, *events: Rows, with_oracle: bool = False) -> None:
         """Checks a step against the rows of the table that it may follow, and stores it."""
+        self.mirror = self.mirror.updated(self.record(self.known))
+        self.known = self.study.revision
+        assert self.mirror == self.record()
         rows = frozenset().union(*events)
         after = {trial.trial_id: trial.status for trial in self.record().trials}
         for trial_id, status in after.items():
@@ -148,9 +155,9 @@ class Searches(RuleBasedStateMachine):
         if with_oracle:
             self.stored_oracle = copy.deepcopy(self.oracle)
 
-    def record(self) -> SearchRecord:
+    def record(self, since: int = -1) -> SearchRecord:
         """The search as data."""
-        return self.study.record(name="s", objective="loss", direction=Direction.MIN, max_trials=5)
+        return self.study.record(name="s", objective="loss", direction=Direction.MIN, max_trials=5, since=since)
 
     def process(self, worker: str) -> str:
         """The newest process of a worker."""
@@ -208,11 +215,19 @@ class Searches(RuleBasedStateMachine):
         assert {trial.trial_id: trial.status for trial in self.record().trials} == self.statuses
 
     @precondition(lambda self: self.believed)
-    @rule(data=st.data(), succeeded=st.booleans(), retry=st.booleans(), oracle_has_time=st.booleans())
-    def report(self, data: st.DataObject, succeeded: bool, retry: bool, oracle_has_time: bool) -> None:
-        """A worker's trial ends."""
+    @rule(
+        data=st.data(),
+        succeeded=st.booleans(),
+        retry=st.booleans(),
+        acknowledge=st.booleans(),
+        oracle_has_time=st.booleans(),
+    )
+    def report(
+        self, data: st.DataObject, succeeded: bool, retry: bool, acknowledge: bool, oracle_has_time: bool
+    ) -> None:
+        """A worker's trial ends; the result may be acknowledged before the oracle has time for it."""
         worker = data.draw(st.sampled_from(sorted(self.believed)))
-        self.send(self.believed.pop(worker), succeeded, retry)
+        self.send(self.believed.pop(worker), succeeded, retry, acknowledge)
         if self.ending and oracle_has_time:
             self.judge(self.ending.pop())
 
@@ -222,11 +237,14 @@ class Searches(RuleBasedStateMachine):
         """A result of a run of old: its worker was thought dead, or did not hear that it arrived."""
         self.send(data.draw(st.sampled_from(self.history)), succeeded, retry)
 
-    def send(self, run: Run, succeeded: bool, retry: bool) -> None:
+    def send(self, run: Run, succeeded: bool, retry: bool, acknowledge: bool = False) -> None:
         """A result arrives at the chief."""
         if self.study.begin_finish(run.worker, run.trial_id, 3, run.attempt):
             assert (run.trial_id, run.attempt) not in self.judged
-            self.ending.append(End(run.trial_id, succeeded, retry))
+            assert run.attempt == self.study.attempt(run.trial_id)
+            self.ending.append(End(run.trial_id, run.attempt, succeeded, retry))
+            if acknowledge:
+                self.acknowledged[run.trial_id] = self.ending[-1]
         self.happened()
 
     @precondition(lambda self: self.ending)
@@ -269,7 +287,7 @@ class Searches(RuleBasedStateMachine):
         """The chief looks after leases and limits."""
         self.now += seconds
         for trial_id, _ in self.study.tick(self.now):
-            self.ending.append(End(trial_id, succeeded=False, retry=False))
+            self.ending.append(End(trial_id, self.study.attempt(trial_id), succeeded=False, retry=False))
         self.happened(LOST, HALTED)
 
     @precondition(lambda self: len(self.history) > 2)
@@ -292,9 +310,14 @@ class Searches(RuleBasedStateMachine):
         before = self.record()
         self.study = Study(self.options, max_consecutive_failures=None, now=self.now)
         self.oracle = copy.deepcopy(self.stored_oracle)
-        self.study.restore(json.loads(json.dumps(self.stored)), self.now, go_on=go_on)
+        attempts = {trial_id: end.attempt for trial_id, end in self.acknowledged.items()}
+        stored = json.loads(json.dumps(self.stored))
+        unjudged = self.study.restore(stored, self.now, go_on=go_on, results=attempts)
         self.study.requeued(frozenset(self.oracle.queue))
-        self.asking, self.ending = [], []
+        promised = {end.trial_id for end in self.ending if end in self.acknowledged.values()}
+        assert unjudged == promised, "an acknowledged result is lost, or judged twice"
+        self.asking, self.ending = [], [self.acknowledged[trial_id] for trial_id in sorted(unjudged)]
+        self.known = -1
         if not go_on:
             assert self.study.stop_reason == before.stop_reason
             for old, new in zip(before.trials, self.record().trials, strict=True):

@@ -223,7 +223,7 @@ def test_a_retried_trial_has_nothing_of_its_first_run() -> None:
     suggester = random_search(max_retries_per_trial=1)
     finish(suggester, math.inf)
     suggester.suggest("worker-1")
-    state = suggester.trial_state("00")
+    state = suggester.oracle.trials["00"].get_state()
     assert (state["score"], state["message"], state["metrics"]["metrics"]) == (None, None, {})
     assert finish(suggester, 5.0).score == 5.0
 
@@ -234,21 +234,15 @@ def test_more_failures_in_a_row_than_the_oracle_bears_are_left_to_the_study() ->
     assert finish(suggester, succeeded=False, message="boom").verdict is Verdict.FAILED
 
 
-def test_the_best_are_never_padded_with_others() -> None:
-    suggester = random_search()
-    suggester.suggest("worker-1")
-    suggester.finish("01", succeeded=False, message="boom")
-    finish(suggester, 1.0)
-    assert [state["trial_id"] for state in suggester.best_states(5)] == ["00"]
-
-
 def test_entries_that_a_worker_met_join_the_space() -> None:
     suggester = random_search()
-    config = suggester.trial_state("00")["hyperparameters"]
+    config = suggester.oracle.trials["00"].get_state()["hyperparameters"]
     met = kt.HyperParameters.from_config(config)
     met.Choice("late", ["a", "b"])
     result = finish(suggester, 1.0, hyperparameters=met.get_config())
     assert result.hyperparameters is not None and result.hyperparameters["late"] == "a"
+    assert "late" not in {entry["config"]["name"] for entry in suggester.space()["space"]}
+    suggester.changes()
     assert "late" in {entry["config"]["name"] for entry in suggester.space()["space"]}
 
 

@@ -1,0 +1,118 @@
+"""What a chief keeps on the disk: the journal that it trusts, and the files that others read."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from custom_components.distributed_tuner import journal, patches
+from custom_components.distributed_tuner.project_files import ProjectFiles
+from custom_components.distributed_tuner.record import Direction, SearchRecord
+from custom_components.distributed_tuner.record_file import RecordFile
+from custom_components.distributed_tuner.search_dir import SearchDir
+
+_COMPLETED = "COMPLETED"
+
+
+@dataclasses.dataclass
+class Stored:
+    """What a journal holds, merged.
+
+    Attributes:
+      study: for `Study.restore`.
+      oracle: for `OracleSuggester.restore`.
+      results: the last result of each trial that was acknowledged before the oracle had it, by trial id.
+    """
+
+    study: dict[str, Any] = dataclasses.field(default_factory=lambda: {"trials": {}})
+    oracle: patches.State = dataclasses.field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+
+class Store:
+    """The durable side of a chief. The event loop calls it, except `write_files`.
+
+    Attributes:
+      trials: keras-tuner's state of each trial (`Trial.get_state()`), by trial id.
+    """
+
+    def __init__(self, directory: SearchDir, project_dir: str) -> None:
+        self._directory = directory
+        self._project = ProjectFiles(directory.root / project_dir)
+        self._record = RecordFile(directory.record)
+        self._journal: journal.Journal | None = None
+        self._written: Future[None] | None = None
+        self._on_disk: asyncio.Future[None] | None = None
+        self.trials: dict[str, dict[str, Any]] = {}
+
+    def open(self) -> Stored:
+        """Reads the journal and opens it for what comes.
+
+        Raises:
+          CorruptState: the journal is damaged.
+          OSError: the directory may not be written.
+        """
+        stored = Stored()
+        for entry in journal.read(self._directory.journal):
+            stored.study["trials"].update(entry.get("trials", {}))
+            stored.results.update(entry.get("results", {}))
+            if "study" in entry:
+                stored.study["study"] = entry["study"]
+            if "oracle" in entry:
+                patches.apply(stored.oracle, entry["oracle"]["state"])
+                self.trials.update(entry["oracle"]["trials"])
+        self._project.update(self.trials)
+        self._journal = journal.Journal(self._directory.journal)
+        return stored
+
+    def append(self, entry: dict[str, Any], oracle_patch: Mapping[str, Any] | None = None) -> Awaitable[None]:
+        """Queues a transition for the disk. Called in the order of the transitions; an empty one is not stored.
+
+        Returns:
+          What is done when this transition and all before it are on the disk; it raises OSError if the disk refuses.
+        """
+        assert self._journal is not None
+        if oracle_patch is not None and (oracle_patch["state"] or oracle_patch["trials"]):
+            entry = {**entry, "oracle": oracle_patch}
+            self.trials.update(oracle_patch["trials"])
+            self._project.update(oracle_patch["trials"])
+        if entry:
+            self._write(entry)
+        if self._on_disk is None:
+            self._on_disk = asyncio.get_running_loop().create_future()
+            self._on_disk.set_result(None)
+        return asyncio.shield(self._on_disk)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        assert self._journal is not None
+        written = self._journal.append(entry)
+        if written is not self._written:
+            # One wake-up of the event loop for all that went to the disk together.
+            self._written, self._on_disk = written, asyncio.wrap_future(written)
+
+    def best(self, count: int, direction: Direction) -> list[dict[str, Any]]:
+        """The states of the best completed trials, best first; never padded with others."""
+        completed = [trial for trial in self.trials.values() if trial["status"] == _COMPLETED]
+        completed.sort(key=lambda trial: trial["score"], reverse=direction is Direction.MAX)
+        return completed[:count]
+
+    def write_files(self, changed: SearchRecord, oracle_state: str | None) -> None:
+        """Writes what others read: the record, and keras-tuner's files. One thread at a time.
+
+        Args:
+          changed: the record with the trials that changed since the last call.
+          oracle_state: `Oracle.get_state()` as JSON, None to leave its file as it is.
+
+        Raises:
+          OSError: the disk refuses.
+        """
+        self._record.write(changed)
+        self._project.write(oracle_state)
+
+    def close(self) -> None:
+        """Brings what is queued to the disk."""
+        if self._journal is not None:
+            self._journal.close()

@@ -1,0 +1,101 @@
+"""What a chief stored, the next one finds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.record import Direction
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.store import Store
+from tests.custom_components.distributed_tuner.records import search, trial
+
+
+def state(trial_id: str, score: float | None, status: str = "COMPLETED") -> dict[str, Any]:
+    return {"trial_id": trial_id, "score": score, "status": status}
+
+
+def patch(*trials: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"state": changes, "trials": {trial["trial_id"]: trial for trial in trials}}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> SearchDir:
+    made = SearchDir(tmp_path)
+    made.create()
+    return made
+
+
+def test_transitions_come_back_merged(directory: SearchDir) -> None:
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        store.append(
+            {"trials": {"0": {"n": 1}}, "study": {"ended": None}}, patch(state("0", None), order=["set", ["0"]])
+        )
+        store.append({"results": {"0": {"attempt": 0, "succeeded": True}}})
+        await store.append({"trials": {"0": {"n": 2}}}, patch(state("0", 1.5), order=["append", ["1"]]))
+        store.close()
+
+    asyncio.run(write())
+    store = Store(directory, "project")
+    stored = store.open()
+    store.close()
+    assert stored.study == {"trials": {"0": {"n": 2}}, "study": {"ended": None}}
+    assert stored.oracle == {"order": ["0", "1"]}
+    assert stored.results == {"0": {"attempt": 0, "succeeded": True}}
+    assert store.trials == {"0": state("0", 1.5)}
+
+
+def test_an_empty_transition_waits_for_those_before_it_and_is_not_stored(directory: SearchDir) -> None:
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        await store.append({})
+        assert directory.journal.read_bytes() == b""
+        store.append({"trials": {"0": {"n": 1}}})
+        await store.append({}, patch())
+        assert directory.journal.read_bytes().count(b"\n") == 1
+        store.close()
+
+    asyncio.run(write())
+
+
+def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: SearchDir) -> None:
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        callers = [asyncio.ensure_future(store.append({"trials": {str(n): {}}})) for n in range(3)]
+        callers[0].cancel()
+        await asyncio.wait_for(asyncio.gather(*callers[1:]), 30.0)
+        store.close()
+
+    asyncio.run(write())
+
+
+@pytest.mark.parametrize(("direction", "best"), [(Direction.MIN, ["1", "0"]), (Direction.MAX, ["2", "0"])])
+def test_the_best_are_never_padded_with_others(directory: SearchDir, direction: Direction, best: list[str]) -> None:
+    store = Store(directory, "project")
+    trials = [state("0", 2.0), state("1", 1.0), state("2", 3.0), state("3", None, "FAILED")]
+    store.trials = {trial["trial_id"]: trial for trial in trials}
+    assert [trial["trial_id"] for trial in store.best(2, direction)] == best
+    assert len(store.best(9, direction)) == 3
+
+
+def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        await store.append({"trials": {"0": {}}}, patch(state("0", 1.5)))
+        store.write_files(search(trial("0", 1.5)), '{"seed":1}')
+        store.close()
+
+    asyncio.run(write())
+    project = directory.root / "project"
+    assert json.loads((project / "trial_0" / "trial.json").read_text()) == state("0", 1.5)
+    assert json.loads((project / "oracle.json").read_text()) == {"seed": 1}
+    assert directory.read_record() == search(trial("0", 1.5))
