@@ -22,6 +22,7 @@ class UsersOwn(kt.oracles.RandomSearchOracle):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._tried_so_far: set[str] = set()
         self.seen: list[str] = []
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
