@@ -35,5 +35,5 @@ class ExitCode(enum.IntEnum):
     ABANDONED = 75
     # No chief within reach for too long.
     CHIEF_LOST = 76
-    # Told to stop (SIGTERM); the trial was given back.
+    # Told to stop (SIGTERM): a worker gave its trial back, a chief stored all there is. It may be started again.
     PREEMPTED = 143

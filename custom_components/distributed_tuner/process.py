@@ -128,7 +128,8 @@ def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) 
         )
 
     asyncio.run(main())
-    return ExitCode.DONE
+    # It was told to stop. Only its cluster knows whether that is the end of the search; if not, it starts it again.
+    return ExitCode.PREEMPTED
 
 
 def _leave_word(directory: SearchDir, process: str, message: str, trace: str) -> None:

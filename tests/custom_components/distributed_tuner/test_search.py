@@ -96,7 +96,10 @@ def test_sigterm_gives_the_trial_back_at_once(make_search: Callable[..., Any]) -
     assert outcomes.count(Outcome.RELEASED) == 1 and Outcome.LOST not in outcomes
 
 
-def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(make_search: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(
+    make_search: Callable[..., Any], number: signal.Signals
+) -> None:
     kills: list[int] = []
 
     def kill_thrice(running: Any, record: SearchRecord) -> None:
@@ -104,7 +107,7 @@ def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(make_search: C
         done = record.count(TrialStatus.COMPLETED)
         if pid and pid not in kills and done >= 2 * len(kills) + 1 and len(kills) < 3:
             kills.append(pid)
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
     made = make_search("waiting", {"max_trials": 10, "seconds": 0.3})
     found = made.run(watch=kill_thrice)
