@@ -105,8 +105,11 @@ class Study:
                 return Ask.WAIT
             lease = self._leases[held]
             if lease.process != process:
-                self._end_lease(held, Outcome.LOST, now)
-                return self._lease(held, worker, process, now)
+                self._lose(held, "another process of this worker asked for a trial", now)
+                if self._ended is None and not self._fruitless(held):
+                    return self._lease(held, worker, process, now)
+                self._end_if_over(now)
+                return Ask.OVER if self.over else Ask.WAIT
             lease.expires = now + self._lease_seconds(process)
             return Grant(held, self._trials[held].attempt)
         if self._stop_reason is not None or self.over:
@@ -115,7 +118,8 @@ class Study:
         if trial_id is not None:
             return self._lease(trial_id, worker, process, now)
         if self._exhausted:
-            return Ask.WAIT if self._leases or self._finishing else Ask.OVER
+            # What waits and is not handed on is about to fail.
+            return Ask.WAIT if self._leases or self._finishing or self._waiting else Ask.OVER
         if self._idle_version == self._version and self._leases:
             return Ask.WAIT
         return Ask.SUGGEST
@@ -275,7 +279,7 @@ class Study:
         for trial_id in self._waiting:
             trial = self._trials[trial_id]
             doomed_before = trial_id in self._finishing
-            if trial.fruitless_losses >= self._options.max_fruitless_losses and not doomed_before:
+            if self._fruitless(trial_id) and not doomed_before:
                 doomed.append(
                     (
                         trial_id,
@@ -443,9 +447,13 @@ class Study:
         return self._options.lease_seconds
 
     def _next_waiting(self, worker: str) -> str | None:
-        waiting = [trial_id for trial_id in self._waiting if trial_id not in self._finishing]
+        # An idle worker asks before the next tick: it must not get a trial that the tick will fail.
+        waiting = [t for t in self._waiting if t not in self._finishing and not self._fruitless(t)]
         own = (trial_id for trial_id in waiting if self._last_worker(trial_id) == worker)
         return next(own, next(iter(waiting), None))
+
+    def _fruitless(self, trial_id: str) -> bool:
+        return self._trials[trial_id].fruitless_losses >= self._options.max_fruitless_losses
 
     def _last_worker(self, trial_id: str) -> str | None:
         stays = self._trials[trial_id].stays

@@ -281,6 +281,30 @@ def test_a_trial_that_kills_its_workers_fails_unless_it_gets_on() -> None:
     assert trial(study).status is TrialStatus.FAILED
 
 
+@pytest.mark.parametrize("exhausted", [False, True])
+def test_a_trial_that_has_to_fail_is_not_handed_to_a_worker_that_asks_before_the_tick(exhausted: bool) -> None:
+    study = make(max_fruitless_losses=1)
+    start(study, "a", "0")
+    if exhausted:
+        study.suggested("b", NoSuggestion.EXHAUSTED, 0.5)
+    study.gone("a", "exit code 137", 1.0)
+    assert study.ask("b", 1.0) is (Ask.WAIT if exhausted else Ask.SUGGEST)
+    assert not study.over
+    assert [trial_id for trial_id, _ in study.tick(1.25)] == ["0"]
+    study.finished("0", FAILED, 1.5)
+    assert study.over is exhausted
+
+
+def test_a_worker_that_restarts_before_its_end_is_seen_cannot_run_a_deadly_trial_for_ever() -> None:
+    study = make(max_fruitless_losses=3)
+    start(study, "a", "0", process="1")
+    assert [study.ask("a", float(turn), str(turn)) for turn in (2, 3)] == [Grant("0", 0)] * 2
+    assert study.ask("a", 4.0, "4") is Ask.WAIT
+    ((trial_id, reason),) = study.tick(4.25)
+    assert trial_id == "0" and "worker a was lost: another process of this worker" in reason
+    assert study.gone("a", "exit code 137", 5.0, "3") is None
+
+
 def test_a_trial_is_doomed_once_however_long_the_oracle_takes_over_it() -> None:
     study = make(max_fruitless_losses=1)
     start(study, "a", "0")

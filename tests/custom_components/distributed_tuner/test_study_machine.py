@@ -179,7 +179,7 @@ class Searches(RuleBasedStateMachine):
         """A worker asks, perhaps because the answer to its last question was lost."""
         answer = self.study.ask(worker, self.now, self.process(worker))
         self.take(worker, answer)
-        self.happened(GRANTED, LOST)
+        self.happened(GRANTED, LOST, HALTED)
         if answer is Ask.SUGGEST:
             self.asking.append(worker)
             if oracle_has_time:
@@ -200,7 +200,7 @@ class Searches(RuleBasedStateMachine):
             suggestion = NoSuggestion.IDLE if idle and busy else self.oracle.suggest()
             answer = self.study.suggested(worker, suggestion, self.now, self.process(worker))
         self.take(worker, answer)
-        self.happened(SUGGESTED, GRANTED, LOST, with_oracle=True)
+        self.happened(SUGGESTED, GRANTED, LOST, HALTED, with_oracle=True)
 
     @precondition(lambda self: self.believed)
     @rule(data=st.data(), epochs=st.none() | st.integers(1, 3))
