@@ -13,7 +13,7 @@ import filelock
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.cluster.base import Cluster, Member, MemberState, Snapshot
+from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.errors import ChiefUnreachable, SearchError, SearchLocked
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
@@ -86,6 +86,7 @@ class _Watch:
         self._watch = watch
         self._record: SearchRecord | None = None
         self._revision: list[Any] | None = None
+        self._untold: list[Loss] = []
         self._heard = time.monotonic()
 
     def until_over(self) -> Found:
@@ -93,6 +94,7 @@ class _Watch:
         while True:
             snapshot = self._cluster.poll()
             self._check(snapshot)
+            self._untold.extend(snapshot.losses)
             if self._cluster.chief_address() is not None:
                 try:
                     if self._ask(snapshot):
@@ -103,9 +105,11 @@ class _Watch:
             time.sleep(_POLL_SECONDS)
 
     def _ask(self, snapshot: Snapshot) -> bool:
-        for loss in snapshot.losses:
-            message = {"worker": loss.name, "reason": loss.reason, "process": loss.process}
-            self._client.call(rpc.GONE, message)
+        while self._untold:
+            # A chief that is away hears of it when it is back.
+            loss = self._untold[0]
+            self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason, "process": loss.process})
+            del self._untold[0]
         status = self._client.call(rpc.STATUS, {"revision": self._revision})
         self._heard = time.monotonic()
         self._revision = status["revision"]
