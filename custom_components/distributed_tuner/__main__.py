@@ -64,6 +64,8 @@ def _read(search_dir: str) -> SearchRecord:
         record = _load(search_dir)
     except (CorruptState, ValueError) as error:
         raise typer.BadParameter(f"{search_dir}: {error}") from error
+    except OSError as error:
+        raise typer.BadParameter(f"{search_dir} cannot be read: {error}") from error
     if record is None:
         raise typer.BadParameter(
             f"{search_dir} holds no search, or one whose chief has not started yet (there is no record.json). "
@@ -83,6 +85,8 @@ def _load(search_dir: str) -> SearchRecord | None:
             return record_from_json(json.loads(file.read()))
     except tf.errors.NotFoundError:
         return None
+    except tf.errors.OpError as error:
+        raise OSError(f"{error.message.strip()}. Check the address, your credentials and the network") from error
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
+from tests.gcs.fixtures import gcs
+
+__all__ = ["gcs"]
 
 # Chief and workers import the tests' tuner functions by the name `user_tuners`.
 sys.path.append(str(Path(__file__).parent))

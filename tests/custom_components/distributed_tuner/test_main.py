@@ -1,0 +1,156 @@
+"""The command line looks at searches, running or finished, here or in a bucket, and leaves no trace in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+
+from custom_components.distributed_tuner import top_n
+from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.search_dir import SearchDir
+from tests.custom_components.distributed_tuner.records import search, trial
+from tests.gcs.fixtures import BUCKET, Gcs
+
+# What a chief and its cluster may leave in a search directory, see `search_dir`.
+OWN = {
+    "search.lock",
+    "run.lock",
+    "search.json",
+    "journal",
+    "chief.json",
+    "record.json",
+    "error.json",
+    "logs",
+    "waiting",
+}
+
+
+def tool(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the tool as a person does, on a wide terminal, from a folder of the person's own."""
+    command = [sys.executable, "-m", "custom_components.distributed_tuner", *arguments]
+    root = str(Path(__file__).parents[3])
+    settings = {**os.environ, "COLUMNS": "200", "PYTHONPATH": root, **(environment or {})}
+    return subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, timeout=120)
+
+
+def told(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
+    done = tool(*arguments, cwd=cwd, environment=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def contents(root: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file below `root` with its bytes and the time of its last change."""
+    return {
+        path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """Where the person is."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A finished search as its chief leaves it, with a failed trial."""
+    directory = SearchDir(tmp_path / "stored")
+    directory.create()
+    failed = trial("3", None, TrialStatus.FAILED, x=3, message="Traceback (most recent call last):\nValueError: bad x")
+    record = search(trial("1", 2.0, x=1), trial("2", 1.0, x=2), failed, ended=9.0, stop_reason="enough")
+    directory.write_record(record)
+    return directory.root
+
+
+@pytest.mark.timeout(300)
+def test_a_running_search_does_not_notice(make_search: Callable[..., Any], here: Path) -> None:
+    outputs: dict[str, str] = {}
+    chiefs: set[int] = set()
+
+    def look(running: Any, record: SearchRecord) -> None:
+        on_disk = running.directory.read_record()
+        if on_disk is not None and on_disk.count(TrialStatus.COMPLETED) and not outputs:
+            chiefs.add(running.cluster.pid("chief"))
+            for command in ("status", "leaderboard", "report"):
+                outputs[command] = told(command, str(running.directory.root), cwd=here)
+            chiefs.add(running.cluster.pid("chief"))
+
+    made = make_search("waiting", {"max_trials": 6, "seconds": 1.0})
+    found = made.run(watch=look)
+    assert "running" in outputs["status"] and " of 6 trials done" in outputs["status"]
+    assert "default_objective" in outputs["leaderboard"]
+    assert "<html" in (here / "report.html").read_text()
+    assert len(chiefs) == 1 and None not in chiefs
+    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 6
+    assert {stay.outcome.value for each in found.record.trials for stay in each.stays} == {"completed"}
+    assert {path.name for path in made.directory.root.iterdir()} <= OWN | {"ran.log"}
+
+
+@pytest.mark.timeout(300)
+def test_a_finished_search_is_read_while_others_hold_its_locks_and_is_left_as_it_was(
+    make_search: Callable[..., Any], here: Path
+) -> None:
+    made = make_search("waiting", {"max_trials": 3})
+    found = made.run()
+    root = made.directory.root
+    with filelock.FileLock(root / "run.lock"), filelock.FileLock(made.directory.lock):
+        before = contents(root)
+        assert "(ended): 3 of 3 trials done" in told("status", str(root), cwd=here)
+        board = told("leaderboard", str(root), cwd=here)
+        assert told("report", str(root), "--out", "page.html", cwd=here) == f"report: {here / 'page.html'}\n"
+        assert contents(root) == before
+    best = [line.split()[1] for line in board.splitlines()[1:4]]
+    assert best == [each.trial_id for each in top_n.choose(found.record, 3)]
+    assert [path.name for path in here.iterdir()] == ["page.html"]
+
+
+def test_the_status_names_the_cause_of_a_stop_and_of_each_failure(stored: Path, here: Path) -> None:
+    first, *others = told("status", str(stored), cwd=here).splitlines()
+    assert first.startswith("search (ended): 2 of 3 trials done, 0 running, 1 failed")
+    assert others == ["stopped: enough", "trial 3: ValueError: bad x"]
+
+
+@pytest.mark.timeout(300)
+def test_a_search_in_a_bucket_is_read_as_one_on_the_disk_and_nothing_is_written(
+    gcs: Gcs, stored: Path, here: Path
+) -> None:
+    address = gcs.upload(stored, "runs/search")
+    environment = dict(gcs.environment)
+    for command in ("status", "leaderboard"):
+        assert told(command, address, cwd=here, environment=environment) == told(command, str(stored), cwd=here)
+    told("report", f"{address}/", cwd=here, environment=environment)
+    assert "ValueError: bad x" in (here / "report.html").read_text()
+    assert {request.method for request in gcs.server.requests} == {"GET"}
+    names = [each.name for each in gcs.objects.page(BUCKET, "", "", "", 100).objects]
+    assert names == ["runs/search/record.json"]
+
+
+@pytest.mark.timeout(300)
+def test_what_cannot_be_read_is_told_in_words(gcs: Gcs, stored: Path, here: Path) -> None:
+    environment = dict(gcs.environment)
+    gcs.objects.put(BUCKET, "damaged/record.json", b'{"name": ')
+    record = stored / "record.json"
+    for address, words in {
+        str(here): "holds no search",
+        f"{gcs.url}/absent": "holds no search",
+        f"{gcs.url}/damaged": "damaged",
+        str(record): "cannot be read",
+    }.items():
+        done = tool("status", address, cwd=here, environment=environment)
+        assert done.returncode == 2, done
+        assert words in done.stderr and "Traceback" not in done.stderr, done.stderr
+    # Nobody there whom one could believe.
+    refused = tool("status", f"{gcs.url}/x", cwd=here, environment={**environment, "CURL_CA_BUNDLE": str(record)})
+    assert refused.returncode == 2 and "cannot be read" in refused.stderr and "Traceback" not in refused.stderr

@@ -1,0 +1,67 @@
+"""The fixture `gcs`: a bucket on this machine, for TensorFlow's gs:// paths and Google's client library.
+
+A conftest that wants it says `from tests.gcs.fixtures import gcs`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.gcs import authority
+from tests.gcs.objects import Objects
+from tests.gcs.server import HOSTS, Server, serving
+
+BUCKET = "bucket"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gcs:
+    """A running server with one empty bucket.
+
+    Attributes:
+      server: what it was asked for.
+      objects: what it holds.
+      url: gs:// address of the bucket.
+      environment: with it, a process finds the server in the place of Google's.
+    """
+
+    server: Server
+    objects: Objects
+    url: str
+    environment: Mapping[str, str]
+
+    def upload(self, folder: Path, prefix: str) -> str:
+        """Puts the files below a folder into the bucket.
+
+        Returns:
+          Their gs:// address.
+        """
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.objects.put(BUCKET, f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        return f"{self.url}/{prefix}"
+
+
+@pytest.fixture
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
+    """A bucket of its own for each test. A call that the server does not know fails the test."""
+    certificate, tls = authority.make(tmp_path_factory.mktemp("authority"), HOSTS)
+    objects = Objects(BUCKET)
+    with serving(objects, tls) as server:
+        environment = {
+            # TensorFlow's file system has no setting for its address, but speaks through libcurl.
+            "https_proxy": server.url,
+            "CURL_CA_BUNDLE": str(certificate),
+            "no_proxy": "",
+            # It looks for credentials before it speaks to anybody, on the network if need be.
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",
+            "NO_GCE_CHECK": "true",
+            # Google's client library has a setting.
+            "STORAGE_EMULATOR_HOST": server.url,
+        }
+        yield Gcs(server, objects, f"gs://{BUCKET}", environment)
+        assert server.unknown == []
