@@ -1,13 +1,21 @@
-"""A search as keras-tuner itself stores it, for keras-tuner's own tools. The journal is what the chief trusts."""
+"""A search as keras-tuner itself stores it, for keras-tuner's own tools. The journal is what the chief trusts.
+
+The chief also clears away here what a lost worker would have gone on from, once the trial has ended: it alone hears of
+every end, also of a trial that died with its workers.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner.resume import folder
+
+_LOG = logging.getLogger(__name__)
 
 
 class ProjectFiles:
@@ -17,14 +25,23 @@ class ProjectFiles:
         self._root = root
         self._lock = threading.Lock()
         self._pending: dict[str, Mapping[str, Any]] = {}
+        self._ended: list[str] = []
+        self._cleared = 0
 
     def update(self, trials: Mapping[str, Mapping[str, Any]]) -> None:
         """Takes note of new states of trials (`Trial.get_state()`, by trial id)."""
         with self._lock:
             self._pending.update(trials)
 
+    def ended(self, trial_ids: Iterable[str]) -> None:
+        """The end of these trials is in the journal: no worker goes on with them."""
+        with self._lock:
+            self._ended.extend(trial_ids)
+
     def write(self, oracle_state: str | None) -> None:
         """Writes the trials that changed, and the oracle's state (`Oracle.get_state()` as JSON) if given.
+
+        Clears up after those that ended, too.
 
         Raises:
           OSError: the disk refuses.
@@ -38,3 +55,19 @@ class ProjectFiles:
         if oracle_state is not None:
             self._root.mkdir(parents=True, exist_ok=True)
             files.write_atomically(self._root / "oracle.json", oracle_state.encode())
+        self._clear(self._cleared)
+
+    def close(self) -> None:
+        """Clears up once more: a worker that was thought dead may have woken up and saved an epoch since."""
+        self._clear(0)
+
+    def _clear(self, first: int) -> None:
+        with self._lock:
+            ended = self._ended[first:]
+            self._cleared = len(self._ended)
+        for trial_id in ended:
+            path = self._root / f"trial_{trial_id}" / folder.RESUME
+            try:
+                folder.remove(str(path))
+            except folder.FILE_ERRORS as error:
+                _LOG.warning("the saved state of trial %s could not be removed: %s", trial_id, error)

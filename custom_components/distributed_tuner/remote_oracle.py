@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 from keras_tuner.src.engine import hyperparameters as hp_module
@@ -104,7 +103,6 @@ class RemoteOracle:
       worker: this worker's id.
       process: this process's own id, see `Study.ask`.
       current: told which trial runs.
-      on_end: called with the trial's id when its end is known to the chief.
     """
 
     def __init__(
@@ -114,14 +112,12 @@ class RemoteOracle:
         worker: str,
         process: str,
         current: CurrentTrial,
-        on_end: Callable[[str], None] = lambda trial_id: None,
     ) -> None:
         self._local = local
         self._client = client
         self._worker = worker
         self._process = process
         self._current = current
-        self._on_end = on_end
         self._trial: trial_module.Trial | None = None
         self._next: dict[str, Any] | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
@@ -205,7 +201,6 @@ class RemoteOracle:
             },
             timeout=60.0,
         )
-        self._on_end(trial.trial_id)
         # Everything else than a trial is asked for again, by a question that the chief may hold open.
         if answer["answer"] == "trial":
             self._next = answer

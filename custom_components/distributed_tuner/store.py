@@ -14,7 +14,9 @@ from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
 
+# keras-tuner's words, see `Trial.get_state()`.
 _COMPLETED = "COMPLETED"
+_FINAL = (_COMPLETED, "FAILED")
 
 
 @dataclasses.dataclass
@@ -65,6 +67,7 @@ class Store:
                 patches.apply(stored.oracle, entry["oracle"]["state"])
                 self.trials.update(entry["oracle"]["trials"])
         self._project.update(self.trials)
+        self._project.ended(_ended(self.trials))
         self._journal = journal.Journal(self._directory.journal)
         return stored
 
@@ -80,18 +83,20 @@ class Store:
             self.trials.update(oracle_patch["trials"])
             self._project.update(oracle_patch["trials"])
         if entry:
-            self._write(entry)
+            self._write(entry, _ended(oracle_patch["trials"] if oracle_patch else {}))
         if self._on_disk is None:
             self._on_disk = asyncio.get_running_loop().create_future()
             self._on_disk.set_result(None)
         return asyncio.shield(self._on_disk)
 
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _write(self, entry: dict[str, Any], ended: list[str]) -> None:
         assert self._journal is not None
         written = self._journal.append(entry)
         if written is not self._written:
             # One wake-up of the event loop for all that went to the disk together.
             self._written, self._on_disk = written, asyncio.wrap_future(written)
+        if ended:
+            written.add_done_callback(lambda done: None if done.exception() else self._project.ended(ended))
 
     def best(self, count: int, direction: Direction) -> list[dict[str, Any]]:
         """The states of the best completed trials, best first; never padded with others."""
@@ -113,6 +118,11 @@ class Store:
         self._project.write(oracle_state)
 
     def close(self) -> None:
-        """Brings what is queued to the disk."""
+        """Brings what is queued to the disk, and clears up."""
         if self._journal is not None:
             self._journal.close()
+        self._project.close()
+
+
+def _ended(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [trial_id for trial_id, trial in trials.items() if trial["status"] in _FINAL]

@@ -55,7 +55,7 @@ def work(directory: SearchDir, worker: str, token: str, address: Callable[[], st
     except user_code.UserCodeError as error:
         calls.call(rpc.FAIL, {"worker": worker, "message": str(error), "traceback": error.trace})
         return ExitCode.FATAL
-    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, executions.forget)
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current)
     tuner.oracle, tuner.tuner_id = oracle, worker
     # A worker stores no tuner state; the trial's results are with the chief.
     tuner.save = lambda: None

@@ -25,8 +25,6 @@ from custom_components.distributed_tuner.resume.pace import Pace
 
 _LOG = logging.getLogger(__name__)
 
-_FOLDER = "resume"
-
 
 @dataclasses.dataclass
 class _Running:
@@ -101,19 +99,9 @@ class Executions:
         if self._running is not None:
             self._running.epochs += 1
 
-    def forget(self, trial_id: str) -> None:
-        """The trial ended, or begins afresh: nothing of it is needed any more."""
-        try:
-            folder.remove(self._path(trial_id))
-        except FILE_ERRORS as error:
-            _LOG.warning("the saved state of trial %s could not be removed: %s", trial_id, error)
-
-    def _path(self, trial_id: str) -> str:
-        return f"{self._tuner.get_trial_dir(trial_id)}/{_FOLDER}"
-
     def _begin(self, trial_id: str) -> None:
         attempt = self._current.attempt
-        path = self._path(trial_id)
+        path = f"{self._tuner.get_trial_dir(trial_id)}/{folder.RESUME}"
         name = f"attempt_{attempt}"
         try:
             for entry in tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else ():

@@ -26,6 +26,9 @@ from custom_components.distributed_tuner.resume import plain
 
 _FORMAT = 1
 _RECORD = "record.json"
+# Of a trial's folder, the part that holds what a lost worker's successor goes on from.
+RESUME = "resume"
+
 _gfile = tf.io.gfile
 
 # What reading and writing through TensorFlow's file systems may raise.

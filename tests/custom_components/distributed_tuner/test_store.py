@@ -86,6 +86,31 @@ def test_the_best_are_never_padded_with_others(directory: SearchDir, direction: 
     assert len(store.best(9, direction)) == 3
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_saved_epochs_go_when_the_trials_end_is_on_the_disk(directory: SearchDir, again: bool) -> None:
+    saved = [directory.root / "project" / f"trial_{number}" / "resume" for number in range(2)]
+
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        await store.append({"trials": {}}, patch(state("0", 1.5), state("1", None, "RUNNING")))
+        if not again:
+            store.write_files(search(), None)
+        store.close()
+
+    async def once_more() -> None:
+        store = Store(directory, "project")
+        store.open()
+        store.close()
+
+    if again:
+        asyncio.run(write())
+    for path in saved:
+        path.mkdir(parents=True)
+    asyncio.run(once_more() if again else write())
+    assert [path.exists() for path in saved] == [False, True]
+
+
 def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
     async def write() -> None:
         store = Store(directory, "project")

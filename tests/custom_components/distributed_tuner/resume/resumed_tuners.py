@@ -69,6 +69,14 @@ class Slow(tf.keras.callbacks.Callback):
             file.write(f"{os.getpid()} {epoch}\n")
 
 
+class Hang(tf.keras.callbacks.Callback):
+    """Comes to no end of its third epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            time.sleep(600)
+
+
 def tuner(fn_args: Any) -> TunerFnResult:
     """RandomSearch with two executions over arrays, or Hyperband over a data set."""
     config = fn_args.custom_config
@@ -84,4 +92,6 @@ def tuner(fn_args: Any) -> TunerFnResult:
         fit = {"x": tf.data.Dataset.from_tensor_slices((x, y)).shuffle(ROWS, seed=5).batch(BATCH)}
     slow = Slow(Path(fn_args.working_dir) / "epochs.log", config["seconds"])
     fit |= {"validation_data": data(1), "epochs": 6, "verbose": 0, "callbacks": [*callbacks(), slow]}
+    if config.get("hang"):
+        fit["callbacks"].append(Hang())
     return TunerFnResult(tuner=made, fit_kwargs=fit)

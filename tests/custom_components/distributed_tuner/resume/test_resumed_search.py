@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from custom_components.distributed_tuner import search
+from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialRecord
 
 EPOCH_SECONDS = 0.25
@@ -23,11 +24,18 @@ LOST_EPOCHS = int(1.0 / EPOCH_SECONDS) + 1
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
 
 
-def made(make_search: Callable[..., Any], root: Path, algorithm: str, seconds: float) -> Any:
-    running = make_search("tuner")
+def made(
+    make_search: Callable[..., Any],
+    root: Path,
+    algorithm: str,
+    seconds: float,
+    options: SearchOptions | None = None,
+    **more: Any,
+) -> Any:
+    running = make_search("tuner", None, options)
     running.directory = dataclasses.replace(running.directory, root=root)
     running.directory.create()
-    config = json.dumps({"algorithm": algorithm, "max_trials": 1, "seconds": seconds})
+    config = json.dumps({"algorithm": algorithm, "max_trials": 1, "seconds": seconds, **more})
     properties = {"tuner_fn": "resumed_tuners.tuner", "custom_config": config}
     running.spec = dataclasses.replace(running.spec, exec_properties=properties)
     running.cluster = type(running.cluster)(running.directory, running.token, server=running.server)
@@ -107,3 +115,21 @@ def test_a_worker_that_comes_back_late_does_no_harm(make_search: Callable[..., A
     assert woken == stopped != []
     assert_same(root, found, tmp_path / "alone", alone)
     assert found.record.trials[0].stays[0].outcome is Outcome.LOST
+
+
+@pytest.mark.timeout(300)
+def test_a_trial_that_the_chief_ends_leaves_no_saved_state_on_the_disk(
+    make_search: Callable[..., Any], tmp_path: Path
+) -> None:
+    root = tmp_path / "hanging"
+    options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, max_epoch_seconds=4.0, grace_seconds=1.0)
+    saved: set[str] = set()
+
+    def look(running: Any, record: SearchRecord) -> None:
+        saved.update(path.parent.name for path in (root / "project").glob("trial_*/resume/attempt_0"))
+
+    found: search.Found = made(make_search, root, "random", EPOCH_SECONDS, options, hang=True).run(1, watch=look)
+    (stuck,) = found.record.failed()
+    assert stuck.message is not None and "max_epoch_seconds" in stuck.message
+    assert stuck.epochs == 2 and saved == {"resume"}
+    assert not list((root / "project").glob("trial_*/resume"))
