@@ -18,7 +18,7 @@ from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, hyperband, randomsearch
 
-from custom_components.distributed_tuner import patches
+from custom_components.distributed_tuner import hyperband, patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.oracle_state import OracleState
 
@@ -72,7 +72,8 @@ class OracleSuggester:
         Raises:
           OracleError: the oracle raised or answered nonsense.
         """
-        trial = self._call("create_trial", worker)
+        with hyperband.failures_thrown_out(self._oracle):
+            trial = self._call("create_trial", worker)
         self._oracle.tuner_ids.discard(worker)
         if trial.status == _Status.IDLE:
             return NoSuggestion.IDLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -49,6 +50,67 @@ def models(fn_args: Any) -> TunerFnResult:
     x, y = _data()
     fit = {"x": x, "y": y, "validation_data": (x, y), "epochs": config.get("epochs", 2), "verbose": 0}
     return TunerFnResult(tuner=tuners[config.get("algorithm", "random")](), fit_kwargs=fit)
+
+
+class _Start(tf.keras.callbacks.Callback):
+    """Writes down with what a trial begins its training."""
+
+    def __init__(self, log: Path, trial_id: str, data: tuple[Any, Any], seconds: float) -> None:
+        super().__init__()
+        self._log = log
+        self._trial_id = trial_id
+        self._data = data
+        self._seconds = seconds
+        self._start: dict[str, Any] | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        time.sleep(self._seconds)
+        if self._start is None:
+            x, y = self._data
+            predicted = self.model(x, training=False).numpy()
+            self._start = {
+                "trial": self._trial_id,
+                "initial_epoch": epoch,
+                "kernel": self.model.get_weights()[0].tolist(),
+                "loss_of_kernel": float(np.mean((predicted - y) ** 2)),
+            }
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._start:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**self._start, "loss": float(logs["loss"])}) + "\n")
+            self._start = {}
+
+
+class _Halving(kt.Hyperband):
+    def __init__(self, *args: Any, failing: list[str], seconds: float, **kwargs: Any) -> None:
+        self._failing = failing
+        self._seconds = seconds
+        super().__init__(*args, **kwargs)
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        if trial.trial_id in self._failing:
+            raise ValueError(f"trial {trial.trial_id} does not like its configuration")
+        log = Path(self.directory, "starts.log")
+        kwargs["callbacks"] = [_Start(log, trial.trial_id, (kwargs["x"], kwargs["y"]), self._seconds)]
+        return super().run_trial(trial, *args, **kwargs)
+
+
+def halving(fn_args: Any) -> TunerFnResult:
+    """Hyperband over real models, one batch an epoch; each trial writes down what it began with."""
+    tuner = _Halving(
+        _build,
+        OBJECTIVE,
+        max_epochs=4,
+        factor=2,
+        seed=1,
+        directory=fn_args.working_dir,
+        project_name="hyperband",
+        **{"failing": [], **fn_args.custom_config},
+    )
+    x, y = _data()
+    fit = {"x": x, "y": y, "batch_size": len(x), "validation_data": (x, y), "verbose": 0}
+    return TunerFnResult(tuner=tuner, fit_kwargs=fit)
 
 
 class Waiting(kt.Tuner):

@@ -1,0 +1,45 @@
+"""Lets keras-tuner's Hyperband count a failed trial of a round among those that do not go on."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterator
+
+from keras_tuner.src.engine import oracle as oracle_module
+from keras_tuner.src.engine import trial as trial_module
+from keras_tuner.src.tuners import hyperband
+
+_Status = trial_module.TrialStatus
+
+
+@contextlib.contextmanager
+def failures_thrown_out(oracle: oracle_module.Oracle) -> Iterator[None]:
+    """Within it failed trials look to Hyperband like completed ones with the worst score; other oracles see no change.
+
+    Hyperband has the best trial of a round go on once more of them have completed than it throws out, and waits for a
+    failed one for ever: two failures among nine, and one trial goes on where three should. A round of which less than
+    the next one takes completed leaves that one short all the same.
+    """
+    shown: list[tuple[trial_module.Trial, float | None]] = []
+    if isinstance(oracle, hyperband.HyperbandOracle):
+        worst = math.inf if oracle.objective.direction == "min" else -math.inf
+        for trial in _candidates_that_failed(oracle):
+            shown.append((trial, trial.score))
+            trial.status, trial.score = _Status.COMPLETED, worst
+    try:
+        yield
+    finally:
+        for trial, score in shown:
+            trial.status, trial.score = _Status.FAILED, score
+
+
+def _candidates_that_failed(oracle: hyperband.HyperbandOracle) -> Iterator[trial_module.Trial]:
+    for bracket in oracle._brackets:
+        for earlier, later in itertools.pairwise(bracket["rounds"]):
+            gone_on = {info["past_id"] for info in later}
+            left = [oracle.trials[info["id"]] for info in earlier if info["id"] not in gone_on]
+            # Without a completed one to prefer, Hyperband would choose a failed one.
+            if any(trial.status == _Status.COMPLETED for trial in left):
+                yield from [trial for trial in left if trial.status == _Status.FAILED]
