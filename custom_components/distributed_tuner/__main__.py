@@ -33,7 +33,7 @@ def status(search_dir: SearchArgument) -> None:
     if record.stop_reason:
         typer.echo(f"stopped: {record.stop_reason}")
     for trial in record.failed():
-        typer.echo(f"trial {trial.trial_id}: {(trial.message or 'no reason given').strip().splitlines()[-1]}")
+        typer.echo(f"trial {trial.trial_id}: {trial.cause}")
 
 
 @app.command()

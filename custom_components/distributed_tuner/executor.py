@@ -16,6 +16,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
+from custom_components import console
 from custom_components.distributed_tuner import keys, patches, search, top_n
 from custom_components.distributed_tuner.cluster import prewarm
 from custom_components.distributed_tuner.cluster.base import Cluster
@@ -23,8 +24,8 @@ from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.progress import ProgressDisplay
-from custom_components.distributed_tuner.record import TrialRecord
-from custom_components.distributed_tuner.report import html
+from custom_components.distributed_tuner.record import SearchRecord, TrialRecord
+from custom_components.distributed_tuner.report import formatting, html
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -70,6 +71,7 @@ class Executor(base_executor.BaseExecutor):
                 f"Logs of chief and workers: {directory.logs}"
             ) from None
         _write_results(found, chosen, output_dict)
+        _tell_limits(found.record)
 
     def _run_id(self) -> str:
         run_id = self._context.pipeline_run_id if self._context else None
@@ -115,11 +117,25 @@ def _write_report(
 def _write_results(
     found: search.Found, chosen: Sequence[TrialRecord], output_dict: dict[str, list[types.Artifact]]
 ) -> None:
-    if found.record.stop_reason:
-        _LOG.warning("the search was stopped early, with enough found: %s", found.record.stop_reason)
     for rank, trial in enumerate(chosen, start=1):
         folder = artifact_utils.get_single_uri(output_dict[keys.hyperparameters_key(rank)])
         config = top_n.without_internals(found.trials[trial.trial_id]["hyperparameters"])
         io_utils.write_string_file(f"{folder}/{keys.BEST_FILE}", patches.dumps(config))
     folder = artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY])
     io_utils.write_string_file(f"{folder}/{keys.RESULTS_FILE}", patches.dumps(top_n.results(found.record)))
+
+
+def _tell_limits(record: SearchRecord) -> None:
+    """A search that found enough is no failure, but whoever set a limit should know that it took effect."""
+    lines = []
+    if record.stop_reason:
+        lines.append(f"search: stopped early, with enough found: {record.stop_reason}")
+    cut = record.cut_short()
+    if cut:
+        trials = formatting.plural(len(cut), "trial")
+        lines.append(
+            f"search: {trials} completed with the best epoch up to a limit; trial {cut[0].trial_id} {cut[0].cause}"
+        )
+    for line in lines:
+        _LOG.warning("%s", line)
+        print(line, file=console.stream(), flush=True)

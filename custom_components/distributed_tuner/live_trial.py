@@ -42,7 +42,10 @@ class Trial:
 
 @dataclasses.dataclass
 class Lease:
-    """A trial's stay with a live worker. Times are seconds; `progressed` is when the last epoch ended, or it began."""
+    """A trial's stay with a live worker. Times are seconds; `progressed` is when the last epoch ended, or it began.
+
+    `limit` is why the worker was told to end the trial at its next epoch, empty if it was not.
+    """
 
     trial_id: str
     worker: str
@@ -50,6 +53,7 @@ class Lease:
     began: float
     expires: float
     progressed: float
+    limit: str = ""
 
 
 def to_state(trial: Trial) -> dict[str, Any]:

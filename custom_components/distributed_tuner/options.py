@@ -22,7 +22,8 @@ class SearchOptions:
       start_seconds: how long chief and workers may take from their start to the first suggestion.
       grace_seconds: time between asking a process to stop and killing it.
       max_search_seconds: the search ends then with what was found.
-      max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker.
+      max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker. One that
+        comes to no end of an epoch in as long again (and the grace) fails.
       max_epoch_seconds: a trial that finishes no epoch for this long counts as stuck and fails.
       max_failed_trials: the search ends when this many trials failed in all.
       max_consecutive_failures: the search ends when this many trials failed in a row; None keeps the oracle's own

@@ -16,6 +16,8 @@ HyperparameterValue = bool | int | float | str
 # Hyperband stores its own bookkeeping among the hyperparameters under this prefix.
 INTERNAL_PREFIX = "tuner/"
 
+_TRACEBACK = "Traceback (most recent call last)"
+
 
 class TrialStatus(str, enum.Enum):
     """Where a trial stands.
@@ -64,7 +66,8 @@ class TrialRecord:
     """One trial: its configuration, its result and with whom it stayed.
 
     `hyperparameters` holds the active values of the user's space. `score` is in the objective's unit, None without a
-    result. `epochs` counts epochs finished so far. `message` is the traceback or the reason of an end without a score.
+    result. `epochs` counts epochs finished so far. `message` is the traceback or the reason of an end without a score;
+    of a completed trial, which limit cut it short, if any did.
     """
 
     trial_id: str
@@ -84,6 +87,11 @@ class TrialRecord:
                 (name, value) for name, value in self.hyperparameters.items() if not name.startswith(INTERNAL_PREFIX)
             )
         )
+
+    @property
+    def cause(self) -> str:
+        """The message in one line, see `cause`."""
+        return cause(self.message) or "no reason given"
 
     @property
     def ended(self) -> float | None:
@@ -130,6 +138,10 @@ class SearchRecord:
         """Trials that ended without a score."""
         return tuple(trial for trial in self.trials if trial.status in (TrialStatus.FAILED, TrialStatus.STOPPED))
 
+    def cut_short(self) -> tuple[TrialRecord, ...]:
+        """Trials that completed with their best epoch up to a limit."""
+        return tuple(trial for trial in self.trials if trial.status is TrialStatus.COMPLETED and trial.message)
+
     def count(self, status: TrialStatus) -> int:
         """How many trials have this status."""
         return sum(trial.status is status for trial in self.trials)
@@ -148,3 +160,13 @@ class SearchRecord:
     def workers(self) -> tuple[str, ...]:
         """The ids of all workers that held a trial, in order."""
         return tuple(sorted({stay.worker for trial in self.trials for stay in trial.stays}))
+
+
+def cause(message: str | None) -> str:
+    """The one line of a trial's message that says why it ended: of a traceback, the exception. Empty without one."""
+    lines = [line.rstrip() for line in (message or "").splitlines() if line.strip()]
+    heads = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK)]
+    if heads:
+        after = [line for line in lines[heads[-1] + 1 :] if not line[0].isspace()]
+        return after[0] if after else lines[-1].strip()
+    return lines[0].strip() if lines else ""

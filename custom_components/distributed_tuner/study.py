@@ -46,6 +46,7 @@ from custom_components.distributed_tuner.record import (
     Outcome,
     SearchRecord,
     Stay,
+    TrialRecord,
     TrialStatus,
 )
 
@@ -175,10 +176,12 @@ class Study:
             lease.progressed = now
             self._change(trial)
         if self._stop_reason is not None:
+            lease.limit = self._stop_reason
             return Directive.FINISH, self._stop_reason
         limit = self._options.max_trial_seconds
         if limit is not None and now - lease.began > limit:
-            return Directive.FINISH, f"trial {trial_id} ran longer than max_trial_seconds={limit:g}"
+            lease.limit = f"it ran longer than max_trial_seconds={limit:g}"
+            return Directive.FINISH, lease.limit
         return Directive.CONTINUE, ""
 
     def release(self, worker: str, trial_id: str, now: float) -> None:
@@ -243,6 +246,8 @@ class Study:
             trial.hyperparameters = dict(result.hyperparameters)
         outcome = Outcome.COMPLETED if result.verdict is Verdict.COMPLETED else Outcome.FAILED
         if trial_id in self._leases:
+            if result.verdict is Verdict.COMPLETED and self._leases[trial_id].limit:
+                trial.message = f"cut short: {self._leases[trial_id].limit}"
             self._end_lease(trial_id, outcome, now)
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
         if result.verdict is Verdict.RETRY:
@@ -272,10 +277,19 @@ class Study:
             if lease.trial_id in self._finishing:
                 continue
             limit = self._options.max_epoch_seconds
+            longest = self._longest_stay()
             if lease.expires <= now:
                 self._lose(lease.trial_id, f"not heard of for {self._lease_seconds(lease.process):g} s", now)
             elif limit is not None and now - lease.progressed > limit:
                 doomed.append((lease.trial_id, f"stuck: no epoch finished within max_epoch_seconds={limit:g}"))
+            elif longest is not None and now - lease.began > longest and lease.process != STOCK_PROCESS:
+                doomed.append(
+                    (
+                        lease.trial_id,
+                        f"it ran longer than max_trial_seconds={self._options.max_trial_seconds:g}, and did not end "
+                        f"within {now - lease.began:.0f} s: it comes to no end of an epoch",
+                    )
+                )
         for trial_id in self._waiting:
             trial = self._trials[trial_id]
             doomed_before = trial_id in self._finishing
@@ -446,6 +460,11 @@ class Study:
             return self._options.max_trial_seconds
         return self._options.lease_seconds
 
+    def _longest_stay(self) -> float | None:
+        """When a trial is ended from outside: it has had as long for its last epoch as for all it should have done."""
+        limit = self._options.max_trial_seconds
+        return None if limit is None else limit + max(limit, self._options.grace_seconds)
+
     def _next_waiting(self, worker: str) -> str | None:
         # An idle worker asks before the next tick: it must not get a trial that the tick will fail.
         waiting = [t for t in self._waiting if t not in self._finishing and not self._fruitless(t)]
@@ -507,12 +526,15 @@ class Study:
         if result.verdict is not Verdict.FAILED:
             return
         self._consecutive_failures += 1
-        failed = sum(trial.status is TrialStatus.FAILED for trial in self._trials.values())
-        if self._max_consecutive_failures and self._consecutive_failures >= self._max_consecutive_failures:
-            self.stop(f"{self._consecutive_failures} trials failed in a row", now)
+        row = self._consecutive_failures
+        failed = [trial.to_record() for trial in self._trials.values() if trial.status is TrialStatus.FAILED]
+        failed.sort(key=lambda trial: trial.ended or 0.0)
+        if self._max_consecutive_failures and row >= self._max_consecutive_failures:
+            self.stop(f"{row} trials failed in a row; the first: {_told(failed[-row])}", now)
         limit = self._options.max_failed_trials
-        if limit is not None and failed >= limit:
-            self.stop(f"{failed} trials failed in all (max_failed_trials={limit})", now)
+        if limit is not None and len(failed) >= limit:
+            told = f"{len(failed)} trials failed in all (max_failed_trials={limit})"
+            self.stop(f"{told}; the first: {_told(failed[0])}", now)
 
     def _end_if_over(self, now: float) -> None:
         if self._ended is None and self.over:
@@ -538,3 +560,7 @@ class Study:
         self._version += 1
         self._revision += 1
         self._meta_dirty = True
+
+
+def _told(trial: TrialRecord) -> str:
+    return f"trial {trial.trial_id}: {trial.cause}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.record import INTERNAL_PREFIX, SearchRecord, TrialRecord
+from custom_components.distributed_tuner.record import INTERNAL_PREFIX, SearchRecord, TrialRecord, TrialStatus
 
 _MAX_SHOWN_FAILURES = 5
 
@@ -43,6 +44,15 @@ def results(record: SearchRecord) -> list[dict[str, Any]]:
     return [{"trial_id": t.trial_id, "score": t.score, **dict(t.configuration)} for t in record.completed()]
 
 
+def _by_end(failed: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """In the order of their ends; after them those that a limit stopped, which are nobody's fault."""
+
+    def key(trial: TrialRecord) -> tuple[bool, float]:
+        return trial.status is TrialStatus.STOPPED, math.inf if trial.ended is None else trial.ended
+
+    return sorted(failed, key=key)
+
+
 def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, str, str] | None) -> str:
     completed = len(record.completed())
     lines = [
@@ -56,11 +66,11 @@ def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, st
         lines.append(f"{process} gave up: {message}" if message != record.stop_reason else f"Reported by {process}.")
         if trace and trace not in message:
             lines.append(trace.rstrip())
-    failed = record.failed()
-    for index, trial in enumerate(failed[:_MAX_SHOWN_FAILURES]):
-        message = (trial.message or "no reason given").strip()
-        # The first traceback in full, then each failure by its last line: they are mostly the same.
-        lines.append(f"trial {trial.trial_id}: {message if index == 0 else message.splitlines()[-1]}")
+    failed = _by_end(record.failed())
+    # The first failure in full, traceback and all, then each by one line: they are mostly the same.
+    full = next((trial for trial in failed if trial.message), None)
+    for trial in failed[:_MAX_SHOWN_FAILURES]:
+        lines.append(f"trial {trial.trial_id}: {(trial.message or '').strip() if trial is full else trial.cause}")
     if len(failed) > _MAX_SHOWN_FAILURES:
         lines.append(f"and {len(failed) - _MAX_SHOWN_FAILURES} more")
     if not failed and error is None:

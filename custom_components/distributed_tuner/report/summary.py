@@ -11,12 +11,11 @@ from custom_components.distributed_tuner.record import (
     SearchRecord,
     TrialRecord,
     TrialStatus,
+    cause,
 )
 
 NO_REASON = "No reason was recorded."
 NO_SCORE = "Completed without a finite score."
-
-_TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,14 +110,7 @@ def hyperparameter_names(trials: tuple[TrialRecord, ...]) -> tuple[str, ...]:
 
 def reason(trial: TrialRecord) -> str:
     """The one line of the trial's message that says why it ended: of a traceback, the exception."""
-    lines = [line.rstrip() for line in (trial.message or "").splitlines() if line.strip()]
-    if not lines:
-        return NO_SCORE if trial.status is TrialStatus.COMPLETED else NO_REASON
-    heads = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK)]
-    if heads:
-        after = [line for line in lines[heads[-1] + 1 :] if not line[0].isspace()]
-        return after[0] if after else lines[-1].strip()
-    return lines[0].strip()
+    return cause(trial.message) or (NO_SCORE if trial.status is TrialStatus.COMPLETED else NO_REASON)
 
 
 def failure_groups(record: SearchRecord) -> tuple[FailureGroup, ...]:

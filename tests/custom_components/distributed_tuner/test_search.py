@@ -165,7 +165,9 @@ def test_a_faulty_tuner_fn_is_told_at_once(make_search: Callable[..., Any], func
 
 def test_a_search_whose_every_trial_fails_ends_and_says_why(make_search: Callable[..., Any]) -> None:
     found = make_search("failing").run()
-    assert found.record.stop_reason == "3 trials failed in a row"
+    assert found.record.stop_reason is not None
+    assert found.record.stop_reason.startswith("3 trials failed in a row; the first: trial ")
+    assert "ValueError: cannot train with x=" in found.record.stop_reason
     with pytest.raises(top_n.TooFewTrials, match="cannot train with x="):
         top_n.choose(found.record, 1, found.error)
 

@@ -333,14 +333,29 @@ def test_a_trial_that_takes_too_long_is_asked_to_end_with_its_best_epoch() -> No
     study = make(max_trial_seconds=20)
     start(study, "a", "0")
     assert study.heartbeat("a", "0", 1, 20.0)[0] is Directive.CONTINUE
-    assert study.heartbeat("a", "0", 1, 21.0) == (Directive.FINISH, "trial 0 ran longer than max_trial_seconds=20")
+    assert study.heartbeat("a", "0", 1, 21.0) == (Directive.FINISH, "it ran longer than max_trial_seconds=20")
+    finish(study, "a", "0", COMPLETED, 22.0)
+    assert trial(study).message == "cut short: it ran longer than max_trial_seconds=20"
+    assert record(study).cut_short() == (trial(study),)
+
+
+def test_a_trial_that_is_asked_to_end_and_comes_to_no_epoch_fails() -> None:
+    study = make(max_trial_seconds=30, grace_seconds=5)
+    start(study, "a", "0")
+    for now in range(5, 61, 5):
+        study.heartbeat("a", "0", None, float(now))
+        assert study.tick(float(now)) == []
+    ((trial_id, reason),) = study.tick(61.0)
+    assert trial_id == "0" and reason == (
+        "it ran longer than max_trial_seconds=30, and did not end within 61 s: it comes to no end of an epoch"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"max_consecutive_failures": 2}, "2 trials failed in a row"),
-        ({"max_failed_trials": 2}, "2 trials failed in all (max_failed_trials=2)"),
+        ({"max_consecutive_failures": 2}, "2 trials failed in a row; the first: trial 0: boom"),
+        ({"max_failed_trials": 2}, "2 trials failed in all (max_failed_trials=2); the first: trial 0: boom"),
     ],
 )
 def test_failures_end_the_search(options: dict[str, int], reason: str) -> None:
@@ -356,9 +371,12 @@ def test_failures_end_the_search(options: dict[str, int], reason: str) -> None:
 def test_a_success_between_them_breaks_a_row_of_failures() -> None:
     study = make(max_consecutive_failures=2)
     for number, result in enumerate((FAILED, COMPLETED, RETRY, FAILED)):
-        start(study, "a", str(number))
-        finish(study, "a", str(number), result)
+        start(study, "a", str(number), float(number))
+        finish(study, "a", str(number), result, float(number))
     assert study.stop_reason is None
+    start(study, "a", "4", 4.0)
+    finish(study, "a", "4", FAILED, 4.0)
+    assert study.stop_reason == "2 trials failed in a row; the first: trial 3: boom"
 
 
 def test_lost_workers_end_the_search() -> None:
@@ -470,9 +488,9 @@ def test_counts_and_a_stop_survive_the_chief_and_not_a_new_attempt() -> None:
     back = restarted(study, 1.0, max_consecutive_failures=2)
     start(back, "a", "1")
     finish(back, "a", "1", FAILED)
-    assert back.stop_reason == "2 trials failed in a row"
+    assert back.stop_reason == "2 trials failed in a row; the first: trial 0: boom"
     state = {**study.changes(), **back.changes()}
-    assert restarted_from(state, go_on=False).stop_reason == "2 trials failed in a row"
+    assert restarted_from(state, go_on=False).stop_reason == "2 trials failed in a row; the first: trial 0: boom"
     assert restarted_from(state, go_on=True).stop_reason is None
 
 

@@ -36,13 +36,23 @@ def test_too_few_lists_the_failures_the_first_one_in_full() -> None:
     assert str(few.value).splitlines() == [
         "the search found 0 distinct completed configurations, 1 needed (8 trials: 0 completed, 8 failed or stopped).",
         "It was stopped: 7 trials failed in a row",
-        "trial 7: no reason given",
-        *(f"trial {n}: ValueError: bad units" for n in range(4)),
+        *(f"trial 0: {trace}".splitlines()),
+        *(f"trial {n}: ValueError: bad units" for n in range(1, 5)),
         "and 3 more",
     ]
+
+
+def test_the_first_failure_is_the_one_that_ended_first_and_has_a_reason() -> None:
+    trace = "Traceback (most recent call last):\n  File x\nValueError: {}"
+    late = trial("5", None, TrialStatus.FAILED, message=trace.format("late"))
+    early = trial("3", None, TrialStatus.FAILED, message=trace.format("early"))
     with pytest.raises(top_n.TooFewTrials) as few:
-        top_n.choose(search(*failures), 1)
-    assert f"trial 0: {trace}\ntrial 1: ValueError: bad units" in str(few.value)
+        top_n.choose(search(late, trial("1", None, TrialStatus.FAILED), early), 1)
+    assert str(few.value).splitlines()[1:] == [
+        "trial 1: no reason given",
+        *f"trial 3: {trace.format('early')}".splitlines(),
+        "trial 5: ValueError: late",
+    ]
 
 
 def test_too_few_names_the_process_that_gave_up_and_says_nothing_twice() -> None:

@@ -113,6 +113,50 @@ def halving(fn_args: Any) -> TunerFnResult:
     return TunerFnResult(tuner=tuner, fit_kwargs=fit)
 
 
+class _Slow(tf.keras.callbacks.Callback):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        time.sleep(self._seconds)
+
+
+class _Troubled(kt.RandomSearch):
+    """Some of its trials fail, hang, or kill their worker."""
+
+    def __init__(self, trouble: dict[str, str], *args: Any, **kwargs: Any) -> None:
+        self._trouble = trouble
+        super().__init__(*args, **kwargs)
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        trouble = self._trouble.get(trial.trial_id)
+        if trouble == "fails":
+            raise ValueError(f"trial {trial.trial_id} does not like its configuration")
+        if trouble == "hangs":
+            time.sleep(600)
+        if trouble == "kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run_trial(trial, *args, **kwargs)
+
+
+def troubled(fn_args: Any) -> TunerFnResult:
+    """Real models; `trouble` names what befalls a trial, `seconds` is how long an epoch takes at least."""
+    config = fn_args.custom_config
+    tuner = _Troubled(
+        config.get("trouble", {}),
+        _build,
+        OBJECTIVE,
+        max_trials=config.get("max_trials", 8),
+        seed=1,
+        directory=fn_args.working_dir,
+        project_name="troubled",
+    )
+    x, y = _data()
+    fit = {"x": x, "y": y, "validation_data": (x, y), "epochs": config.get("epochs", 1), "verbose": 0}
+    return TunerFnResult(tuner=tuner, fit_kwargs={**fit, "callbacks": [_Slow(config.get("seconds", 0.0))]})
+
+
 class Waiting(kt.Tuner):
     """A trial that only waits, and writes down that it ran."""
 
