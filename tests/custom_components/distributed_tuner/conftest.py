@@ -18,6 +18,7 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
+from tests.custom_components.distributed_tuner.guests import Guests
 from tests.gcs.fixtures import gcs
 
 __all__ = ["gcs"]
@@ -68,6 +69,22 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer
     server = ForkServerHandle(tmp_path_factory.mktemp("fork-server") / "log", with_tfx=True)
     yield server
     server.close(10.0)
+
+
+@pytest.fixture(scope="session")
+def guest_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServerHandle]:
+    """Starts workers that are no cluster's."""
+    server = ForkServerHandle(tmp_path_factory.mktemp("guest-server") / "log", with_tfx=True)
+    yield server
+    server.close(10.0)
+
+
+@pytest.fixture
+def guests(guest_server: ForkServerHandle) -> Iterator[Guests]:
+    """Workers beside those of a search's cluster."""
+    made = Guests(guest_server)
+    yield made
+    made.kill_all()
 
 
 @pytest.fixture

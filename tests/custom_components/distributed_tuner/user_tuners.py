@@ -205,6 +205,24 @@ class _Failing(Waiting):
         raise ValueError(f"cannot train with x={x:.3f}")
 
 
+def failing_build(fn_args: Any) -> TunerFnResult:
+    """The model cannot be built but with the default that the chief explores the space with."""
+
+    def build(hp: kt.HyperParameters) -> tf.keras.Model:
+        units = hp.Int("units", 1, 10_000)
+        if units > 1:
+            raise ValueError(f"cannot build with units={units}")
+        model = tf.keras.Sequential([tf.keras.layers.Dense(units, input_shape=(4,))])
+        model.compile("sgd", loss="mse")
+        return model
+
+    tuner = kt.RandomSearch(
+        build, OBJECTIVE, max_trials=20, seed=1, directory=fn_args.working_dir, project_name="failing_build"
+    )
+    x, y = _data()
+    return TunerFnResult(tuner=tuner, fit_kwargs={"x": x, "y": y, "verbose": 0})
+
+
 def failing(fn_args: Any) -> TunerFnResult:
     """Every trial fails."""
     space = kt.HyperParameters()

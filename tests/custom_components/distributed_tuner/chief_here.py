@@ -1,0 +1,120 @@
+"""A chief in the test's own process, behind a real port, whose callers are counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import keras_tuner as kt
+
+from custom_components.distributed_tuner import chief_server, files, rpc
+from custom_components.distributed_tuner.chief import Chief, Handler
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.suggester import OracleSuggester
+
+_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call; `when` is a monotonic time, seconds."""
+
+    method: str
+    worker: str
+    when: float
+
+
+class _CountedChief(Chief):
+    def __init__(self, calls: list[Call], **arguments: Any) -> None:
+        self._calls = calls
+        super().__init__(**arguments)
+
+    def methods(self) -> dict[str, Handler]:
+        def counted(method: str, handler: Handler) -> Handler:
+            async def handle(request: dict[str, Any]) -> dict[str, Any]:
+                self._calls.append(Call(method, str(request.get("worker", "")), time.monotonic()))
+                return await handler(request)
+
+            return handle
+
+        return {method: counted(method, handler) for method, handler in super().methods().items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ChiefHere:
+    """A running chief: who called it so far, and a client of the test's own."""
+
+    calls: list[Call]
+    client: ChiefClient
+
+    def calls_of(self, worker: str, method: str = "") -> list[Call]:
+        """The calls of one worker."""
+        return [call for call in list(self.calls) if call.worker == worker and method in ("", call.method)]
+
+
+@contextlib.contextmanager
+def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: SearchOptions) -> Iterator[ChiefHere]:
+    """A chief that serves within it, and whose address is in the search directory."""
+    calls: list[Call] = []
+    ready: Future[tuple[int, Callable[[], None]]] = Future()
+
+    async def main() -> None:
+        chief = _CountedChief(
+            calls,
+            name="here",
+            suggester=OracleSuggester(oracle),
+            options=options,
+            directory=directory,
+            project_dir="project",
+            go_on=False,
+        )
+        server, port = await chief_server.serve(chief, token=token, host="127.0.0.1", port=0)
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        ready.set_result((port, lambda: loop.call_soon_threadsafe(stop.set)))
+        await stop.wait()
+        await server.stop(grace=0.5)
+        await chief.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), name="chief", daemon=True)
+    thread.start()
+    port, end = ready.result(_SECONDS)
+    address = f"127.0.0.1:{port}"
+    files.write_atomically(directory.chief, json.dumps({"address": address}).encode())
+    client = ChiefClient(lambda: address, token, patience_seconds=10.0)
+    try:
+        yield ChiefHere(calls, client)
+    finally:
+        client.close()
+        end()
+        thread.join(_SECONDS)
+        assert not thread.is_alive()
+
+
+def ask(here: ChiefHere, worker: str) -> str | None:
+    """Asks for a trial without waiting for one: its id, None if there is none now."""
+    answer = here.client.call(rpc.SUGGEST, {"worker": worker, "wait_seconds": 0})
+    return str(answer["trial"]["trial_id"]) if answer["answer"] == "trial" else None
+
+
+def finish(here: ChiefHere, worker: str, trial_id: str, **metrics: float) -> None:
+    """Ends a trial with these metrics."""
+    message = {"worker": worker, "trial_id": trial_id, "succeeded": True, "reports": [[0, metrics]]}
+    here.client.call(rpc.FINISH, message)
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = _SECONDS) -> Any:
+    """What `condition` returns, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+    return value
