@@ -16,7 +16,8 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
-from keras_tuner.src.tuners import gridsearch, hyperband, randomsearch
+from keras_tuner.src.tuners import gridsearch, randomsearch
+from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
 from custom_components.distributed_tuner import hyperband, patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
@@ -25,7 +26,7 @@ from custom_components.distributed_tuner.oracle_state import OracleState
 _Status = trial_module.TrialStatus
 
 # Those that answer in less than a millisecond; of any other class nothing is known.
-_QUICK = (randomsearch.RandomSearchOracle, hyperband.HyperbandOracle, gridsearch.GridSearchOracle)
+_QUICK = (randomsearch.RandomSearchOracle, hyperband_tuner.HyperbandOracle, gridsearch.GridSearchOracle)
 
 
 class OracleError(RuntimeError):

@@ -96,8 +96,8 @@ def test_failures_leave_no_round_short(max_epochs: int, factor: int, direction: 
     failed = {trial_id for trial_id, values in trials.items() if FAILING[failing](trial_id, values)}
     assert failed.isdisjoint(values.get("tuner/trial_id") for values in trials.values())
     # What was shown to the oracle is not what is stored.
-    assert {trial_id for trial_id in trials if suggester.trial_state(trial_id)["status"] == "FAILED"} == failed
-    assert all(suggester.trial_state(trial_id)["score"] is None for trial_id in failed)
+    assert {trial_id for trial_id in trials if suggester.oracle.trials[trial_id].status == "FAILED"} == failed
+    assert all(suggester.oracle.trials[trial_id].score is None for trial_id in failed)
 
 
 def test_the_best_of_a_round_go_on() -> None:
@@ -122,7 +122,7 @@ def test_other_oracles_see_no_change() -> None:
     assert isinstance(trial, Suggested)
     suggester.finish(trial.trial_id, succeeded=False, message="boom")
     with hyperband.failures_thrown_out(made):
-        assert suggester.trial_state(trial.trial_id)["status"] == "FAILED"
+        assert suggester.oracle.trials[trial.trial_id].status == "FAILED"
 
 
 # Whole searches with real models.

@@ -14,6 +14,7 @@ import pytest
 
 from custom_components.distributed_tuner import top_n
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
 from tests.custom_components.distributed_tuner.records import search, trial
 from tests.gcs.fixtures import BUCKET, Gcs
@@ -70,7 +71,7 @@ def stored(tmp_path: Path) -> Path:
     directory.create()
     failed = trial("3", None, TrialStatus.FAILED, x=3, message="Traceback (most recent call last):\nValueError: bad x")
     record = search(trial("1", 2.0, x=1), trial("2", 1.0, x=2), failed, ended=9.0, stop_reason="enough")
-    directory.write_record(record)
+    RecordFile(directory.record).write(record)
     return directory.root
 
 

@@ -12,6 +12,7 @@ import pytest
 from custom_components.distributed_tuner.record import Direction
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.store import Store
+from tests.custom_components.distributed_tuner import event_loop
 from tests.custom_components.distributed_tuner.records import search, trial
 
 
@@ -41,7 +42,7 @@ def test_transitions_come_back_merged(directory: SearchDir) -> None:
         await store.append({"trials": {"0": {"n": 2}}}, patch(state("0", 1.5), order=["append", ["1"]]))
         store.close()
 
-    asyncio.run(write())
+    event_loop.run(write())
     store = Store(directory, "project")
     stored = store.open()
     store.close()
@@ -62,7 +63,7 @@ def test_an_empty_transition_waits_for_those_before_it_and_is_not_stored(directo
         assert directory.journal.read_bytes().count(b"\n") == 1
         store.close()
 
-    asyncio.run(write())
+    event_loop.run(write())
 
 
 def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: SearchDir) -> None:
@@ -74,7 +75,7 @@ def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: Sear
         await asyncio.wait_for(asyncio.gather(*callers[1:]), 30.0)
         store.close()
 
-    asyncio.run(write())
+    event_loop.run(write())
 
 
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MIN, ["1", "0"]), (Direction.MAX, ["2", "0"])])
@@ -104,10 +105,10 @@ def test_saved_epochs_go_when_the_trials_end_is_on_the_disk(directory: SearchDir
         store.close()
 
     if again:
-        asyncio.run(write())
+        event_loop.run(write())
     for path in saved:
         path.mkdir(parents=True)
-    asyncio.run(once_more() if again else write())
+    event_loop.run(once_more() if again else write())
     assert [path.exists() for path in saved] == [False, True]
 
 
@@ -119,7 +120,7 @@ def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
         store.write_files(search(trial("0", 1.5)), '{"seed":1}')
         store.close()
 
-    asyncio.run(write())
+    event_loop.run(write())
     project = directory.root / "project"
     assert json.loads((project / "trial_0" / "trial.json").read_text()) == state("0", 1.5)
     assert json.loads((project / "oracle.json").read_text()) == {"seed": 1}
