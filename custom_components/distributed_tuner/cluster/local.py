@@ -29,8 +29,16 @@ _FINAL = frozenset({int(ExitCode.DONE), int(ExitCode.FATAL)})
 # A process that dies at its start would otherwise be started some hundred times a second.
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
-_STEADY_SECONDS = 30.0
+# A process that lived so many times its pause is none of those: it was killed, and is started at once.
+_STEADY_PAUSES = 10.0
 _KILL_SECONDS = 5.0
+
+
+def next_pause(lived_seconds: float, pause_seconds: float) -> float:
+    """How long to wait before a process is started anew that lived so long, and waited so for its own start."""
+    if lived_seconds > _STEADY_PAUSES * pause_seconds:
+        return _FIRST_PAUSE_SECONDS
+    return min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
 
 def worker_name(index: int) -> str:
@@ -50,7 +58,7 @@ class _Process:
         self.restarts = 0
         self.exit_code: int | None = None
         self.started = 0.0
-        self.pause = _FIRST_PAUSE_SECONDS
+        self.pause = 0.0
         self.due: float | None = 0.0
 
     def member(self) -> Member:
@@ -194,10 +202,9 @@ class LocalCluster(Cluster):
             self._losses.append(Loss(process.name, exit_reason(code), str(pid)))
         if self._closed:
             return
-        if time.monotonic() - process.started > _STEADY_SECONDS:
-            process.pause = _FIRST_PAUSE_SECONDS
-        process.due = time.monotonic() + process.pause
-        process.pause = min(2 * process.pause, _LONGEST_PAUSE_SECONDS)
+        now = time.monotonic()
+        process.pause = next_pause(now - process.started, process.pause)
+        process.due = now + process.pause
         process.restarts += 1
         if process.name == CHIEF:
             # A chief that comes back goes on with the same attempt, at the address that its workers know.

@@ -25,7 +25,8 @@ from custom_components.distributed_tuner.record import Outcome, SearchRecord, Tr
 
 def runs(root: Path) -> collections.Counter[str]:
     """How often each trial was started, by what the trials themselves wrote down."""
-    lines = (root / "ran.log").read_text().splitlines()
+    log = root / "ran.log"
+    lines = log.read_text().splitlines() if log.exists() else []
     return collections.Counter(line.split()[0] for line in lines)
 
 
@@ -67,7 +68,7 @@ def test_killed_worker_is_replaced_and_its_trial_goes_on(make_search: Callable[.
     def kill_once(running: Any, record: SearchRecord) -> None:
         held = [t for t in record.trials if t.status is TrialStatus.RUNNING and t.stays[-1].worker == "worker-0"]
         pid = running.cluster.pid("worker-0")
-        if held and pid and not killed:
+        if held and pid and not killed and runs(running.directory.root)[held[0].trial_id]:
             killed.append(held[0].trial_id)
             os.kill(pid, signal.SIGKILL)
 
