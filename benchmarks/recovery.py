@@ -7,6 +7,7 @@ Workers of one search train epochs of a known length. Again and again one of the
   that was under way is one of them.
 - `worker_death_seconds`: from the signal to the first batch of the trial in another process.
 - `chief_death_seconds`: from the signal to the first answer of the chief that takes its place.
+- `idle_start_seconds`: from the moment there is work again to the start of a worker that waited for it, see `idle`.
 
     python -m benchmarks.recovery [--quick]
 """
@@ -28,7 +29,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import epochs_tuner
+from benchmarks import epochs_tuner, idle
 from custom_components.distributed_tuner import rpc, search
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.local import CHIEF, LocalCluster, worker_name
@@ -42,22 +43,24 @@ WORKER_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 # How long a loss may take to be made good before the benchmark gives up.
 RECOVERY_SECONDS = 120.0
 
+_WAIT_SECONDS = 1.5
 _CARRIED_OUT = "all losses of the plan have been made good"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How often workers (by each signal) and the chief die, and the epochs that are trained meanwhile."""
+    """How often workers (by each signal) and the chief die, how often one waits, and the epochs trained meanwhile."""
 
     worker_deaths: int
     chief_deaths: int
+    waits: int
     epoch_seconds: float
     epochs: int
     workers: int = 2
 
 
-FULL = Plan(worker_deaths=10, chief_deaths=10, epoch_seconds=1.0, epochs=15)
-QUICK = Plan(worker_deaths=1, chief_deaths=1, epoch_seconds=1.0, epochs=15)
+FULL = Plan(worker_deaths=10, chief_deaths=10, waits=10, epoch_seconds=1.0, epochs=15)
+QUICK = Plan(worker_deaths=1, chief_deaths=1, waits=2, epoch_seconds=1.0, epochs=15)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +219,7 @@ def run(root: Path, plan: Plan) -> list[Recovery]:
     return preemptions.recoveries
 
 
-def figures(recoveries: Sequence[Recovery]) -> dict[str, float]:
+def figures(recoveries: Sequence[Recovery], waits: Sequence[float]) -> dict[str, float]:
     """The benchmark's figures by name; times are medians."""
     workers = [each for each in recoveries if each.loss.trial_id is not None]
     found: dict[str, float] = {"epochs_lost_max": max(each.epochs_lost for each in workers)}
@@ -226,9 +229,10 @@ def figures(recoveries: Sequence[Recovery]) -> dict[str, float]:
     for name, seconds in {
         "worker_death_seconds": [each.seconds for each in workers],
         "chief_death_seconds": [each.seconds for each in recoveries if each.loss.trial_id is None],
+        "idle_start_seconds": waits,
     }.items():
-        found[name] = round(statistics.median(seconds), 2)
-        found[f"{name}_max"] = round(max(seconds), 2)
+        found[name] = round(statistics.median(seconds), 3)
+        found[f"{name}_max"] = round(max(seconds), 3)
     return found
 
 
@@ -239,7 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = QUICK if parser.parse_args(arguments).quick else FULL
     with tempfile.TemporaryDirectory(prefix="recovery-") as folder:
         recoveries = run(Path(folder) / "search", plan)
-    print(f"\n{json.dumps(figures(recoveries))}", flush=True)
+        # The worker that runs the first trial and the one that waits for it have not waited before.
+        waits = idle.measure(Path(folder) / "idle", trials=plan.waits + 2, seconds=_WAIT_SECONDS)
+    for seconds in waits:
+        print(f"idle    -        {seconds:13.3f} s", flush=True)
+    print(f"\n{json.dumps(figures(recoveries, waits))}", flush=True)
     return 0
 
 

@@ -31,7 +31,7 @@ def test_the_figures_are_medians_and_maxima() -> None:
     told = Loss(0.0, 1, signal.SIGTERM, "1")
     chief = Loss(0.0, 9, signal.SIGKILL)
     recoveries = [Recovery(LOSS, 1.0, 1), Recovery(LOSS, 3.0, 0), Recovery(told, 2.0, 1)]
-    assert recovery.figures([*recoveries, Recovery(chief, 0.5), Recovery(chief, 1.5)]) == {
+    assert recovery.figures([*recoveries, Recovery(chief, 0.5), Recovery(chief, 1.5)], [0.02, 0.04, 0.25]) == {
         "epochs_lost_max": 1,
         "epochs_lost_sigkill_mean": 0.5,
         "epochs_lost_sigterm_mean": 1,
@@ -39,6 +39,8 @@ def test_the_figures_are_medians_and_maxima() -> None:
         "worker_death_seconds_max": 3.0,
         "chief_death_seconds": 1.0,
         "chief_death_seconds_max": 1.5,
+        "idle_start_seconds": 0.04,
+        "idle_start_seconds_max": 0.25,
     }
 
 
@@ -54,3 +56,4 @@ def test_a_quick_run_loses_at_most_the_epoch_under_way(capsys: pytest.CaptureFix
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["epochs_lost_max"] <= 1
     assert figures["worker_death_seconds"] > 0.0 and figures["chief_death_seconds"] > 0.0
+    assert figures["idle_start_seconds"] > 0.0

@@ -97,10 +97,10 @@ class Objects:
         with self._lock:
             found = sorted(self._objects(bucket).items())
         entries: dict[str, StoredObject | None] = {}
-        for name, stored in found:
+        for name, candidate in found:
             if name.startswith(prefix):
                 head, mark, _ = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
-                entries.setdefault(prefix + head + mark if mark else name, None if mark else stored)
+                entries.setdefault(prefix + head + mark if mark else name, None if mark else candidate)
         left = [name for name in entries if name > after]
         shown = left[:limit]
         objects = tuple(stored for name in shown if (stored := entries[name]) is not None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import email
 import http.server
 import json
 import re
@@ -106,8 +105,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.end_headers()
         self.connection: socket.socket = self.server.tls.wrap_socket(self.connection, server_side=True)
-        self.rfile = self.connection.makefile("rb", self.rbufsize)
-        self.wfile = self.connection.makefile("wb", 0)  # type: ignore[assignment]
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb")
         self.close_connection = False
 
     def handle_one_request(self) -> None:
@@ -234,9 +233,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         data = self._body
         if kind == "multipart":
-            head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-            first, second = email.message_from_bytes(head + self._body).get_payload()
-            name, data = json.loads(first.get_payload())["name"], _second_part(self._body, second)
+            about, data = _parts(self._body)
+            name = json.loads(about)["name"]
         self._send_json(_resource(self.server.objects.put(bucket, name, data, self._if_generation())))
 
     def _continue_upload(self, key: str) -> None:
@@ -255,8 +253,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 upload.done = self.server.objects.put(upload.bucket, upload.name, upload.data, upload.if_generation)
             self._send_json(_resource(upload.done))
             return
-        received = {"Range": f"bytes=0-{len(upload.data) - 1}"} if upload.data else {}
-        self._send(HTTPStatus.PERMANENT_REDIRECT, **received)
+        if upload.data:
+            self._send(HTTPStatus.PERMANENT_REDIRECT, Range=f"bytes=0-{len(upload.data) - 1}")
+        else:
+            self._send(HTTPStatus.PERMANENT_REDIRECT)
 
     def _rewrite(self, bucket: str, name: str, to_bucket: str, to_name: str) -> None:
         source = self.server.objects.get(bucket, name)
@@ -284,11 +284,11 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
 )
 
 
-def _second_part(body: bytes, part: Any) -> bytes:
-    """The bytes of the media part; `email` would change their line ends."""
+def _parts(body: bytes) -> tuple[bytes, bytes]:
+    """The two parts of a multipart upload: what the object is, and its bytes."""
     boundary = body.split(b"\r\n", 1)[0]
-    _, _, data = body.split(boundary)[2].partition(b"\r\n\r\n")
-    return data.removesuffix(b"\r\n")
+    about, data = (part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in body.split(boundary)[1:3])
+    return about, data
 
 
 def _resource(stored: StoredObject) -> dict[str, Any]:

@@ -63,7 +63,8 @@ assert not gfile.exists(f"{root}/checkpoint")
 
 def client(gcs: Gcs) -> storage.Client:
     options = {"api_endpoint": gcs.server.url}
-    return storage.Client("project", credentials.AnonymousCredentials(), client_options=options)
+    anonymous = credentials.AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return storage.Client("project", anonymous, client_options=options)
 
 
 @pytest.mark.timeout(180)

@@ -65,7 +65,7 @@ class ChiefHere:
 def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: SearchOptions) -> Iterator[ChiefHere]:
     """A chief that serves within it, and whose address is in the search directory."""
     calls: list[Call] = []
-    ready: Future[tuple[int, Callable[[], None]]] = Future()
+    ready: Future[tuple[int, Callable[[], object]]] = Future()
 
     async def main() -> None:
         chief = _CountedChief(
