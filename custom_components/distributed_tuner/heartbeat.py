@@ -11,7 +11,7 @@ from collections.abc import Callable
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode
+from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, ExitCode
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial
 
 _LOG = logging.getLogger(__name__)
@@ -95,6 +95,10 @@ class Heartbeat:
                 _LOG.warning("heartbeat: no chief for too long")
                 self._leave(ExitCode.CHIEF_LOST)
                 return
+            except ChiefRefused as error:
+                # Of no help to the trial either if the thread ended here: its lease would.
+                _LOG.warning("heartbeat: %s", error)
+                continue
             if trial_id is not None:
                 self._take(trial_id, Directive(answer["directive"]), answer["reason"])
             with self._lock:
