@@ -26,14 +26,23 @@ _LOG = logging.getLogger(__name__)
 
 
 async def run(
-    chief: Chief, directory: SearchDir, *, token: str, host: str, port: int, stock_workers: bool = False
+    chief: Chief,
+    directory: SearchDir,
+    *,
+    token: str,
+    host: str,
+    port: int,
+    fixed_port: bool = True,
+    stock_workers: bool = False,
 ) -> None:
     """Serves until SIGTERM, or until the search cannot be stored any more.
 
     Raises:
       SearchError: the address cannot be had, or the search cannot be stored.
     """
-    server, bound = await serve(chief, token=token, host=host, port=port, stock_workers=stock_workers)
+    server, bound = await serve(
+        chief, token=token, host=host, port=port, fixed_port=fixed_port, stock_workers=stock_workers
+    )
     address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
     files.write_atomically(directory.chief, address.encode())
     _LOG.info("serving on %s:%d", host, bound)
@@ -53,7 +62,7 @@ async def run(
 
 
 async def serve(
-    chief: Chief, *, token: str, host: str, port: int, stock_workers: bool = False
+    chief: Chief, *, token: str, host: str, port: int, fixed_port: bool = True, stock_workers: bool = False
 ) -> tuple[grpc.aio.Server, int]:
     """Starts the server and the chief's watch.
 
@@ -62,6 +71,7 @@ async def serve(
       token: the bearer token that callers must show.
       host: the address to listen on.
       port: the port, 0 for any.
+      fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
       stock_workers: whether keras-tuner's own service is there too, which asks for no token.
 
     Returns:
@@ -82,13 +92,20 @@ async def serve(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
     if stock_workers:
         protos.get_service_grpc().add_OracleServicer_to_server(StockService(chief), server)
-    try:
-        bound = server.add_insecure_port(f"{host}:{port}")
-    except RuntimeError as error:
-        raise SearchError(f"the chief cannot listen on {host}:{port}: {error}") from error
+    bound = _listen(server, host, port, fixed=fixed_port)
     await server.start()
     chief.start()
     return server, bound
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int, *, fixed: bool) -> int:
+    try:
+        return int(server.add_insecure_port(f"{host}:{port}"))
+    except RuntimeError as error:
+        if not fixed and port != 0:
+            _LOG.warning("port %d is somebody else's by now; taking another one", port)
+            return _listen(server, host, 0, fixed=True)
+        raise SearchError(f"the chief cannot listen on {host}:{port}: {error}") from error
 
 
 def _guarded(chief: Chief, handler: Handler, bearer: str) -> Any:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import filelock
 
-from custom_components.distributed_tuner import files
 from custom_components.distributed_tuner.errors import ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -23,8 +22,13 @@ _LOG = logging.getLogger(__name__)
 # that wants the interpreter would be paid several times in each call.
 _CHIEF_SWITCH_SECONDS = 0.0005
 
+# An earlier run's chief, whose run was killed, holds the lock until it is told to stop, or is killed in turn.
+_LOCK_SECONDS = 10.0
 
-def run_chief(root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0, go_on: bool) -> ExitCode:
+
+def run_chief(
+    root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0, fixed_port: bool = True, go_on: bool
+) -> ExitCode:
     """Serves the search in `root` until SIGTERM.
 
     Args:
@@ -32,6 +36,7 @@ def run_chief(root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0,
       token: the bearer token that callers must show.
       host: the address to listen on.
       port: the port, 0 for any.
+      fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
       go_on: whether this is a new attempt at an earlier search, see `Study.restore`.
 
     Returns:
@@ -41,10 +46,10 @@ def run_chief(root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0,
     lock = filelock.FileLock(directory.lock)
     try:
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_LOCK_SECONDS)
         except filelock.Timeout as error:
             raise SearchLocked(f"another chief serves the search in {root} already; this one ends") from error
-        return _serve(directory, token, host, port, go_on)
+        return _serve(directory, token, host, port, fixed_port, go_on)
     except SearchLocked as error:
         # The error file belongs to the search that the other chief serves.
         _LOG.error("%s", error)
@@ -52,8 +57,7 @@ def run_chief(root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0,
     except (SearchError, OSError) as error:
         _LOG.error("the chief gives up", exc_info=True)
         trace = getattr(error, "trace", "") if isinstance(error, SearchError) else traceback.format_exc()
-        _leave_word(directory, "chief", str(error), trace)
-        return ExitCode.FATAL
+        return ExitCode.FATAL if _leave_word(directory, str(error), trace) else ExitCode.CANNOT_STORE
     finally:
         lock.release()
 
@@ -73,11 +77,7 @@ def run_worker(root: Path, worker: str, token: str, *, address: str | None = Non
     from custom_components.distributed_tuner import worker as worker_module
 
     directory = SearchDir(root)
-
-    def find() -> str | None:
-        data = files.read_json(directory.chief)
-        return data["address"] if data else None
-
+    find = directory.read_address
     try:
         return worker_module.work(directory, worker, token, (lambda: address) if address else find)
     except SearchError as error:
@@ -95,7 +95,7 @@ def set_up_logging() -> None:
     )
 
 
-def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) -> ExitCode:
+def _serve(directory: SearchDir, token: str, host: str, port: int, fixed_port: bool, go_on: bool) -> ExitCode:
     from custom_components.distributed_tuner import chief_server, user_code
     from custom_components.distributed_tuner.chief import Chief
     from custom_components.distributed_tuner.suggester import OracleSuggester
@@ -124,6 +124,7 @@ def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) 
             token=token,
             host=host,
             port=port,
+            fixed_port=fixed_port,
             stock_workers=spec.options.allow_stock_workers,
         )
 
@@ -132,9 +133,12 @@ def _serve(directory: SearchDir, token: str, host: str, port: int, go_on: bool) 
     return ExitCode.PREEMPTED
 
 
-def _leave_word(directory: SearchDir, process: str, message: str, trace: str) -> None:
+def _leave_word(directory: SearchDir, message: str, trace: str) -> bool:
+    """Whether the chief's reason could be stored."""
     try:
-        directory.write_error(process, message, trace)
+        directory.write_error("chief", message, trace)
     except OSError:
         # A full disk has no room for the reason either; it is in the log then.
         _LOG.exception("the reason could not be stored")
+        return False
+    return True

@@ -14,7 +14,7 @@ import filelock
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot
-from custom_components.distributed_tuner.errors import ChiefUnreachable, SearchError, SearchLocked
+from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -153,6 +153,12 @@ class _Watch:
         if error is not None:
             _, message, trace = error
             return f"{message}\n{trace}" if trace and trace not in message else message
+        if member.exit_code == ExitCode.CANNOT_STORE:
+            return (
+                f"the {member.name} could not store the search: the disk under {self._directory.root} is full or may "
+                "not be written. Make room or grant write access, then run the same run id again; finished trials are "
+                f"kept\n{self._cluster.tail(member.name)}"
+            )
         return (
             f"the {member.name} ended with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
         )

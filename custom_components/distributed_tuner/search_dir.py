@@ -88,6 +88,15 @@ class SearchDir:
         error = files.read_json(self.error)
         return (error["process"], error["message"], error["traceback"]) if error else None
 
+    def read_address(self) -> str | None:
+        """Where the chief listens (`host:port`), None while it has not said so, or in a file that is damaged."""
+        try:
+            chief = files.read_json(self.chief)
+        except ValueError:
+            return None
+        address = chief.get("address") if isinstance(chief, dict) else None
+        return address if isinstance(address, str) else None
+
     def read_record(self) -> SearchRecord | None:
         """The search as data, None before the chief stored it the first time."""
         data = files.read_json(self.record)

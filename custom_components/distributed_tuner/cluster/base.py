@@ -61,8 +61,8 @@ class Cluster(abc.ABC):
     """Starts, watches and ends the processes of one search.
 
     One thread calls it. `start` may be called again and adopts what runs already. The cluster restarts a chief or
-    worker that died, except one that ended with `ExitCode.FATAL` or `ExitCode.DONE`; it never gives up by itself: the
-    caller decides from the `Snapshot`. After `close` nothing of the search is left.
+    worker that died, except one that ended with `ExitCode.FATAL`, `ExitCode.CANNOT_STORE` or `ExitCode.DONE`; it never
+    gives up by itself: the caller decides from the `Snapshot`. After `close` nothing of the search is left.
     """
 
     @abc.abstractmethod
@@ -103,6 +103,7 @@ def exit_reason(code: int) -> str:
     known: dict[int, str] = {
         0: "ended",
         70: "gave up for good",
+        74: "could not store the search",
         75: "left a trial that was taken from it",
         76: "found no chief",
         137: "was killed (SIGKILL; out of memory, if nobody did it)",

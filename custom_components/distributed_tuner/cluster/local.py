@@ -25,7 +25,7 @@ from custom_components.distributed_tuner.search_dir import SearchDir
 
 CHIEF = "chief"
 
-_FINAL = frozenset({int(ExitCode.DONE), int(ExitCode.FATAL)})
+_FINAL = frozenset({int(ExitCode.DONE), int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE)})
 # A process that dies at its start would otherwise be started some hundred times a second.
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -81,16 +81,24 @@ class LocalCluster(Cluster):
       with_tfx: whether the user's function gets TFX's `FnArgs`.
       server: a fork server that is started already; it stays up when the cluster is closed. Without it the cluster
         starts one of its own.
+      longest_pause_seconds: a process that dies again and again is started after a pause that doubles up to this.
     """
 
     def __init__(
-        self, directory: SearchDir, token: str, *, with_tfx: bool = True, server: ForkServerHandle | None = None
+        self,
+        directory: SearchDir,
+        token: str,
+        *,
+        with_tfx: bool = True,
+        server: ForkServerHandle | None = None,
+        longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._directory = directory
         self._token = token
         self._with_tfx = with_tfx
         self._server = server
         self._owns_server = server is None
+        self._longest_pause = longest_pause_seconds
         self._processes: dict[str, _Process] = {}
         self._losses: list[Loss] = []
         self._closed = False
@@ -102,7 +110,7 @@ class LocalCluster(Cluster):
         root = str(self._directory.root)
         if CHIEF not in self._processes:
             self._directory.chief.unlink(missing_ok=True)
-            arguments = {"root": root, "token": self._token, "port": 0, "go_on": True}
+            arguments = {"root": root, "token": self._token, "port": 0, "fixed_port": False, "go_on": True}
             self._add(CHIEF, "chief", arguments, {"CUDA_VISIBLE_DEVICES": "-1"})
         for index, environment in enumerate(gpus.deal(gpus.visible(), workers)):
             if worker_name(index) not in self._processes:
@@ -122,8 +130,7 @@ class LocalCluster(Cluster):
 
     def chief_address(self) -> str | None:
         """See `Cluster.chief_address`."""
-        data = files.read_json(self._directory.chief)
-        return data["address"] if data else None
+        return self._directory.read_address()
 
     def tail(self, member: str, lines: int = 20) -> str:
         """See `Cluster.tail`."""
@@ -203,11 +210,11 @@ class LocalCluster(Cluster):
         if self._closed:
             return
         now = time.monotonic()
-        process.pause = next_pause(now - process.started, process.pause)
+        process.pause = min(next_pause(now - process.started, process.pause), self._longest_pause)
         process.due = now + process.pause
         process.restarts += 1
         if process.name == CHIEF:
-            # A chief that comes back goes on with the same attempt, at the address that its workers know.
+            # A chief that comes back goes on with the same attempt, if it can at the address that its workers know.
             address = self.chief_address()
             process.request["arguments"]["go_on"] = False
             process.request["arguments"]["port"] = int(address.rsplit(":", 1)[1]) if address else 0
