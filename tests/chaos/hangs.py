@@ -1,0 +1,68 @@
+"""Processes that hang, and wake up late."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+from custom_components.distributed_tuner.cluster.local import CHIEF
+from custom_components.distributed_tuner.record import Outcome, TrialStatus
+from tests.chaos.arena import LEASE_SECONDS, Arena, Plan, Running
+from tests.chaos.faults import Result
+
+_DEADLINE = 240.0
+
+
+def worker(arena: Arena) -> Result:
+    """A worker hangs with a trial until somebody else has it, and then wakes up."""
+    fault = "SIGSTOP of a worker, woken late"
+    plan = Plan(trials=6 if arena.small else 24, epochs=4)
+    expected, choose = arena.expected(plan), random.Random(f"{arena.seed}/{fault}")
+    running = arena.start(fault, plan)
+    running.wait_until_busy()
+    done, tries = 0, 2 if arena.small else 10
+    while done < tries and not running.over:
+        running.pause(choose.uniform(0.2, 2.0))
+        held = _held(running)
+        if not held:
+            continue
+        trial, name = choose.choice(held)
+        losses = _losses(running, trial)
+        if not running.hit(name, signal.SIGSTOP):
+            continue
+        running.wait(lambda trial=trial, losses=losses: _losses(running, trial) > losses, 4 * LEASE_SECONDS)
+        running.pause(choose.uniform(0.0, 3.0))
+        running.hit(name, signal.SIGCONT)
+        done += 1
+    return arena.end(fault, running, expected, deadline=_DEADLINE, tries=done)
+
+
+def chief(arena: Arena) -> Result:
+    """The chief hangs for longer than a lease: no worker may lose its trial for that."""
+    fault = "SIGSTOP of the chief"
+    plan = Plan(trials=6 if arena.small else 24, epochs=4)
+    expected, choose = arena.expected(plan), random.Random(f"{arena.seed}/{fault}")
+    running = arena.start(fault, plan)
+    running.wait_until_busy()
+    done, tries = 0, 1 if arena.small else 5
+    while done < tries and not running.over:
+        running.pause(choose.uniform(0.2, 2.0))
+        if running.hit(CHIEF, signal.SIGSTOP):
+            running.pause(choose.uniform(1.1, 2.0) * LEASE_SECONDS)
+            running.hit(CHIEF, signal.SIGCONT)
+            done += 1
+    result = arena.end(fault, running, expected, deadline=_DEADLINE, tries=done)
+    trials = running.found.record.trials if running.found else ()
+    lost = [trial.trial_id for trial in trials if any(stay.outcome is Outcome.LOST for stay in trial.stays)]
+    return result.but([f"trials {', '.join(lost)} were taken from workers that lived"] if lost else [])
+
+
+def _held(running: Running) -> list[tuple[str, str]]:
+    """(trial, worker) of each trial that is with a worker."""
+    trials = running.record.trials if running.record else ()
+    return [(trial.trial_id, trial.stays[-1].worker) for trial in trials if trial.status is TrialStatus.RUNNING]
+
+
+def _losses(running: Running, name: str) -> int:
+    trials = running.record.trials if running.record else ()
+    return sum(stay.outcome is Outcome.LOST for trial in trials if trial.trial_id == name for stay in trial.stays)
