@@ -17,7 +17,7 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner.chief import Chief
-from custom_components.distributed_tuner.study import STOCK_PROCESS
+from custom_components.distributed_tuner.limits import STOCK_PROCESS
 
 _Status = trial_module.TrialStatus
 _NO_REASON = "it failed in a plain keras-tuner worker, whose protocol carries no reason: see that worker's output"

@@ -28,7 +28,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from custom_components.distributed_tuner import live_trial
 from custom_components.distributed_tuner.answers import (
     Ask,
     Directive,
@@ -39,21 +38,19 @@ from custom_components.distributed_tuner.answers import (
     Suggested,
     Verdict,
 )
-from custom_components.distributed_tuner.live_trial import Lease, Trial
+from custom_components.distributed_tuner.limits import Limits
+from custom_components.distributed_tuner.live_trial import Lease
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import (
     Direction,
     Outcome,
     SearchRecord,
     Stay,
-    TrialRecord,
     TrialStatus,
 )
+from custom_components.distributed_tuner.trials import Trials
 
 FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
-
-# The process of a keras-tuner worker, which sends no heartbeat: its lease is as long as a trial may take.
-STOCK_PROCESS = "stock"
 
 # An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). So many answers in a
 # row end the search instead of letting its workers wait for ever.
@@ -65,8 +62,8 @@ class Study:
 
     def __init__(self, options: SearchOptions, *, max_consecutive_failures: int | None, now: float) -> None:
         self._options = options
-        self._max_consecutive_failures = options.max_consecutive_failures or max_consecutive_failures
-        self._trials: dict[str, Trial] = {}
+        self._limits = Limits(options, max_consecutive_failures)
+        self._trials = Trials()
         self._leases: dict[str, Lease] = {}  # by trial id
         self._held: dict[str, str] = {}  # worker -> trial id
         self._waiting: list[str] = []
@@ -81,11 +78,7 @@ class Study:
         self._session_started = now
         self._ended: float | None = None
         self._version = 0
-        self._revision = 0
         self._idle_version = -1
-        # The revision of each trial's last change, the latest last.
-        self._changed: dict[str, int] = {}
-        self._dirty: set[str] = set()
         self._meta_dirty = True
 
     # What a worker asks and tells.
@@ -107,11 +100,11 @@ class Study:
             lease = self._leases[held]
             if lease.process != process:
                 self._lose(held, "another process of this worker asked for a trial", now)
-                if self._ended is None and not self._fruitless(held):
+                if self._ended is None and not self._limits.fruitless(self._trials[held]):
                     return self._lease(held, worker, process, now)
                 self._end_if_over(now)
                 return Ask.OVER if self.over else Ask.WAIT
-            lease.expires = now + self._lease_seconds(process)
+            lease.expires = now + self._limits.lease_seconds(process)
             return Grant(held, self._trials[held].attempt)
         if self._stop_reason is not None or self.over:
             return Ask.OVER
@@ -144,13 +137,10 @@ class Study:
         self._barren_idles = 0
         trial = self._trials.get(suggestion.trial_id)
         if trial is None:
-            trial = Trial(
-                suggestion.trial_id, TrialStatus.WAITING, dict(suggestion.hyperparameters), number=len(self._trials)
-            )
-            self._trials[trial.trial_id] = trial
+            trial = self._trials.add(suggestion.trial_id, suggestion.hyperparameters)
         elif trial.status is not TrialStatus.WAITING:
             raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
-        self._change(trial)
+        self._trials.changed(trial)
         self._waiting = [waiting for waiting in self._waiting if waiting != trial.trial_id]
         if self._stop_reason is not None or worker in self._held:
             self._waiting.append(trial.trial_id)
@@ -174,15 +164,12 @@ class Study:
             trial.epochs = epochs
             trial.fruitless_losses = 0
             lease.progressed = now
-            self._change(trial)
+            self._trials.changed(trial)
         if self._stop_reason is not None:
             lease.limit = self._stop_reason
             return Directive.FINISH, self._stop_reason
-        limit = self._options.max_trial_seconds
-        if limit is not None and now - lease.began > limit:
-            lease.limit = f"it ran longer than max_trial_seconds={limit:g}"
-            return Directive.FINISH, lease.limit
-        return Directive.CONTINUE, ""
+        lease.limit = self._limits.should_finish(lease, now) or lease.limit
+        return (Directive.FINISH, lease.limit) if lease.limit else (Directive.CONTINUE, "")
 
     def release(self, worker: str, trial_id: str, now: float) -> None:
         """A preempted worker gives its trial back. Counts for nothing; without a lease it does nothing."""
@@ -223,7 +210,7 @@ class Study:
         self._finishing.add(trial_id)
         if epochs is not None:
             trial.epochs = epochs
-            self._change(trial)
+            self._trials.changed(trial)
         return True
 
     def attempt(self, trial_id: str) -> int:
@@ -258,7 +245,7 @@ class Study:
             trial.status = TrialStatus.WAITING  # in the oracle's own queue: it comes back as a suggestion
         else:
             trial.status = TrialStatus.COMPLETED if result.verdict is Verdict.COMPLETED else TrialStatus.FAILED
-        self._change(trial)
+        self._trials.changed(trial)
         self._count_failures(result, now)
         self._touch()
         self._end_if_over(now)
@@ -276,35 +263,16 @@ class Study:
         for lease in list(self._leases.values()):
             if lease.trial_id in self._finishing:
                 continue
-            limit = self._options.max_epoch_seconds
-            longest = self._longest_stay()
             if lease.expires <= now:
-                self._lose(lease.trial_id, f"not heard of for {self._lease_seconds(lease.process):g} s", now)
-            elif limit is not None and now - lease.progressed > limit:
-                doomed.append((lease.trial_id, f"stuck: no epoch finished within max_epoch_seconds={limit:g}"))
-            elif longest is not None and now - lease.began > longest and lease.process != STOCK_PROCESS:
-                doomed.append(
-                    (
-                        lease.trial_id,
-                        f"it ran longer than max_trial_seconds={self._options.max_trial_seconds:g}, and did not end "
-                        f"within {now - lease.began:.0f} s: it comes to no end of an epoch",
-                    )
-                )
+                self._lose(lease.trial_id, f"not heard of for {self._limits.lease_seconds(lease.process):g} s", now)
+            elif reason := self._limits.must_fail(lease, now):
+                doomed.append((lease.trial_id, reason))
         for trial_id in self._waiting:
-            trial = self._trials[trial_id]
-            doomed_before = trial_id in self._finishing
-            if self._fruitless(trial_id) and not doomed_before:
-                doomed.append(
-                    (
-                        trial_id,
-                        f"{trial.fruitless_losses} workers died with it before its first epoch ended, the last: "
-                        f"{trial.message}. Likely it needs more memory than a worker has, or crashes in native code",
-                    )
-                )
+            if trial_id not in self._finishing and (reason := self._limits.fruitless(self._trials[trial_id])):
+                doomed.append((trial_id, reason))
         self._finishing.update(trial_id for trial_id, _ in doomed)
-        limit = self._options.max_search_seconds
-        if limit is not None and now - self._session_started > limit:
-            self.stop(f"the search reached max_search_seconds={limit:g}", now)
+        if reason := self._limits.search(now - self._session_started):
+            self.stop(reason, now)
         self._end_if_over(now)
         return doomed
 
@@ -351,7 +319,7 @@ class Study:
     @property
     def revision(self) -> int:
         """Grows with each change of the record."""
-        return self._revision
+        return self._trials.revision
 
     def holder(self, trial_id: str) -> str | None:
         """The worker that holds this trial, None if nobody does."""
@@ -366,16 +334,11 @@ class Study:
         self, *, name: str, objective: str, direction: Direction, max_trials: int | None, since: int = -1
     ) -> SearchRecord:
         """The search as data: the trials that changed after revision `since`, in the order of their start."""
-        changed: list[Trial] = []
-        for trial_id in reversed(self._changed):
-            if self._changed[trial_id] <= since:
-                break
-            changed.append(self._trials[trial_id])
         return SearchRecord(
             name=name,
             objective=objective,
             direction=direction,
-            trials=tuple(trial.to_record() for trial in sorted(changed, key=lambda trial: trial.number)),
+            trials=self._trials.records(since),
             max_trials=max_trials,
             started=self._started,
             ended=self._ended,
@@ -386,12 +349,8 @@ class Study:
 
     def changes(self) -> dict[str, Any]:
         """What changed since the last call, as JSON-able data: {"trials": {id: state}, "study": state}."""
-        patch: dict[str, Any] = {}
-        if self._dirty:
-            patch["trials"] = {
-                trial_id: live_trial.to_state(self._trials[trial_id]) for trial_id in sorted(self._dirty)
-            }
-            self._dirty.clear()
+        trials = self._trials.take_unsaved()
+        patch: dict[str, Any] = {"trials": trials} if trials else {}
         if self._meta_dirty:
             patch["study"] = {
                 "exhausted": self._exhausted,
@@ -427,14 +386,13 @@ class Study:
             self._stop_reason = meta.get("stop_reason")
             self._consecutive_failures = meta.get("consecutive_failures", 0)
         for trial_id, trial_state in state.get("trials", {}).items():
-            trial = live_trial.from_state(trial_id, trial_state, number=len(self._trials))
-            self._trials[trial_id] = trial
+            trial = self._trials.put_back(trial_id, trial_state)
             if trial.status is TrialStatus.STOPPED:
                 trial.status = TrialStatus.WAITING
             if trial.status is TrialStatus.RUNNING:
                 worker = trial.stays[-1].worker
                 self._leases[trial_id] = Lease(
-                    trial_id, worker, trial.process, now, now + self._lease_seconds(trial.process), now
+                    trial_id, worker, trial.process, now, now + self._limits.lease_seconds(trial.process), now
                 )
                 self._held[worker] = trial_id
             elif trial.status is TrialStatus.WAITING:
@@ -443,7 +401,7 @@ class Study:
                 self._finishing.add(trial_id)
             if go_on:
                 trial.fruitless_losses = 0
-            self._change(trial)
+            self._trials.changed(trial)
         if self.over:
             self._end(meta.get("ended") or now)
         self._touch()
@@ -455,31 +413,18 @@ class Study:
 
     # The mechanics of the table.
 
-    def _lease_seconds(self, process: str) -> float:
-        if process == STOCK_PROCESS and self._options.max_trial_seconds is not None:
-            return self._options.max_trial_seconds
-        return self._options.lease_seconds
-
-    def _longest_stay(self) -> float | None:
-        """When a trial is ended from outside: it has had as long for its last epoch as for all it should have done."""
-        limit = self._options.max_trial_seconds
-        return None if limit is None else limit + max(limit, self._options.grace_seconds)
-
     def _next_waiting(self, worker: str) -> str | None:
         # An idle worker asks before the next tick: it must not get a trial that the tick will fail.
-        waiting = [t for t in self._waiting if t not in self._finishing and not self._fruitless(t)]
+        waiting = [t for t in self._waiting if t not in self._finishing and not self._limits.fruitless(self._trials[t])]
         own = (trial_id for trial_id in waiting if self._last_worker(trial_id) == worker)
         return next(own, next(iter(waiting), None))
-
-    def _fruitless(self, trial_id: str) -> bool:
-        return self._trials[trial_id].fruitless_losses >= self._options.max_fruitless_losses
 
     def _last_worker(self, trial_id: str) -> str | None:
         stays = self._trials[trial_id].stays
         return stays[-1].worker if stays else None
 
     def _pending(self) -> bool:
-        return any(trial.status is TrialStatus.WAITING for trial in self._trials.values())
+        return any(trial.status is TrialStatus.WAITING for trial in self._trials)
 
     def _lease(self, trial_id: str, worker: str, process: str, now: float) -> Grant:
         trial = self._trials[trial_id]
@@ -487,9 +432,9 @@ class Study:
         trial.process = process
         trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
-        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._lease_seconds(process), now)
+        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process), now)
         self._held[worker] = trial_id
-        self._change(trial)
+        self._trials.changed(trial)
         return Grant(trial_id, trial.attempt)
 
     def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> None:
@@ -497,13 +442,13 @@ class Study:
         del self._held[lease.worker]
         trial = self._trials[trial_id]
         trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=now, outcome=outcome)
-        self._change(trial)
+        self._trials.changed(trial)
 
     def _wait(self, trial_id: str) -> None:
         trial = self._trials[trial_id]
         trial.status = TrialStatus.WAITING
         self._waiting.append(trial_id)
-        self._change(trial)
+        self._trials.changed(trial)
         self._touch()
 
     def _lose(self, trial_id: str, reason: str, now: float) -> None:
@@ -514,11 +459,8 @@ class Study:
         trial.fruitless_losses = 0 if progressed else trial.fruitless_losses + 1
         self._lost_workers += 1
         self._wait(trial_id)
-        limit = self._options.max_lost_workers
-        if limit is not None and self._lost_workers >= limit:
-            self.stop(
-                f"{self._lost_workers} workers were lost (max_lost_workers={limit}); the last: {trial.message}", now
-            )
+        if told := self._limits.losses(self._lost_workers, trial.message):
+            self.stop(told, now)
 
     def _count_failures(self, result: Result, now: float) -> None:
         if result.verdict is Verdict.COMPLETED:
@@ -526,15 +468,10 @@ class Study:
         if result.verdict is not Verdict.FAILED:
             return
         self._consecutive_failures += 1
-        row = self._consecutive_failures
-        failed = [trial.to_record() for trial in self._trials.values() if trial.status is TrialStatus.FAILED]
+        failed = [trial.to_record() for trial in self._trials if trial.status is TrialStatus.FAILED]
         failed.sort(key=lambda trial: trial.ended or 0.0)
-        if self._max_consecutive_failures and row >= self._max_consecutive_failures:
-            self.stop(f"{row} trials failed in a row; the first: {_told(failed[-row])}", now)
-        limit = self._options.max_failed_trials
-        if limit is not None and len(failed) >= limit:
-            told = f"{len(failed)} trials failed in all (max_failed_trials={limit})"
-            self.stop(f"{told}; the first: {_told(failed[0])}", now)
+        if reason := self._limits.failures(self._consecutive_failures, failed):
+            self.stop(reason, now)
 
     def _end_if_over(self, now: float) -> None:
         if self._ended is None and self.over:
@@ -542,25 +479,15 @@ class Study:
 
     def _end(self, now: float) -> None:
         self._ended = now
-        for trial in self._trials.values():
+        for trial in self._trials:
             if trial.status is TrialStatus.WAITING:
                 trial.status = TrialStatus.STOPPED
                 trial.message = trial.message or self._stop_reason
-                self._change(trial)
+                self._trials.changed(trial)
         self._waiting.clear()
         self._touch()
 
-    def _change(self, trial: Trial) -> None:
-        self._dirty.add(trial.trial_id)
-        self._revision += 1
-        self._changed.pop(trial.trial_id, None)
-        self._changed[trial.trial_id] = self._revision
-
     def _touch(self) -> None:
         self._version += 1
-        self._revision += 1
+        self._trials.touch()
         self._meta_dirty = True
-
-
-def _told(trial: TrialRecord) -> str:
-    return f"trial {trial.trial_id}: {trial.cause}"

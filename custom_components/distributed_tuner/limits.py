@@ -1,0 +1,91 @@
+"""The limits of a search: pure decisions on when a lease, a trial or the whole search has to end, and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from custom_components.distributed_tuner.live_trial import Lease, Trial
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import TrialRecord
+
+# The process of a keras-tuner worker, which sends no heartbeat: its lease is as long as a trial may take.
+STOCK_PROCESS = "stock"
+
+
+class Limits:
+    """What the options of a search say. Times are seconds; an answer is the reason, None within the limit."""
+
+    def __init__(self, options: SearchOptions, max_consecutive_failures: int | None) -> None:
+        self._options = options
+        self._max_row = options.max_consecutive_failures or max_consecutive_failures
+
+    def lease_seconds(self, process: str) -> float:
+        """How long a lease lasts without a sign of life from this process."""
+        if process == STOCK_PROCESS and self._options.max_trial_seconds is not None:
+            return self._options.max_trial_seconds
+        return self._options.lease_seconds
+
+    def should_finish(self, lease: Lease, now: float) -> str | None:
+        """Whether the trial should end at its next epoch."""
+        limit = self._options.max_trial_seconds
+        if limit is not None and now - lease.began > limit:
+            return f"it ran longer than max_trial_seconds={limit:g}"
+        return None
+
+    def must_fail(self, lease: Lease, now: float) -> str | None:
+        """Whether the trial has to be ended from outside."""
+        limit = self._options.max_epoch_seconds
+        if limit is not None and now - lease.progressed > limit:
+            return f"stuck: no epoch finished within max_epoch_seconds={limit:g}"
+        limit = self._options.max_trial_seconds
+        stayed = now - lease.began
+        # As long for its last epoch as for all that it should have done.
+        if (
+            limit is not None
+            and stayed > limit + max(limit, self._options.grace_seconds)
+            and lease.process != STOCK_PROCESS
+        ):
+            return (
+                f"it ran longer than max_trial_seconds={limit:g}, and did not end within {stayed:.0f} s: it comes to "
+                "no end of an epoch"
+            )
+        return None
+
+    def fruitless(self, trial: Trial) -> str | None:
+        """Whether the trial cost so many workers that another one would die of it too."""
+        if trial.fruitless_losses < self._options.max_fruitless_losses:
+            return None
+        return (
+            f"{trial.fruitless_losses} workers died with it before its first epoch ended, the last: {trial.message}. "
+            "Likely it needs more memory than a worker has, or crashes in native code"
+        )
+
+    def losses(self, lost_workers: int, last: str) -> str | None:
+        """Whether the search ends after so many lost workers; `last` tells how the last one was lost."""
+        limit = self._options.max_lost_workers
+        if limit is None or lost_workers < limit:
+            return None
+        return f"{lost_workers} workers were lost (max_lost_workers={limit}); the last: {last}"
+
+    def failures(self, row: int, failed: Sequence[TrialRecord]) -> str | None:
+        """Whether the search ends after a failure.
+
+        Args:
+          row: how many trials failed in a row.
+          failed: all that failed, in the order of their ends.
+        """
+        if self._max_row and row >= self._max_row:
+            return f"{row} trials failed in a row; the first: {_told(failed[-row])}"
+        limit = self._options.max_failed_trials
+        if limit is not None and len(failed) >= limit:
+            return f"{len(failed)} trials failed in all (max_failed_trials={limit}); the first: {_told(failed[0])}"
+        return None
+
+    def search(self, seconds: float) -> str | None:
+        """Whether the search ends after so many seconds."""
+        limit = self._options.max_search_seconds
+        return None if limit is None or seconds <= limit else f"the search reached max_search_seconds={limit:g}"
+
+
+def _told(trial: TrialRecord) -> str:
+    return f"trial {trial.trial_id}: {trial.cause}"
