@@ -1,7 +1,6 @@
 """The chief: one process that serves one search to its workers.
 
-The event loop owns the study, so that a heartbeat waits for nothing. An oracle whose suggestion may take seconds lives
-in a thread of its own; a result for it is stored and acknowledged while it computes, and brought to it after that. A
+The event loop owns the study, so that a heartbeat waits for nothing, not even for the oracle; see `trial_flow`. A
 transition is on the disk before anybody is told of it.
 """
 
@@ -12,18 +11,17 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from custom_components.distributed_tuner import rpc
-from custom_components.distributed_tuner.answers import Ask, Grant, Result
-from custom_components.distributed_tuner.changes import Changes
+from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
 from custom_components.distributed_tuner.store import Store
 from custom_components.distributed_tuner.study import Study
-from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
+from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
+from custom_components.distributed_tuner.trial_flow import TrialFlow, failure
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,13 +71,11 @@ class Chief:
         self._store = Store(directory, project_dir)
         self._clock = Clock()
         self._study = Study(options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock())
-        self._results = self._restore(go_on)
+        self._unjudged = self._restore(go_on)
+        self._flow = TrialFlow(self._study, suggester, self._store, self._clock, self._in_background)
         # Tells this chief's revisions from those of the one before it.
         self._incarnation = secrets.token_hex(4)
         self._recorded = -1
-        self._oracle_thread = ThreadPoolExecutor(1, thread_name_prefix="oracle")
-        self._oracle_turn = asyncio.Lock()
-        self._changes = Changes()
         self._broken: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.broken = asyncio.Event()
@@ -92,12 +88,12 @@ class Chief:
         ends = self._clock() + min(float(request.get("wait_seconds", rpc.LONG_POLL_SECONDS)), rpc.LONG_POLL_SECONDS)
         while True:
             version = self._study.version
-            answer = await self._ask(worker, process)
-            await self._commit()
+            answer = await self._flow.ask(worker, process)
+            await self._flow.commit()
             left = ends - self._clock()
             if answer is not Ask.WAIT or left <= 0:
                 return self._told(answer)
-            await self._changes.wait(version, left)
+            await self._flow.changes.wait(version, left)
 
     async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one."""
@@ -111,9 +107,9 @@ class Chief:
                 "message": request.get("message"),
                 "hyperparameters": request.get("hyperparameters"),
             }
-            await self._take_result(trial_id, end)
-        answer = await self._ask(worker, request.get("process", "")) if request.get("next") else None
-        await self._commit()
+            await self._flow.take(trial_id, end)
+        answer = await self._flow.ask(worker, request.get("process", "")) if request.get("next") else None
+        await self._flow.commit()
         return {"accepted": accepted, **(self._told(answer) if answer else {})}
 
     async def heartbeat(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -126,26 +122,26 @@ class Chief:
     async def release(self, request: dict[str, Any]) -> dict[str, Any]:
         """A preempted worker gives its trial back."""
         self._study.release(request["worker"], request["trial_id"], self._clock())
-        await self._commit()
+        await self._flow.commit()
         return {}
 
     async def gone(self, request: dict[str, Any]) -> dict[str, Any]:
         """The cluster saw a worker die."""
         trial_id = self._study.gone(request["worker"], request["reason"], self._clock(), request.get("process", ""))
-        await self._commit()
+        await self._flow.commit()
         return {"trial_id": trial_id}
 
     async def fail(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker met an error that ends the search."""
         self._directory.write_error(request["worker"], request["message"], request.get("traceback", ""))
         self._study.stop(request["message"], self._clock())
-        await self._commit()
+        await self._flow.commit()
         return {}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """Somebody wants the search to end with what there is."""
         self._study.stop(request["reason"], self._clock())
-        await self._commit()
+        await self._flow.commit()
         return {}
 
     async def space(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -155,13 +151,8 @@ class Chief:
 
     async def update_space(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker met new hyperparameters."""
-        if self._suggester.quick:
-            self._suggester.update_space(request["hyperparameters"])
-        else:
-            async with self._oracle_turn:
-                _, patch = await self._in_oracle_thread(self._suggester.update_space, request["hyperparameters"])
-                self._append(patch)
-        await self._commit()
+        await self._flow.update_space(request["hyperparameters"])
+        await self._flow.commit()
         return {}
 
     async def best(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -202,9 +193,10 @@ class Chief:
 
     def start(self) -> None:
         """Begins to watch over leases and limits, and judges what the chief before left unjudged."""
-        for trial_id, end in self._results.items():
-            self._in_background(self._judge_and_commit(trial_id, end))
+        for trial_id, end in self._unjudged.items():
+            self._in_background(self._flow.judge(trial_id, end))
         self._in_background(self._watch())
+        self._in_background(self._keep_files())
 
     def give_up(self, error: OracleError) -> None:
         """The oracle is broken: the search ends with what there is."""
@@ -224,9 +216,8 @@ class Chief:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._oracle_thread.shutdown(wait=True)
+        self._flow.close(durable=self._broken is None)
         if self._broken is None:
-            self._append(self._suggester.changes())
             self._store.write_files(self._record(self._recorded), self._suggester.oracle_state())
         self._store.close()
 
@@ -250,83 +241,7 @@ class Chief:
             return {"answer": "over", "reason": self._study.stop_reason}
         return {"answer": "wait"}
 
-    async def _ask(self, worker: str, process: str) -> Grant | Ask:
-        """As `Study.ask`, with the oracle's help; the caller commits."""
-        answer = self._study.ask(worker, self._clock(), process)
-        if answer is not Ask.SUGGEST:
-            return answer
-        if self._suggester.quick:
-            return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
-        # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
-        return await asyncio.shield(self._spawn(self._suggest_to(worker, process)))
-
-    async def _suggest_to(self, worker: str, process: str) -> Grant | Ask:
-        async with self._oracle_turn:
-            answer = self._study.ask(worker, self._clock(), process)
-            if answer is Ask.SUGGEST:
-                suggestion, patch = await self._in_oracle_thread(self._suggester.suggest, worker)
-                answer = self._study.suggested(worker, suggestion, self._clock(), process)
-                self._append(patch)
-            return answer
-
-    async def _take_result(self, trial_id: str, end: dict[str, Any]) -> None:
-        """A result that counts: the oracle judges it now or, if it may be busy for seconds, as soon as it can."""
-        if self._suggester.quick:
-            await self._judge(trial_id, end)
-        else:
-            result = {**end, "attempt": self._study.attempt(trial_id)}
-            stored = self._store.append({"time": self._clock(), "results": {trial_id: result}})
-            self._in_background(self._judge_and_commit(trial_id, end))
-            await stored
-
-    async def _judge(self, trial_id: str, end: dict[str, Any]) -> None:
-        """Brings a trial's end to the oracle; the study has taken it out of the workers' hands. The caller commits."""
-        try:
-            if self._suggester.quick:
-                self._study.finished(trial_id, self._bring_to_oracle(trial_id, end), self._clock())
-                return
-            async with self._oracle_turn:
-                result, patch = await self._in_oracle_thread(self._bring_to_oracle, trial_id, end)
-                self._study.finished(trial_id, result, self._clock())
-                self._append(patch)
-        except OracleError:
-            self._study.unfinished(trial_id)
-            raise
-
-    async def _judge_and_commit(self, trial_id: str, end: dict[str, Any]) -> None:
-        await self._judge(trial_id, end)
-        await self._commit()
-
-    def _bring_to_oracle(self, trial_id: str, end: dict[str, Any]) -> Result:
-        return self._suggester.finish(
-            trial_id,
-            succeeded=end["succeeded"],
-            retry=end["retry"],
-            reports=[Report(int(step), metrics) for step, metrics in end["reports"]],
-            message=end["message"],
-            hyperparameters=end["hyperparameters"],
-        )
-
-    async def _in_oracle_thread(self, function: Callable[..., Any], *args: Any) -> tuple[Any, dict[str, Any]]:
-        """What the function returns, and what it changed in the oracle."""
-
-        def call() -> tuple[Any, dict[str, Any]]:
-            return function(*args), self._suggester.changes()
-
-        return await asyncio.get_running_loop().run_in_executor(self._oracle_thread, call)
-
-    def _append(self, oracle_patch: dict[str, Any] | None = None) -> Awaitable[None]:
-        """Queues what changed for the disk; `oracle_patch` comes from the oracle's thread, if it has one."""
-        if self._suggester.quick:
-            oracle_patch = self._suggester.changes()
-        entry = self._study.changes()
-        return self._store.append({"time": self._clock(), **entry} if entry else {}, oracle_patch)
-
-    async def _commit(self) -> None:
-        await self._append()
-        self._changes.announce(self._study.version)
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         async def watched() -> None:
             try:
                 await work
@@ -335,18 +250,14 @@ class Chief:
             except OSError as error:
                 self.break_down(error)
 
-        self._spawn(watched())
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.ensure_future(work)
+        task = asyncio.ensure_future(watched())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def _watch(self) -> None:
-        """Expires leases, enforces limits, and has written what others read."""
+        """Expires leases and enforces limits."""
         last = self._clock()
-        oracle_stored = write_after = last
         stopped_since: float | None = None
         while True:
             await asyncio.sleep(_TICK_SECONDS)
@@ -356,30 +267,31 @@ class Chief:
             last = now
             version = self._study.version
             for trial_id, reason in self._study.tick(now):
-                end = {"succeeded": False, "retry": False, "reports": [], "message": reason, "hyperparameters": None}
-                self._in_background(self._judge_and_commit(trial_id, end))
+                self._in_background(self._flow.judge(trial_id, failure(reason)))
             if self._study.stop_reason is not None and not self._study.over:
                 stopped_since = stopped_since or now
                 if now - stopped_since > self._options.grace_seconds:
                     self._study.abandon_running(now)
             if version != self._study.version:
-                await self._commit()
-            if now >= write_after and self._recorded != self._study.revision:
-                with_oracle = now - oracle_stored >= _ORACLE_SECONDS
-                oracle_stored = now if with_oracle else oracle_stored
-                await self._write_files(with_oracle)
-                spent = self._clock() - now
-                write_after = now + max(_RECORD_SECONDS, spent / _FILES_SHARE)
+                await self._flow.commit()
 
-    async def _write_files(self, with_oracle: bool) -> None:
-        oracle_state = None
-        if with_oracle and self._suggester.quick:
-            oracle_state = self._suggester.oracle_state()
-        elif with_oracle:
-            async with self._oracle_turn:
-                oracle_state, _ = await self._in_oracle_thread(self._suggester.oracle_state)
-        changed, self._recorded = self._record(self._recorded), self._study.revision
-        await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
+    async def _keep_files(self) -> None:
+        """Has written what others read."""
+        oracle_stored = self._clock()
+        pause = _RECORD_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            began = self._clock()
+            if self._recorded == self._study.revision:
+                continue
+            oracle_state = None
+            if began - oracle_stored >= _ORACLE_SECONDS:
+                oracle_stored = began
+                oracle_state = await self._flow.oracle_state()
+            written = self._clock()
+            changed, self._recorded = self._record(self._recorded), self._study.revision
+            await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
+            pause = max(_RECORD_SECONDS, (self._clock() - written) / _FILES_SHARE)
 
     @property
     def _direction(self) -> Direction:

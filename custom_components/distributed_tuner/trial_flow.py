@@ -1,0 +1,187 @@
+"""How a trial goes through study, oracle and journal, in this order, and what may happen at the same time.
+
+A quick oracle is asked in the event loop. Another one has a thread, which one call has at a time: a result that arrives
+meanwhile is stored and acknowledged, and judged when its turn comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from custom_components.distributed_tuner.answers import Ask, Grant, Result
+from custom_components.distributed_tuner.changes import Changes
+from custom_components.distributed_tuner.store import Store
+from custom_components.distributed_tuner.study import Study
+from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
+
+# What a worker tells of a trial's end: `succeeded`, `retry`, `reports`, `message`, `hyperparameters`, see
+# `OracleSuggester.finish`. JSON-able, since it may be stored before it is judged.
+End = Mapping[str, Any]
+
+
+def failure(reason: str) -> End:
+    """The end of a trial that the chief itself ends, for good."""
+    return {"succeeded": False, "retry": False, "reports": [], "message": reason, "hyperparameters": None}
+
+
+class TrialFlow:
+    """Used in one event loop. Nothing is durable, and nobody may be told of it, before `commit` has returned.
+
+    Args:
+      study: who holds what.
+      suggester: the oracle; nobody else calls it.
+      store: what is durable.
+      clock: seconds.
+      in_background: runs work that nobody waits for, and deals with what it raises.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        suggester: OracleSuggester,
+        store: Store,
+        clock: Callable[[], float],
+        in_background: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._study = study
+        self._suggester = suggester
+        self._store = store
+        self._clock = clock
+        self._in_background = in_background
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="oracle")
+        self._turn = asyncio.Lock()
+        self._asking: set[asyncio.Future[Grant | Ask]] = set()
+        self.changes = Changes()
+
+    async def ask(self, worker: str, process: str) -> Grant | Ask:
+        """As `Study.ask`, with the oracle's help; the caller commits.
+
+        Raises:
+          OracleError: the oracle raised.
+        """
+        answer = self._study.ask(worker, self._clock(), process)
+        if answer is not Ask.SUGGEST:
+            return answer
+        if self._suggester.quick:
+            return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
+        # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
+        asking = asyncio.ensure_future(self._suggest_to(worker, process))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        return await asyncio.shield(asking)
+
+    async def take(self, trial_id: str, end: End) -> None:
+        """A result that `Study.begin_finish` let through; the caller commits.
+
+        Raises:
+          OracleError: the oracle raised.
+          OSError: the disk refuses.
+        """
+        if self._suggester.quick:
+            self._judge_now(trial_id, end)
+            return
+        result = {**end, "attempt": self._study.attempt(trial_id)}
+        stored = self._store.append({"time": self._clock(), "results": {trial_id: result}})
+        self._in_background(self.judge(trial_id, end))
+        await stored
+
+    async def judge(self, trial_id: str, end: End) -> None:
+        """Brings to the oracle how a trial ended that the study has taken out of its worker's hands, and commits.
+
+        Raises:
+          OracleError: the oracle raised.
+          OSError: the disk refuses.
+        """
+        if self._suggester.quick:
+            self._judge_now(trial_id, end)
+        else:
+            try:
+                async with self._turn:
+                    result, patch = await self._in_thread(self._bring, trial_id, end)
+                    self._study.finished(trial_id, result, self._clock())
+                    self.append(patch)
+            except OracleError:
+                self._study.unfinished(trial_id)
+                raise
+        await self.commit()
+
+    async def update_space(self, config: Mapping[str, Any]) -> None:
+        """A worker met new hyperparameters; the caller commits.
+
+        Raises:
+          OracleError: the oracle takes no new entries.
+        """
+        if self._suggester.quick:
+            self._suggester.update_space(config)
+            return
+        async with self._turn:
+            _, patch = await self._in_thread(self._suggester.update_space, config)
+            self.append(patch)
+
+    async def oracle_state(self) -> str:
+        """`Oracle.get_state()` as JSON."""
+        if self._suggester.quick:
+            return self._suggester.oracle_state()
+        async with self._turn:
+            state, _ = await self._in_thread(self._suggester.oracle_state)
+        return str(state)
+
+    def append(self, oracle_patch: dict[str, Any] | None = None) -> Awaitable[None]:
+        """Queues what changed for the disk; `oracle_patch` comes from the oracle's thread, if it has one."""
+        if self._suggester.quick:
+            oracle_patch = self._suggester.changes()
+        entry = self._study.changes()
+        return self._store.append({"time": self._clock(), **entry} if entry else {}, oracle_patch)
+
+    async def commit(self) -> None:
+        """Waits until all that happened so far is on the disk, and tells those who wait for a trial.
+
+        Raises:
+          OSError: the disk refuses.
+        """
+        await self.append()
+        self.changes.announce(self._study.version)
+
+    def close(self, *, durable: bool) -> None:
+        """Waits for the oracle; its last changes are queued for the disk, if that takes any."""
+        self._thread.shutdown(wait=True)
+        if durable:
+            self.append(self._suggester.changes())
+
+    async def _suggest_to(self, worker: str, process: str) -> Grant | Ask:
+        async with self._turn:
+            answer = self._study.ask(worker, self._clock(), process)
+            if answer is Ask.SUGGEST:
+                suggestion, patch = await self._in_thread(self._suggester.suggest, worker)
+                answer = self._study.suggested(worker, suggestion, self._clock(), process)
+                self.append(patch)
+            return answer
+
+    def _judge_now(self, trial_id: str, end: End) -> None:
+        try:
+            result = self._bring(trial_id, end)
+        except OracleError:
+            self._study.unfinished(trial_id)
+            raise
+        self._study.finished(trial_id, result, self._clock())
+
+    def _bring(self, trial_id: str, end: End) -> Result:
+        return self._suggester.finish(
+            trial_id,
+            succeeded=end["succeeded"],
+            retry=end["retry"],
+            reports=[Report(int(step), metrics) for step, metrics in end["reports"]],
+            message=end["message"],
+            hyperparameters=end["hyperparameters"],
+        )
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> tuple[Any, dict[str, Any]]:
+        """What the function returns, and what it changed in the oracle."""
+
+        def call() -> tuple[Any, dict[str, Any]]:
+            return function(*args), self._suggester.changes()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
