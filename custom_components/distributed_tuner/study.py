@@ -160,7 +160,8 @@ class Study:
             return Directive.ABANDON, f"trial {trial_id} is no longer held by {worker}"
         lease.expires = now + self._options.lease_seconds
         trial = self._trials[trial_id]
-        if epochs is not None and epochs != trial.epochs:
+        # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
+        if epochs is not None and epochs != trial.epochs and trial_id not in self._finishing:
             trial.epochs = epochs
             trial.fruitless_losses = 0
             lease.progressed = now

@@ -305,6 +305,15 @@ def test_a_worker_that_restarts_before_its_end_is_seen_cannot_run_a_deadly_trial
     assert study.gone("a", "exit code 137", 5.0, "3") is None
 
 
+def test_a_late_heartbeat_does_not_take_back_the_epochs_that_came_with_the_end() -> None:
+    study = make()
+    start(study, "a", "0")
+    assert study.begin_finish("a", "0", 4)
+    study.heartbeat("a", "0", 3, 1.0)
+    study.finished("0", COMPLETED, 2.0)
+    assert trial(study).epochs == 4
+
+
 def test_a_trial_is_doomed_once_however_long_the_oracle_takes_over_it() -> None:
     study = make(max_fruitless_losses=1)
     start(study, "a", "0")
