@@ -21,6 +21,10 @@ class SearchLocked(SearchError):
     """Another chief serves the same search directory."""
 
 
+class DiskFull(SearchError):
+    """A trial could not write: no fault of the trial, which goes on when there is room."""
+
+
 class CorruptState(SearchError):
     """The stored state of a search cannot be read."""
 
@@ -31,7 +35,7 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     # The user's code or the stored search is at fault: no restart helps. Kubernetes: podFailurePolicy FailJob.
     FATAL = 70
-    # The disk is full or may not be written: there was no room for the reason either.
+    # The disk is full or may not be written; there may be no room for the reason either.
     CANNOT_STORE = 74
     # The worker's trial was taken from it and did not stop by itself: start it afresh.
     ABANDONED = 75

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import traceback
 from typing import Any
@@ -12,8 +14,12 @@ from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.errors import DiskFull
 
 _Status = trial_module.TrialStatus
+
+# As the kernel puts it, through Python, TensorFlow and HDF5 alike.
+_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 # Longer than the chief holds a question open, so that a quiet chief is not taken for an absent one.
 _SUGGEST_TIMEOUT_SECONDS = rpc.LONG_POLL_SECONDS + 30.0
@@ -164,7 +170,10 @@ class RemoteOracle:
 
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
+          DiskFull: the trial failed for want of room; the chief is not told of an end.
         """
+        if trial.status != _Status.COMPLETED and any(words in (trial.message or "") for words in _FULL):
+            raise DiskFull(f"trial {trial.trial_id} could not write: the disk is full\n{trial.message}")
         if not self._current.abandoned:
             self._tell_end(trial)
         self._trial, self._reports = None, []

@@ -131,6 +131,9 @@ class _Watch:
         """Raises SearchError where waiting on would be in vain."""
         if snapshot.chief.state is MemberState.FAILED:
             raise SearchError(self._given_up(snapshot.chief))
+        for member in snapshot.workers:
+            if member.exit_code == ExitCode.CANNOT_STORE:
+                raise SearchError(self._given_up(member))
         started = self._record is not None and bool(self._record.trials)
         for member in snapshot.workers:
             if not started and member.restarts >= _MAX_FIRST_STARTS:
@@ -150,15 +153,15 @@ class _Watch:
 
     def _given_up(self, member: Member) -> str:
         error = self._directory.read_error()
-        if error is not None:
-            _, message, trace = error
-            return f"{message}\n{trace}" if trace and trace not in message else message
         if member.exit_code == ExitCode.CANNOT_STORE:
             return (
-                f"the {member.name} could not store the search: the disk under {self._directory.root} is full or may "
+                f"{member.name} could not store the search: the disk under {self._directory.root} is full or may "
                 "not be written. Make room or grant write access, then run the same run id again; finished trials are "
                 f"kept\n{self._cluster.tail(member.name)}"
             )
+        if error is not None:
+            _, message, trace = error
+            return f"{message}\n{trace}" if trace and trace not in message else message
         return (
             f"the {member.name} ended with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
         )

@@ -15,7 +15,7 @@ from keras_tuner.src import errors as keras_tuner_errors
 from custom_components.distributed_tuner import rpc, training, user_code
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError
+from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
@@ -83,6 +83,10 @@ def work(directory: SearchDir, worker: str, token: str, address: Callable[[], st
     except ChiefUnreachable as error:
         _LOG.error("%s", error)
         return ExitCode.CHIEF_LOST
+    except DiskFull as error:
+        _LOG.error("%s", error)
+        _give_back(calls, worker, current, patience_seconds=options.grace_seconds / 2)
+        return ExitCode.CANNOT_STORE
     except (keras_tuner_errors.FatalError, SearchError) as error:
         # keras-tuner's word for a fault of the user's code that every trial would meet.
         trace = traceback.format_exc()
@@ -117,15 +121,24 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
         # that Python handles is written to it.
         while signal.SIGTERM not in reader.recv(16):
             continue
-        trial_id = current.held
-        if trial_id is not None:
-            try:
-                client.call(rpc.RELEASE, {"worker": worker, "trial_id": trial_id}, timeout=2.0)
-                _LOG.warning("SIGTERM: trial %s is given back", trial_id)
-            except SearchError as error:
-                # The lease expires by itself then.
-                _LOG.warning("SIGTERM: trial %s could not be given back: %s", trial_id, error)
+        _LOG.warning("SIGTERM: this worker ends")
+        _give_back(client, worker, current)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)
 
     threading.Thread(target=wait, name="sigterm", daemon=True).start()
+
+
+def _give_back(
+    client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float | None = None
+) -> None:
+    trial_id = current.held
+    if trial_id is None:
+        return
+    try:
+        message = {"worker": worker, "trial_id": trial_id}
+        client.call(rpc.RELEASE, message, timeout=2.0, patience_seconds=patience_seconds)
+        _LOG.warning("trial %s is given back", trial_id)
+    except SearchError as error:
+        # The lease expires by itself then.
+        _LOG.warning("trial %s could not be given back: %s", trial_id, error)
