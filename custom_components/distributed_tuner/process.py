@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 _CHIEF_SWITCH_SECONDS = 0.0005
 
 # An earlier run's chief, whose run was killed, holds the lock until it is told to stop, or is killed in turn.
-_LOCK_SECONDS = 10.0
+LOCK_SECONDS = 10.0
 
 
 def run_chief(
@@ -46,7 +46,7 @@ def run_chief(
     lock = filelock.FileLock(directory.lock)
     try:
         try:
-            lock.acquire(timeout=_LOCK_SECONDS)
+            lock.acquire(timeout=LOCK_SECONDS)
         except filelock.Timeout as error:
             raise SearchLocked(f"another chief serves the search in {root} already; this one ends") from error
         return _serve(directory, token, host, port, fixed_port, go_on)

@@ -65,6 +65,7 @@ def main() -> int:
             result = attempt(name, faults[name], arena)
             results.append(result)
             console.print(f"{name}: {'ok' if result.passed else 'FAILED'}, {result.seconds:.0f} s")
+            sys.stdout.flush()
             for problem in result.problems:
                 console.print(f"  {problem}")
         server.close(10.0)

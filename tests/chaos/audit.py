@@ -77,8 +77,7 @@ def audit(
     problems += [f"trial {name} was trained by two processes at once" for name in sorted(at_once)]
     for trial in final:
         problems += _trial_problems(trial, stored.get(trial.trial_id), expected)
-    lost_epochs = training_log.epochs_lost(lines)
-    return Audit(len(lost) + missing, len(twice | again | at_once), list(lost_epochs.values()), problems)
+    return Audit(len(lost) + missing, len(twice | again | at_once), training_log.epochs_lost(lines), problems)
 
 
 def _ended_twice(journal: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -40,6 +40,21 @@ def full(arena: Arena) -> Result:
     return together(fault, [error, result.but([f"what was acknowledged is gone: {lost}"] if lost else [])])
 
 
+def of_workers(arena: Arena) -> Result:
+    """Only what trials write finds no room: that fails no trial, and ends the search with one clear line."""
+    fault = "full disk under a trial"
+    plan = Plan(trials=6 if arena.small else 12, epochs=3)
+    expected = arena.expected(plan)
+    running = arena.start(fault, plan)
+    running.wait(lambda: running.record is not None and len(running.record.completed()) >= 2)
+    full = running.root / "full"
+    full.touch()
+    error = failed_clearly(fault, running, ("worker-", *_words("tmpfs")), deadline=_DEADLINE)
+    full.unlink()
+    again = arena.start(fault, plan, root=running.root)
+    return together(fault, [error, arena.end(fault, again, expected, deadline=_DEADLINE)])
+
+
 def _words(note: str) -> tuple[str, ...]:
     """What the error has to say: with a limit on each file there is room for the reason."""
     return ("could not store the search", "disk", "full") if note == "tmpfs" else ("cannot store", "File too large")
@@ -49,8 +64,7 @@ def _words(note: str) -> tuple[str, ...]:
 def _disk(folder: Path) -> Iterator[tuple[str, Callable[[Running], None], Callable[[], None]]]:
     """(how, what fills the disk under `folder`, what makes room): a small disk, or a limit where none is allowed."""
     options = f"size={_DISK_MIB}m"
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
-    if mount.returncode != 0:
+    if not _mounted(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]):
         yield "RLIMIT_FSIZE", _limit_chief, lambda: None
         return
     ballast = folder / "ballast"
@@ -58,6 +72,13 @@ def _disk(folder: Path) -> Iterator[tuple[str, Callable[[Running], None], Callab
         yield "tmpfs", lambda running: _fill(ballast, running), lambda: ballast.unlink()
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mounted(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def _fill(ballast: Path, running: Running) -> None:

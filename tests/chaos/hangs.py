@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 
@@ -27,10 +28,10 @@ def worker(arena: Arena) -> Result:
         if not held:
             continue
         trial, name = choose.choice(held)
-        losses = _losses(running, trial)
+        taken = functools.partial(_lost_since, running, trial, _losses(running, trial))
         if not running.hit(name, signal.SIGSTOP):
             continue
-        running.wait(lambda trial=trial, losses=losses: _losses(running, trial) > losses, 4 * LEASE_SECONDS)
+        running.wait(taken, 4 * LEASE_SECONDS)
         running.pause(choose.uniform(0.0, 3.0))
         running.hit(name, signal.SIGCONT)
         done += 1
@@ -61,6 +62,10 @@ def _held(running: Running) -> list[tuple[str, str]]:
     """(trial, worker) of each trial that is with a worker."""
     trials = running.record.trials if running.record else ()
     return [(trial.trial_id, trial.stays[-1].worker) for trial in trials if trial.status is TrialStatus.RUNNING]
+
+
+def _lost_since(running: Running, name: str, losses: int) -> bool:
+    return _losses(running, name) > losses
 
 
 def _losses(running: Running, name: str) -> int:

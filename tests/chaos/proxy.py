@@ -68,7 +68,12 @@ class Proxy:
 
     def _call(self, function: Callable[[], object]) -> None:
         done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (function(), done.set()))
+
+        def call() -> None:
+            function()
+            done.set()
+
+        self._loop.call_soon_threadsafe(call)
         done.wait(10.0)
 
     def _break_all(self) -> None:

@@ -25,6 +25,7 @@ def suite(kill_count: int = kills.KILLS) -> dict[str, Fault]:
         "network-late": network.drops,
         "network-cut": network.cuts,
         "full-disk": disk.full,
+        "full-disk-of-workers": disk.of_workers,
         "state": state.files,
         "clock": clock.jumps,
         "flaws": flaws.some,

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FILE = "training.log"
@@ -44,37 +44,43 @@ def read(root: Path) -> list[Line]:
     return [Line(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def epochs_lost(lines: Sequence[Line]) -> dict[tuple[str, int], int]:
-    """The epochs that were trained again, by (trial, the process that trained them again); zeros are left out.
+def _runs(lines: Sequence[Line]) -> Iterator[tuple[int, Line]]:
+    """Each line with its run: a process may run a trial, lose it, and be given it again."""
+    runs: dict[tuple[str, int], int] = {}
+    for number, line in enumerate(lines):
+        if line.epoch == START:
+            runs[line.trial, line.pid] = number
+        yield runs[line.trial, line.pid], line
 
-    A process that takes up a trial at epoch r after others had begun epochs up to b trains b - r + 1 epochs again: the
-    one that was under way, and finished ones that were not saved.
+
+def epochs_lost(lines: Sequence[Line]) -> list[int]:
+    """How many epochs each run trained again; runs that trained none again are left out.
+
+    A run that takes up a trial at epoch r after others had begun epochs up to b trains b - r + 1 epochs again: the one
+    that was under way, and finished ones that were not saved.
     """
     begun: dict[tuple[str, int], int] = {}
-    started: set[tuple[str, int, int]] = set()
-    lost: dict[tuple[str, int], int] = {}
-    for line in lines:
+    known: set[int] = set()
+    lost = []
+    for run, line in _runs(lines):
         if line.epoch == START:
             continue
-        training = line.trial, line.attempt
-        last = begun.get(training, -1)
-        if (*training, line.pid) not in started:
-            started.add((*training, line.pid))
-            if last >= line.epoch:
-                lost[line.trial, line.pid] = last - line.epoch + 1
-        begun[training] = max(last, line.epoch)
+        last = begun.get((line.trial, line.attempt), -1)
+        if run not in known:
+            known.add(run)
+            lost += [last - line.epoch + 1] if last >= line.epoch else []
+        begun[line.trial, line.attempt] = max(last, line.epoch)
     return lost
 
 
 def trained_at_once(lines: Sequence[Line], seconds: float) -> set[str]:
-    """The trials that one process still began epochs of, so long after another one had taken them up."""
-    first: dict[str, dict[int, float]] = collections.defaultdict(dict)
+    """The trials of which a run still began epochs so long after another one had taken them up."""
+    taken: dict[str, dict[int, float]] = collections.defaultdict(dict)
     twice = set()
-    for line in lines:
-        firsts = first[line.trial]
-        firsts.setdefault(line.pid, line.time)
-        later = [time for pid, time in firsts.items() if pid != line.pid and time > firsts[line.pid]]
-        if any(line.time > time + seconds for time in later):
+    for run, line in _runs(lines):
+        times = taken[line.trial]
+        times.setdefault(run, line.time)
+        if any(line.time > time + seconds for time in times.values() if time > times[run]):
             twice.add(line.trial)
     return twice
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ from tests.chaos import jumping_clock, training_log
 
 OBJECTIVE = kt.Objective("val_loss", "min")
 ROWS, COLUMNS = 32, 4
+FULL = "full"
 
 
 class _Noted(tf.keras.callbacks.Callback):
@@ -36,6 +38,7 @@ class _Noted(tf.keras.callbacks.Callback):
         time.sleep(self._seconds)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._search.find_room()
         flaw = self._search.flaw()
         if flaw == "callback":
             raise ValueError("the callback cannot read its file")
@@ -45,8 +48,8 @@ class _Noted(tf.keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class _Search(kt.RandomSearch):
-    """Knows which trial runs, and which trials have a flaw."""
+class _Search(kt.Tuner):
+    """Put before a keras-tuner Tuner: knows which trial runs, and which trials have a flaw."""
 
     def __init__(self, root: Path, flaws: dict[str, str], *args: Any, **kwargs: Any) -> None:
         self._root = root
@@ -62,6 +65,12 @@ class _Search(kt.RandomSearch):
     def note(self, epoch: int) -> None:
         """Writes down where the running trial is."""
         training_log.note(self._root, *self._running, epoch)
+
+    def find_room(self) -> None:
+        """Fails as writing to a full disk does, while there is a file FULL."""
+        path = self._root / FULL
+        if path.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def flaw(self) -> str | None:
         """That of the running trial."""
@@ -81,6 +90,25 @@ class _Search(kt.RandomSearch):
         return model
 
 
+class _Random(_Search, kt.RandomSearch):
+    pass
+
+
+class _Bayesian(_Search, kt.BayesianOptimization):
+    pass
+
+
+class _Grid(_Search, kt.GridSearch):
+    pass
+
+
+class _Hyperband(_Search, kt.Hyperband):
+    pass
+
+
+_ALGORITHMS = {"random": _Random, "bayesian": _Bayesian, "grid": _Grid, "hyperband": _Hyperband}
+
+
 def tuner(fn_args: Any) -> TunerFnResult:
     """`trials` trials of `epochs` epochs that take `seconds` each; `flaws` by trial id; `clock`: a clock that jumps."""
     config = fn_args.custom_config
@@ -90,8 +118,11 @@ def tuner(fn_args: Any) -> TunerFnResult:
     random = np.random.RandomState(0)
     x = random.normal(size=(ROWS, COLUMNS)).astype("float32")
     y = x.sum(axis=1, keepdims=True)
-    where = {"directory": fn_args.working_dir, "project_name": "project"}
-    made = _Search(root, config.get("flaws", {}), OBJECTIVE, max_trials=config["trials"], seed=1, **where)
+    where: dict[str, Any] = {"directory": fn_args.working_dir, "project_name": "project"}
+    where |= (
+        {"max_epochs": config["epochs"]} if config["algorithm"] == "hyperband" else {"max_trials": config["trials"]}
+    )
+    made = _ALGORITHMS[config["algorithm"]](root, config.get("flaws", {}), OBJECTIVE, seed=1, **where)
     noted = _Noted(made, config["seconds"])
     fit = {"x": x, "y": y, "batch_size": ROWS, "validation_data": (x, y), "epochs": config["epochs"], "verbose": 0}
     return TunerFnResult(tuner=made, fit_kwargs={**fit, "callbacks": [noted]})
