@@ -155,9 +155,9 @@ class _Watch:
         error = self._directory.read_error()
         if member.exit_code == ExitCode.CANNOT_STORE:
             return (
-                f"{member.name} could not store the search: the disk under {self._directory.root} is full or may "
-                "not be written. Make room or grant write access, then run the same run id again; finished trials are "
-                f"kept\n{self._cluster.tail(member.name)}"
+                f"{member.name} cannot store the search in {self._directory.root}: the disk is full or may not be "
+                "written. Make room or grant write access, then run the same run id again; finished trials are kept\n"
+                f"{self._cluster.tail(member.name)}"
             )
         if error is not None:
             _, message, trace = error

@@ -8,8 +8,9 @@ import signal
 
 from custom_components.distributed_tuner.cluster.local import CHIEF
 from tests.chaos import jumping_clock, training_log
-from tests.chaos.arena import Arena, Plan
+from tests.chaos.arena import Arena
 from tests.chaos.faults import Result
+from tests.chaos.running import Plan
 
 _JUMPS = (3600.0, -3600.0, 0.0, 86400.0, -86400.0)
 _DEADLINE = 240.0

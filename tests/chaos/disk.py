@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.local import CHIEF
-from tests.chaos.arena import Arena, Plan, Running, failed_clearly
+from tests.chaos.arena import Arena, failed_clearly
 from tests.chaos.faults import Result, together
+from tests.chaos.running import Plan, Running
 
 _DEADLINE = 240.0
 _DISK_MIB = 16
@@ -49,15 +50,15 @@ def of_workers(arena: Arena) -> Result:
     running.wait(lambda: running.record is not None and len(running.record.completed()) >= 2)
     full = running.root / "full"
     full.touch()
-    error = failed_clearly(fault, running, ("worker-", *_words("tmpfs")), deadline=_DEADLINE)
+    error = failed_clearly(fault, running, ("worker-", *_words("")), deadline=_DEADLINE)
     full.unlink()
     again = arena.start(fault, plan, root=running.root)
     return together(fault, [error, arena.end(fault, again, expected, deadline=_DEADLINE)])
 
 
 def _words(note: str) -> tuple[str, ...]:
-    """What the error has to say: with a limit on each file there is room for the reason."""
-    return ("could not store the search", "disk", "full") if note == "tmpfs" else ("cannot store", "File too large")
+    """What the error has to say. On a full disk there may be room for the chief's own words or not."""
+    return "cannot store the search in", "File too large" if note == "RLIMIT_FSIZE" else "is full|No space left"
 
 
 @contextlib.contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from custom_components.distributed_tuner import top_n
-from tests.chaos.arena import OPTIONS, Arena, Plan, failed_clearly
+from tests.chaos.arena import Arena, failed_clearly
 from tests.chaos.faults import Result
+from tests.chaos.running import OPTIONS, Plan
 
 _DEADLINE = 240.0
 # What the message of a trial with this flaw has to say.

@@ -8,8 +8,9 @@ import signal
 
 from custom_components.distributed_tuner.cluster.local import CHIEF
 from custom_components.distributed_tuner.record import Outcome, TrialStatus
-from tests.chaos.arena import LEASE_SECONDS, Arena, Plan, Running
+from tests.chaos.arena import Arena
 from tests.chaos.faults import Result
+from tests.chaos.running import LEASE_SECONDS, Plan, Running
 
 _DEADLINE = 240.0
 

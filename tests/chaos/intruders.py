@@ -17,8 +17,9 @@ import psutil
 
 from custom_components.distributed_tuner.cluster.local import CHIEF
 from custom_components.distributed_tuner.errors import ExitCode, SearchLocked
-from tests.chaos.arena import Arena, Plan, Running
+from tests.chaos.arena import Arena
 from tests.chaos.faults import Result, together
+from tests.chaos.running import Plan, Running
 
 _DEADLINE = 240.0
 _ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
-from tests.chaos.arena import Arena, Plan, Running
+from tests.chaos.arena import Arena
 from tests.chaos.faults import Result, together
+from tests.chaos.running import Plan, Running
 
 KILLS = 200
 # Seconds between two blows, at random in between.

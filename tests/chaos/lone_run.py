@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
-from tests.chaos.arena import Plan, Running
+from tests.chaos.running import Plan, Running
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])

@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable
 
 from custom_components.distributed_tuner.search_dir import SearchDir
-from tests.chaos.arena import LEASE_SECONDS, Arena, Plan, Running
+from tests.chaos.arena import Arena
 from tests.chaos.faults import Result
 from tests.chaos.proxy import Proxy
+from tests.chaos.running import LEASE_SECONDS, Plan, Running
 
 _DEADLINE = 240.0
 
