@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import relay_tuner
+from benchmarks import rounds_tuner
 from custom_components.distributed_tuner import search
 from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.options import SearchOptions
@@ -50,20 +50,26 @@ def waits(notes: Sequence[Note]) -> list[float]:
     return found
 
 
-def measure(root: Path, *, trials: int, seconds: float) -> list[float]:
-    """Two workers, of whom one always waits, pass trials of `seconds` to each other; answers with what `waits` finds.
+def measure(root: Path, *, rounds: int, seconds: float) -> list[float]:
+    """Two workers run rounds of two trials, of which one is over at once; answers with what `waits` finds.
 
     Args:
       root: an empty folder for the search.
-      trials: how many.
+      rounds: how many; nobody has waited before the first.
       seconds: how long each takes, more than a second.
+
+    Raises:
+      RuntimeError: nobody waited, so that there is nothing to tell.
     """
     directory = SearchDir(root)
     directory.create()
     token = secrets.token_urlsafe()
-    config = json.dumps({"trials": trials, "seconds": seconds})
-    properties = {"tuner_fn": "benchmarks.relay_tuner.tuner_fn", "custom_config": config}
+    config = json.dumps({"rounds": rounds, "seconds": seconds})
+    properties = {"tuner_fn": "benchmarks.rounds_tuner.tuner_fn", "custom_config": config}
     spec = SearchSpec("idle", "", properties, SearchOptions())
     cluster = LocalCluster(directory, token)
     search.run(spec, directory, cluster, token=token, workers=2, watch=lambda *_: None)
-    return waits(read(root / relay_tuner.LOG))
+    found = waits(read(root / rounds_tuner.LOG))
+    if not found:
+        raise RuntimeError(f"no worker waited for another; the logs are in {directory.logs}")
+    return found

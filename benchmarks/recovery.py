@@ -243,8 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = QUICK if parser.parse_args(arguments).quick else FULL
     with tempfile.TemporaryDirectory(prefix="recovery-") as folder:
         recoveries = run(Path(folder) / "search", plan)
-        # The worker that runs the first trial and the one that waits for it have not waited before.
-        waits = idle.measure(Path(folder) / "idle", trials=plan.waits + 2, seconds=_WAIT_SECONDS)
+        waits = idle.measure(Path(folder) / "idle", rounds=plan.waits + 1, seconds=_WAIT_SECONDS)
     for seconds in waits:
         print(f"idle    -        {seconds:13.3f} s", flush=True)
     print(f"\n{json.dumps(figures(recoveries, waits))}", flush=True)
