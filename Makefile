@@ -13,10 +13,10 @@ KUBEFLOW_IMAGE ?= distributed-tuner:latest
 LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --overrides requirements/overrides.txt --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup run serve tensorboard report test chaos lint types bench lock image clean
+.PHONY: help setup run serve tensorboard report test test-cluster chaos lint types bench lock image clean
 
 help:  ## List the commands
-	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(firstword $(MAKEFILE_LIST)) | awk '{printf "  make %-12s", $$1; $$1 = ""; print}'
+	@sed -n 's/^\([a-z-]*\):.*##/\1/p' $(firstword $(MAKEFILE_LIST)) | awk '{printf "  make %-13s", $$1; $$1 = ""; print}'
 
 setup:  ## Make the environment ready: uv, Python 3.10, the locked packages (the other commands do it by themselves)
 	@scripts/setup.sh
@@ -36,6 +36,9 @@ report: setup  ## Open the report of the last search
 test: setup  ## Run all tests (ARGS="tests/models -k loss" for some of them)
 	@scripts/install_chromium.sh
 	@$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+test-cluster: setup  ## Run the tests that need Kubernetes, on one that is built here once (FULL=1 for all: docs/cluster-tests.md)
+	@FULL=$(FULL) $(VENV_PYTHON) -m pytest tests/cluster $(ARGS)
 
 chaos: setup  ## Kill, suspend and starve whole searches, about 15 minutes (ARGS="--seed 7 --only full-disk")
 	@$(VENV_PYTHON) -m tests.chaos $(ARGS)

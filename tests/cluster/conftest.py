@@ -1,0 +1,116 @@
+"""One cluster for the session, a fresh namespace for each test.
+
+Without TEST_KUBECONFIG the cluster is the harness's own, and pytest itself moves into its network: so this folder is
+for a pytest run of its own (`make test-cluster`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import machine, namespaces
+from tests.cluster.api import Api
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.errors import HarnessError
+from tests.cluster.images import HOST_IMAGE
+from tests.cluster.local_cluster import LocalCluster, programs
+from tests.cluster.node_pool import NodePool
+from tests.cluster.objects import Namespace, make_namespace
+
+_USERS_CLUSTER = os.environ.get("TEST_KUBECONFIG", "")
+_USERS_IMAGE = os.environ.get("TEST_IMAGE", "python:3.10-slim")
+_FULL = os.environ.get("FULL", "") not in ("", "0")
+_TEST_SECONDS = 300
+# Whoever asks for one of these needs a cluster that the test can break.
+_OWN_CLUSTER_ONLY = frozenset({"local_cluster", "control_plane", "nodes"})
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Enters the cluster's network, before anything starts a thread."""
+    config.addinivalue_line("markers", "full: takes long; runs with FULL=1")
+    if _USERS_CLUSTER or config.option.collectonly or config.option.help:
+        return
+    if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
+        raise pytest.UsageError("the cluster tests share one cluster: run them without -n")
+    try:
+        lacks = machine.missing()
+        if lacks:
+            raise HarnessError("; ".join(lacks))
+        programs()  # while there is a network
+        namespaces.enter()
+    except HarnessError as error:
+        raise pytest.UsageError(f"the cluster tests cannot run here: {error}") from error
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is not wanted, or not possible, this time."""
+    unwanted = [item for item in items if not _wanted(item)]
+    items[:] = [item for item in items if _wanted(item)]
+    config.hook.pytest_deselected(items=unwanted)
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
+
+
+def _wanted(item: pytest.Item) -> bool:
+    if item.get_closest_marker("full") and not _FULL:
+        return False
+    return not (_USERS_CLUSTER and _OWN_CLUSTER_ONLY & set(getattr(item, "fixturenames", ())))
+
+
+@pytest.fixture(scope="session")
+def local_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """The harness's own cluster, with two nodes that take any pod."""
+    with LocalCluster(tmp_path_factory.mktemp("kubernetes") / "cluster", programs()) as cluster:
+        for _ in range(2):
+            cluster.nodes.add()
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def control_plane(local_cluster: LocalCluster) -> ControlPlane:
+    return local_cluster.control_plane
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest) -> Path:
+    """The kubeconfig of the cluster's administrator."""
+    if _USERS_CLUSTER:
+        return Path(_USERS_CLUSTER)
+    cluster: LocalCluster = request.getfixturevalue("local_cluster")
+    return cluster.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def api(kubeconfig: Path) -> Api:
+    return Api(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """An image that the cluster has, with Python and a shell."""
+    return _USERS_IMAGE if _USERS_CLUSTER else HOST_IMAGE
+
+
+@pytest.fixture
+def namespace(api: Api, image: str) -> Iterator[Namespace]:
+    """A namespace of the test's own; what is left in it is deleted."""
+    made = make_namespace(api, f"test-{os.getpid()}-{next(_numbers)}", image)
+    yield made
+    api.delete(f"/api/v1/namespaces/{made.name}")
+
+
+@pytest.fixture
+def nodes(local_cluster: LocalCluster) -> Iterator[NodePool]:
+    """Makes nodes of the test's own. They take only pods that ask for them: see `NodePool.add`'s labels and taints."""
+    plane = local_cluster.control_plane
+    folder = local_cluster.folder / f"nodes-{next(_numbers)}"
+    with NodePool(plane.api(), plane.authority, folder) as pool:
+        yield pool

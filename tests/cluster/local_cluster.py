@@ -1,0 +1,71 @@
+"""A whole cluster on this machine: control plane, Services, process nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
+from pathlib import Path
+
+from tests.cluster import build
+from tests.cluster.api import Api
+from tests.cluster.control_plane import QUICK_JOBS, ControlPlane
+from tests.cluster.images import Image
+from tests.cluster.node_pool import NodePool
+from tests.cluster.services import NameServer, ServiceProxy, ServiceTable
+
+
+class LocalCluster(AbstractContextManager["LocalCluster"]):
+    """Starts at the beginning of a `with` block, inside `namespaces.enter`, and ends with it.
+
+    Args:
+      folder: for everything that it writes.
+      programs: as `build.programs` gives them.
+      images: what the process nodes can run, besides HOST_IMAGE.
+      quick_jobs: shortens the Job controller's waits.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        programs: Mapping[str, Path],
+        *,
+        images: Mapping[str, Image] | None = None,
+        quick_jobs: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.control_plane = ControlPlane(folder, programs, environment=QUICK_JOBS if quick_jobs else None)
+        self.nodes: NodePool
+        self._images = images
+        self._stack = ExitStack()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.control_plane.kubeconfig
+
+    def api(self, *, token: str = "") -> Api:
+        """A client: of the administrator, or of who owns the service-account token."""
+        return self.control_plane.api(token=token)
+
+    def __enter__(self) -> LocalCluster:
+        with ExitStack() as stack:
+            plane = stack.enter_context(self.control_plane)
+            table = stack.enter_context(closing(ServiceTable(plane.api())))
+            stack.enter_context(closing(NameServer(table)))
+            stack.enter_context(closing(ServiceProxy(table)))
+            pool = NodePool(plane.api(), plane.authority, self.folder / "pods", images=self._images)
+            self.nodes = stack.enter_context(pool)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def programs() -> dict[str, Path]:
+    """The programs of a control plane, built if need be.
+
+    Raises:
+      HarnessError: they could not be built.
+    """
+    return build.programs(build.ETCD, build.CONTROL_PLANE)

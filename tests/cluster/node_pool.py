@@ -1,0 +1,92 @@
+"""The process nodes of a cluster."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.cluster.api import Api
+from tests.cluster.certificates import Authority
+from tests.cluster.images import HOST_IMAGE, Image, host_image
+from tests.cluster.process_node import ProcessNode
+
+#: What Google's spot node pools put on their machines.
+SPOT_LABELS = {"cloud.google.com/gke-spot": "true"}
+SPOT_TAINT = {"key": "cloud.google.com/gke-spot", "value": "true", "effect": "NoSchedule"}
+GPU = "nvidia.com/gpu"
+
+
+class NodePool:
+    """Adds nodes to a cluster and takes them away. It is a context manager: at its end its nodes are gone.
+
+    Args:
+      api: the administrator.
+      authority: of the cluster.
+      folder: for the pods' files.
+      images: name to what it stands for; every node of the pool sees later changes. HOST_IMAGE is always there.
+    """
+
+    def __init__(
+        self, api: Api, authority: Authority, folder: Path, *, images: Mapping[str, Image] | None = None
+    ) -> None:
+        self.images: dict[str, Image] = {HOST_IMAGE: host_image(), **(images or {})}
+        self._api = api
+        self._authority = authority
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._nodes: list[ProcessNode] = []
+
+    def add(
+        self,
+        name: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        taints: Sequence[Mapping[str, str]] = (),
+        gpus: int = 0,
+        capacity: Mapping[str, str] | None = None,
+    ) -> ProcessNode:
+        """Starts a node that is ready for pods.
+
+        Args:
+          name: of the node; by default a new one.
+          labels: besides those that every node has.
+          taints: that keep pods away.
+          gpus: how many it has.
+          capacity: replaces or adds to what every node has.
+        """
+        number = next(self._numbers)
+        node = ProcessNode(
+            self._api,
+            name or f"node-{number}",
+            self._folder / f"{number}-{name or 'node'}",
+            self._authority,
+            images=self.images,
+            labels=labels,
+            taints=taints,
+            capacity={**({GPU: str(gpus)} if gpus else {}), **(capacity or {})},
+        )
+        self._nodes.append(node)
+        return node
+
+    def add_spot(self, *, gpus: int = 0) -> ProcessNode:
+        """Starts a node with the label and the taint of a spot machine."""
+        return self.add(labels=SPOT_LABELS, taints=[SPOT_TAINT], gpus=gpus)
+
+    def remove(self, node: ProcessNode) -> None:
+        """Ends a node and deletes its object, as a cloud does once the machine is gone."""
+        node.die()
+        self._api.delete(f"/api/v1/nodes/{node.name}")
+        if node in self._nodes:
+            self._nodes.remove(node)
+
+    def close(self) -> None:
+        """Removes every node."""
+        for node in list(self._nodes):
+            self.remove(node)
+
+    def __enter__(self) -> NodePool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
