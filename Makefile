@@ -33,12 +33,12 @@ tensorboard: setup  ## Open TensorBoard on the runs' logs, until ctrl-C
 report: setup  ## Open the report of the last search
 	@$(VENV_PYTHON) -m tfx_pipeline report
 
-test: setup  ## Run all tests (ARGS="tests/models -k loss" for some of them)
+test: setup  ## Run all tests but those on Kubernetes (ARGS="tests/models -k loss" for some of them)
 	@scripts/install_chromium.sh
 	@$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-cluster: setup  ## Run the tests that need Kubernetes, on one that is built here once (FULL=1 for all: docs/cluster-tests.md)
-	@FULL=$(FULL) $(VENV_PYTHON) -m pytest tests/cluster $(ARGS)
+	@$(VENV_PYTHON) -m pytest tests/cluster $(ARGS)
 
 chaos: setup  ## Kill, suspend and starve whole searches, about 15 minutes (ARGS="--seed 7 --only full-disk")
 	@$(VENV_PYTHON) -m tests.chaos $(ARGS)

@@ -154,7 +154,7 @@ class Api:
                 _request_timeout=seconds,
             )
         except client.rest.ApiException as error:
-            raise _refusal(error) from error
+            raise _refusal(error) from None
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise ApiError(0, "NoAnswer", f"{method} {path}: {error}") from error
         return response
@@ -166,7 +166,13 @@ def _refusal(error: client.rest.ApiException) -> ApiError:
         status = json.loads(raw)
     except ValueError:
         status = {"message": raw[:300].decode(errors="replace")}
-    return ApiError(error.status or 0, status.get("reason") or error.reason or "", status.get("message") or "")
+    wait = (error.headers or {}).get("Retry-After")
+    return ApiError(
+        error.status or 0,
+        status.get("reason") or error.reason or "",
+        status.get("message") or "",
+        None if wait is None else float(wait),
+    )
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:

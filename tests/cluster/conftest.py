@@ -17,6 +17,7 @@ from tests.cluster import machine, namespaces
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import HarnessError
+from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.images import HOST_IMAGE
 from tests.cluster.local_cluster import LocalCluster, programs
 from tests.cluster.node_pool import NodePool
@@ -27,7 +28,7 @@ _USERS_IMAGE = os.environ.get("TEST_IMAGE", "python:3.10-slim")
 _FULL = os.environ.get("FULL", "") not in ("", "0")
 _TEST_SECONDS = 300
 # Whoever asks for one of these needs a cluster that the test can break.
-_OWN_CLUSTER_ONLY = frozenset({"local_cluster", "control_plane", "nodes"})
+_OWN_CLUSTER_ONLY = frozenset({"local_cluster", "control_plane", "nodes", "fault_proxy"})
 
 _numbers = itertools.count(1)
 
@@ -111,6 +112,26 @@ def namespace(api: Api, image: str) -> Iterator[Namespace]:
 def nodes(local_cluster: LocalCluster) -> Iterator[NodePool]:
     """Makes nodes of the test's own. They take only pods that ask for them: see `NodePool.add`'s labels and taints."""
     plane = local_cluster.control_plane
-    folder = local_cluster.folder / f"nodes-{next(_numbers)}"
-    with NodePool(plane.api(), plane.authority, folder) as pool:
+    name = f"extra-{next(_numbers)}"
+    with NodePool(plane.api(), plane.authority, local_cluster.folder / name, prefix=name) as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def admin_token(api: Api) -> str:
+    """The token of a service account that may do everything: a fault proxy passes no certificate on."""
+    account = {"kind": "ServiceAccount", "name": "cluster-tests", "namespace": "kube-system"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    path = f"/api/v1/namespaces/{account['namespace']}/serviceaccounts"
+    api.create(path, {"metadata": {"name": account["name"]}})
+    binding = {"metadata": {"name": account["name"]}, "roleRef": role, "subjects": [account]}
+    api.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    return str(api.create(f"{path}/{account['name']}/token", {"spec": {}})["status"]["token"])
+
+
+@pytest.fixture
+def fault_proxy(control_plane: ControlPlane) -> Iterator[FaultProxy]:
+    """Stands before the API server, for clients with a token."""
+    proxy = FaultProxy(control_plane.url, control_plane.authority, f"fault-proxy-{next(_numbers)}")
+    yield proxy
+    proxy.close()

@@ -232,6 +232,11 @@ class ControlPlane:
             f"--service-cluster-ip-range={SERVICE_NETWORK}",
             "--node-monitor-period=1s",
             f"--node-monitor-grace-period={self._node_grace_seconds}s",
+            # In a small cluster the defaults do not evict from lost nodes if most of the nodes are lost.
+            "--unhealthy-zone-threshold=1",
+            "--large-cluster-size-threshold=0",
+            "--node-eviction-rate=10",
+            "--secondary-node-eviction-rate=10",
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )

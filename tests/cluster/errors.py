@@ -14,10 +14,12 @@ class ApiError(RuntimeError):
       status: the HTTP status, 0 where no answer came.
       reason: Kubernetes' word for it, such as `NotFound`.
       message: the server's own sentence.
+      retry_after: seconds after which the server wants to be asked again, if it said so.
     """
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 from tests.cluster import build
-from tests.cluster.api import Api
+from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import QUICK_JOBS, ControlPlane
 from tests.cluster.images import Image
 from tests.cluster.node_pool import NodePool
+from tests.cluster.objects import Namespace
 from tests.cluster.services import NameServer, ServiceProxy, ServiceTable
 
 
@@ -46,6 +47,33 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
     def api(self, *, token: str = "") -> Api:
         """A client: of the administrator, or of who owns the service-account token."""
         return self.control_plane.api(token=token)
+
+    def share(self, namespace: Namespace, name: str, folder: Path) -> str:
+        """Makes a folder of this machine a claim that pods of a namespace can mount, and returns the claim's name."""
+        folder.chmod(0o777)
+        size, modes = {"storage": "1Gi"}, ["ReadWriteMany"]
+        volume: Object = {
+            "metadata": {"name": f"{namespace.name}-{name}"},
+            "spec": {
+                "capacity": size,
+                "accessModes": modes,
+                "storageClassName": "",
+                "hostPath": {"path": str(folder)},
+                "claimRef": {"namespace": namespace.name, "name": name},
+            },
+        }
+        claim: Object = {
+            "metadata": {"name": name},
+            "spec": {
+                "storageClassName": "",
+                "accessModes": modes,
+                "volumeName": volume["metadata"]["name"],
+                "resources": {"requests": size},
+            },
+        }
+        namespace.api.create("/api/v1/persistentvolumes", volume)
+        namespace.api.create(namespace.path("persistentvolumeclaims"), claim)
+        return name
 
     def __enter__(self) -> LocalCluster:
         with ExitStack() as stack:

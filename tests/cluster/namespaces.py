@@ -73,7 +73,9 @@ def join(pid: int) -> None:
       OSError: the process is gone, or not this user's.
     """
     user = 0 if os.geteuid() == 0 else syscalls.CLONE_NEWUSER
+    here = Path.cwd()
     syscalls.join(pid, user | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS)
+    os.chdir(here)
 
 
 def _unshare() -> None:

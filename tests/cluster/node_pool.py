@@ -25,15 +25,23 @@ class NodePool:
       authority: of the cluster.
       folder: for the pods' files.
       images: name to what it stands for; every node of the pool sees later changes. HOST_IMAGE is always there.
+      prefix: of the nodes' names; no other pool of the cluster has it.
     """
 
     def __init__(
-        self, api: Api, authority: Authority, folder: Path, *, images: Mapping[str, Image] | None = None
+        self,
+        api: Api,
+        authority: Authority,
+        folder: Path,
+        *,
+        images: Mapping[str, Image] | None = None,
+        prefix: str = "node",
     ) -> None:
         self.images: dict[str, Image] = {HOST_IMAGE: host_image(), **(images or {})}
         self._api = api
         self._authority = authority
         self._folder = folder
+        self._prefix = prefix
         self._numbers = itertools.count(1)
         self._nodes: list[ProcessNode] = []
 
@@ -58,8 +66,8 @@ class NodePool:
         number = next(self._numbers)
         node = ProcessNode(
             self._api,
-            name or f"node-{number}",
-            self._folder / f"{number}-{name or 'node'}",
+            name or f"{self._prefix}-{number}",
+            self._folder / str(number),
             self._authority,
             images=self.images,
             labels=labels,

@@ -136,6 +136,15 @@ class Namespace:
 
         return until(found, f"{count} running pods of {app}", seconds=seconds, tell=lambda: self.brief(app))
 
+    def waiting(self, app: str) -> set[str]:
+        """The reasons for which containers of `app` have not been started."""
+        return {
+            one["state"]["waiting"]["reason"]
+            for pod in self.pods(app)
+            for one in pod["status"].get("containerStatuses", [])
+            if "waiting" in one["state"]
+        }
+
     def log(self, pod: Object, **query: object) -> str:
         """A pod's log, through the API."""
         return self.api.text(self.path("pods", f"{pod['metadata']['name']}/log"), **query)

@@ -1,0 +1,120 @@
+"""Process nodes as a cluster sees them: where pods go, and what becomes of them when a node ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.api import Api, Object
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
+from tests.cluster.objects import IGNORE_DISRUPTIONS, LEAVE_LOST_NODES, WAIT, Namespace, conditions
+from tests.cluster.waiting import until
+
+ON_SPOT: Object = {
+    "nodeSelector": SPOT_LABELS,
+    "tolerations": [{"key": SPOT_TAINT["key"], "operator": "Exists", "effect": "NoSchedule"}, *LEAVE_LOST_NODES],
+}
+
+
+def ready(api: Api, node: str) -> str:
+    """The status of a node's Ready condition."""
+    kinds = {one["type"]: one["status"] for one in api.get(f"/api/v1/nodes/{node}")["status"]["conditions"]}
+    return str(kinds["Ready"])
+
+
+def test_a_pod_goes_where_its_selector_its_tolerations_and_its_gpus_fit(namespace: Namespace, nodes: NodePool) -> None:
+    nodes.add(labels=SPOT_LABELS)
+    nodes.add_spot()
+    with_gpu = nodes.add_spot(gpus=1)
+    namespace.run("training", "true", pod=ON_SPOT, container={"resources": {"limits": {GPU: "1"}}})
+    namespace.finish("training")
+    assert [pod["spec"]["nodeName"] for pod in namespace.pods("training")] == [with_gpu.name]
+
+
+def test_a_taint_keeps_a_pod_away_until_a_node_without_it_comes(namespace: Namespace, nodes: NodePool) -> None:
+    nodes.add_spot()
+    namespace.run("waiting", "true", pod={"nodeSelector": SPOT_LABELS})
+    (message,) = until(lambda: namespace.events("FailedScheduling", of="waiting"), "an event that says why")
+    assert "untolerated taint" in message
+    open_node = nodes.add(labels=SPOT_LABELS)
+    namespace.finish("waiting")
+    assert [pod["spec"]["nodeName"] for pod in namespace.pods("waiting")] == [open_node.name]
+
+
+def test_more_pods_than_gpus_wait_for_their_turn(namespace: Namespace, nodes: NodePool) -> None:
+    nodes.add_spot(gpus=2)
+    limits = {"resources": {"limits": {GPU: "1"}}}
+    namespace.run("many", WAIT, pod=ON_SPOT, container=limits, completions=3, parallelism=3)
+    namespace.running("many", 2)
+    until(lambda: namespace.events("FailedScheduling", of="many"), "a pod without a GPU")
+    assert sorted(pod["status"]["phase"] for pod in namespace.pods("many")) == ["Pending", "Running", "Running"]
+
+
+def test_a_spot_machine_that_is_taken_away_costs_the_job_nothing(namespace: Namespace, nodes: NodePool) -> None:
+    spot = nodes.add_spot()
+    namespace.run("spot", WAIT, pod=ON_SPOT, podFailurePolicy=IGNORE_DISRUPTIONS)
+    (pod,) = namespace.running("spot")
+    spot.preempt()
+    ended = namespace.api.get(namespace.path("pods", pod["metadata"]["name"]))
+    assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Failed", "Terminated")
+    assert conditions(ended)["DisruptionTarget"] == "TerminationByKubelet"
+    assert ended["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 143
+    nodes.remove(spot)
+    other = nodes.add_spot()
+    (replacement,) = namespace.running("spot")
+    assert replacement["spec"]["nodeName"] == other.name
+    assert namespace.job("spot")["status"].get("failed", 0) == 0
+
+
+def test_the_pods_of_a_node_that_dies_are_given_up(namespace: Namespace, nodes: NodePool) -> None:
+    node = nodes.add_spot()
+    namespace.run("lost", WAIT, pod=ON_SPOT, podFailurePolicy=IGNORE_DISRUPTIONS)
+    (pod,) = namespace.running("lost")
+    node.die()
+    until(lambda: ready(namespace.api, node.name) == "Unknown", "the node to count as lost")
+    path = namespace.path("pods", pod["metadata"]["name"])
+    given_up = until(
+        lambda: one if "deletionTimestamp" in (one := namespace.api.get(path))["metadata"] else None,
+        "the pod of the lost node to be given up",
+    )
+    assert conditions(given_up)["DisruptionTarget"] == "DeletionByTaintManager"
+
+
+@pytest.mark.full
+def test_a_job_goes_on_elsewhere_once_the_object_of_its_dead_node_is_gone(
+    namespace: Namespace, nodes: NodePool
+) -> None:
+    node = nodes.add_spot()
+    namespace.run("moved", WAIT, pod=ON_SPOT, podFailurePolicy=IGNORE_DISRUPTIONS)
+    namespace.running("moved")
+    node.die()
+    until(lambda: ready(namespace.api, node.name) == "Unknown", "the node to count as lost")
+    nodes.remove(node)
+    other = nodes.add_spot()
+    # The garbage collector of pods looks each 20 s, and trusts a node's absence after 40.
+    (pod,) = namespace.running("moved", seconds=180)
+    assert pod["spec"]["nodeName"] == other.name
+    assert namespace.job("moved")["status"].get("failed", 0) == 0
+
+
+def test_a_node_that_is_cut_off_for_a_moment_keeps_its_pods(namespace: Namespace, nodes: NodePool) -> None:
+    node = nodes.add_spot()
+    patient = {"nodeSelector": SPOT_LABELS, "tolerations": ON_SPOT["tolerations"][:1]}
+    namespace.run("patient", WAIT, pod=patient)
+    (pod,) = namespace.running("patient")
+    node.cut_off()
+    until(lambda: ready(namespace.api, node.name) == "Unknown", "the node to count as lost")
+    node.reconnect()
+    until(lambda: ready(namespace.api, node.name) == "True", "the node to be back")
+    (same,) = namespace.running("patient")
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+def test_pods_outlive_an_api_server(namespace: Namespace, control_plane: ControlPlane) -> None:
+    namespace.run("long", "sleep 3; echo done")
+    (pod,) = namespace.running("long")
+    control_plane.restart_api_server()
+    assert "Complete" in conditions(namespace.finish("long"))
+    (same,) = namespace.pods("long")
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert namespace.log(same) == "done\n"
