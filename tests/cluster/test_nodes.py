@@ -92,8 +92,11 @@ def test_a_job_goes_on_elsewhere_once_the_object_of_its_dead_node_is_gone(
     nodes.remove(node)
     other = nodes.add_spot()
     # The garbage collector of pods looks each 20 s, and trusts a node's absence after 40.
-    (pod,) = namespace.running("moved", seconds=180)
-    assert pod["spec"]["nodeName"] == other.name
+    until(
+        lambda: [pod for pod in namespace.running("moved") if pod["spec"]["nodeName"] == other.name],
+        "the Job to run on the other node",
+        seconds=180,
+    )
     assert namespace.job("moved")["status"].get("failed", 0) == 0
 
 
