@@ -21,6 +21,7 @@ from tests.cluster import syscalls
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What an image would hold, and what this machine's own files must not shine through.
 _SCRATCH = ("tmp", "run", "var/tmp")
+_OWN = frozenset({"proc", "sys", "dev", "tmp", "run", "lost+found"})
 
 
 def hold_network(descriptor: int) -> None:
@@ -67,20 +68,21 @@ def _become(order: dict[str, Any]) -> None:
     mounts = sorted(order["mounts"], key=lambda item: len(Path(item["target"]).parts))
     volumes = [(os.open(item["source"], os.O_PATH), item) for item in mounts]
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    root = _make_root(Path(order["work"]), order["files"])
+    root, layers = _make_root(Path(order["work"]))
     os.chroot(root)
     os.chdir("/")
     for source, item in volumes:
-        _bind_volume(f"/proc/self/fd/{source}", Path(item["target"]), item["read_only"])
+        _bind_volume(f"/proc/self/fd/{source}", Path(item["target"]).resolve(), item["read_only"])
         os.close(source)
-    for folder in {str(parent) for path in order["readable"] for parent in Path(path).parents}:
-        _let_all_enter(Path(folder))
+    if order["user"]:
+        for folder in {str(parent) for path in order["readable"] for parent in Path(path).parents}:
+            _let_all_enter(Path(folder))
     Path(order["directory"]).mkdir(parents=True, exist_ok=True)
     if order["read_only_root"]:
         targets = {item["target"].rstrip("/") for item in mounts}
-        for name in ("", *(name for name in _SCRATCH if f"/{name}" not in targets)):
+        for path in (path for path in layers if path not in targets):
             flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
-            syscalls.mount("none", f"/{name}", None, flags)
+            syscalls.mount("none", path, None, flags)
     os.chdir(order["directory"])
     _drop_privileges(order)
     null = os.open("/dev/null", os.O_RDONLY)
@@ -88,31 +90,52 @@ def _become(order: dict[str, Any]) -> None:
     os.execvpe(order["argv"][0], order["argv"], order["environment"])
 
 
-def _make_root(work: Path, files: dict[str, str]) -> Path:
-    """Mounts the container's file system below `work`, and returns where."""
+def _make_root(work: Path) -> tuple[Path, list[str]]:
+    """Mounts the container's file system below `work`; returns where, and what in it can be written to.
+
+    Each folder of this machine's root gets a layer of its own: one for all would show nothing of other file systems,
+    and without root's powers the kernel refuses it.
+    """
     syscalls.mount("tmpfs", work, "tmpfs", 0, "mode=755")
-    upper, scratch, root = work / "upper", work / "scratch", work / "root"
-    for folder in (upper, scratch, root):
-        folder.mkdir()
-    options = f"lowerdir=/,upperdir={upper},workdir={scratch}"
-    if not Path("/proc/self/uid_map").read_text().split()[2].startswith("4294967295"):
-        options += ",userxattr"
-    syscalls.mount("overlay", root, "overlay", 0, options)
+    root = work / "root"
+    root.mkdir()
+    syscalls.bind(root, root)
+    layers = ["/"]
+    for entry in sorted(Path("/").iterdir()):
+        shown = root / entry.name
+        if entry.name in _OWN:
+            continue
+        if entry.is_symlink():
+            shown.symlink_to(entry.readlink())
+        elif entry.is_dir():
+            shown.mkdir()
+            if _add_layer(entry, shown, work / f"{entry.name}.upper", work / f"{entry.name}.work"):
+                layers.append(f"/{entry.name}")
     for name in ("proc", "sys", "dev", *_SCRATCH):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in _SCRATCH:
         syscalls.mount("tmpfs", root / name, "tmpfs", 0, "mode=1777" if name.endswith("tmp") else "mode=755")
+        layers.append(f"/{name}")
     syscalls.mount("proc", root / "proc", "proc")
     syscalls.bind("/sys", root / "sys", read_only=True)
     _make_devices(root / "dev")
-    runtime = root / "var/run"
-    if runtime.is_symlink() or not runtime.exists():
-        runtime.unlink(missing_ok=True)
-        runtime.symlink_to("../run")
-    for name, content in files.items():
-        (root / name).unlink(missing_ok=True)
-        (root / name).write_text(content)
-    return root
+    return root, layers
+
+
+def _add_layer(source: Path, target: Path, upper: Path, scratch: Path) -> bool:
+    """Shows a folder and keeps what is written to it apart; where the kernel refuses that, shows it read-only."""
+    upper.mkdir()
+    scratch.mkdir()
+    upper.chmod(source.stat().st_mode & 0o7777)
+    options = f"lowerdir={source},upperdir={upper},workdir={scratch}"
+    if not Path("/proc/self/uid_map").read_text().split()[2].startswith("4294967295"):
+        options += ",userxattr"
+    try:
+        syscalls.mount("overlay", target, "overlay", 0, options)
+    except OSError:
+        syscalls.bind(source, target, read_only=True)
+        return False
+    return True
 
 
 def _make_devices(folder: Path) -> None:

@@ -19,6 +19,7 @@ from tests.cluster.pod_inputs import PodInputs, UnsupportedError, expand
 from tests.cluster.pod_security import ForbiddenError, identity
 from tests.cluster.pod_status import ContainerStatus, now, pod_status, running, terminated, waiting
 from tests.cluster.sandbox import Command, Container, Mount, Sandbox, StartError
+from tests.cluster.services import DOMAIN
 
 Value = TypeVar("Value")
 
@@ -248,7 +249,7 @@ class ProcessPod:
             **image.environment,
             **inputs.environment(container),
         }
-        mounts = [Mount(path, path, read_only=True) for path in image.paths]
+        mounts = [Mount(path, path, read_only=True) for path in image.paths] + self._network_files()
         for one in container.get("volumeMounts", []):
             source = volumes[one["name"]] / one.get("subPath", "")
             mounts.append(Mount(str(source), one["mountPath"], bool(one.get("readOnly"))))
@@ -259,23 +260,27 @@ class ProcessPod:
             directory=container.get("workingDir") or image.working_directory,
             mounts=mounts,
             readable=image.paths,
-            files=self._network_files(),
             identity=who,
         )
 
-    def _network_files(self) -> dict[str, str]:
-        namespace, domain = self.pod["metadata"]["namespace"], "cluster.local"
-        host = self._hostname()
+    def _network_files(self) -> list[Mount]:
+        """The files by which a container knows its own name and finds others."""
+        namespace, host = self.pod["metadata"]["namespace"], self._hostname()
         names = [host]
         if self._spec.get("subdomain"):
-            names.insert(0, f"{host}.{self._spec['subdomain']}.{namespace}.svc.{domain}")
+            names.insert(0, f"{host}.{self._spec['subdomain']}.{namespace}.svc.{DOMAIN}")
         aliases = [f"{one['ip']} {' '.join(one['hostnames'])}\n" for one in self._spec.get("hostAliases", [])]
-        return {
-            "etc/hostname": f"{host}\n",
-            "etc/hosts": f"127.0.0.1 localhost\n{self._address} {' '.join(names)}\n{''.join(aliases)}",
-            "etc/resolv.conf": f"nameserver {MACHINE}\nsearch {namespace}.svc.{domain} svc.{domain} {domain}\n"
-            "options ndots:5 timeout:2\n",
+        search = f"{namespace}.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}"
+        contents = {
+            "hostname": f"{host}\n",
+            "hosts": f"127.0.0.1 localhost\n{self._address} {' '.join(names)}\n{''.join(aliases)}",
+            "resolv.conf": f"nameserver {MACHINE}\nsearch {search}\noptions ndots:5 timeout:2\n",
         }
+        folder = self.folder / "etc"
+        folder.mkdir(exist_ok=True)
+        for name, content in contents.items():
+            (folder / name).write_text(content)
+        return [Mount(str(folder / name), f"/etc/{name}") for name in contents]
 
     def _hostname(self) -> str:
         return str(self._spec.get("hostname") or self.pod["metadata"]["name"])[:63].rstrip("-.")

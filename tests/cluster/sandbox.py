@@ -47,7 +47,6 @@ class Command:
     directory: str
     mounts: Sequence[Mount]
     readable: Sequence[str]
-    files: Mapping[str, str]
     identity: Identity
 
 
@@ -148,7 +147,6 @@ class Sandbox:
             "directory": command.directory,
             "mounts": [asdict(mount) for mount in command.mounts],
             "readable": list(command.readable),
-            "files": dict(command.files),
             **asdict(command.identity),
         }
         reading, writing = os.pipe()
