@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from tests.cluster.errors import HarnessError
 
 _GO = Path(__file__).with_name("go")
+_VERSION = "k8s.io/component-base/version"
 _OLDEST_GO = (1, 21)  # the first that fetches by itself the newer Go that a go.mod asks for
 _BUILD_SECONDS = 50 * 60.0
 
@@ -27,12 +28,14 @@ class Wrapper:
     """A Go module of ours that pins what is built by go.mod and go.sum.
 
     Args:
-      folder: its name below go/.
-      module: what it builds from; the version stands in go.mod.
+      name: of what is built.
+      folder: the module's below go/.
+      module: what it builds from, with a version in go.mod; empty where the program is our own.
       programs: program to Go package.
       stamp: the package that holds the version to report, if any.
     """
 
+    name: str
     folder: str
     module: str
     programs: tuple[tuple[str, str], ...]
@@ -45,6 +48,8 @@ class Wrapper:
     @property
     def version(self) -> str:
         """The version of `module`, as v1.2.3."""
+        if not self.module:
+            return "v0"
         found = re.search(
             rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", (self.path / "go.mod").read_text(), re.M
         )
@@ -54,10 +59,10 @@ class Wrapper:
 
     def key(self) -> str:
         """What a program of this module depends on, as a folder's name."""
-        digest = hashlib.sha256(self.flags().encode())
+        digest = hashlib.sha256(repr((self.flags(), self.programs)).encode())
         for path in sorted(path for path in self.path.rglob("*") if path.is_file()):
             digest.update(path.relative_to(self.path).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-        return f"{self.folder}-{self.version}-{digest.hexdigest()[:12]}"
+        return f"{self.name}-{self.version}-{digest.hexdigest()[:12]}"
 
     def flags(self) -> str:
         """The linker's flags: no debugging symbols, and the version."""
@@ -68,8 +73,9 @@ class Wrapper:
         return " ".join(["-s -w", *(f"-X {self.stamp}.{name}={value}" for name, value in values.items())])
 
 
-ETCD = Wrapper("etcd", "go.etcd.io/etcd/server/v3", (("etcd", "go.etcd.io/etcd/server/v3"),))
+ETCD = Wrapper("etcd", "etcd", "go.etcd.io/etcd/server/v3", (("etcd", "go.etcd.io/etcd/server/v3"),))
 CONTROL_PLANE = Wrapper(
+    "kubernetes",
     "kubernetes",
     "k8s.io/kubernetes",
     (
@@ -77,7 +83,15 @@ CONTROL_PLANE = Wrapper(
         ("kube-controller-manager", "./kube-controller-manager"),
         ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
     ),
-    stamp="k8s.io/component-base/version",
+    stamp=_VERSION,
+)
+PAUSE = Wrapper("pause", "pause", "", (("pause", "."),))
+KUBELET = Wrapper(
+    "kubelet",
+    "kubernetes",
+    "k8s.io/kubernetes",
+    (("kubelet", "k8s.io/kubernetes/cmd/kubelet"),),
+    stamp=_VERSION,
 )
 
 

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import machine, namespaces
-from tests.cluster.api import Api
+from tests.cluster import machine, namespaces, node_packages
+from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import HarnessError
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.images import HOST_IMAGE
-from tests.cluster.local_cluster import LocalCluster, programs
+from tests.cluster.local_cluster import LocalCluster, fetch_real_node, programs
 from tests.cluster.node_pool import NodePool
 from tests.cluster.objects import Namespace, make_namespace
+from tests.cluster.real_node import PLACEMENT, RealNode
 
 _USERS_CLUSTER = os.environ.get("TEST_KUBECONFIG", "")
 _USERS_IMAGE = os.environ.get("TEST_IMAGE", "python:3.10-slim")
@@ -36,6 +37,8 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     """Enters the cluster's network, before anything starts a thread."""
     config.addinivalue_line("markers", "full: takes long; runs with FULL=1")
+    config.addinivalue_line("markers", "real_node: on the harness's own real node; runs with FULL=1")
+    config.addinivalue_line("markers", "containers: needs real containers, of the real node or of the user's cluster")
     if _USERS_CLUSTER or config.option.collectonly or config.option.help:
         return
     if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
@@ -45,9 +48,17 @@ def pytest_configure(config: pytest.Config) -> None:
         if lacks:
             raise HarnessError("; ".join(lacks))
         programs()  # while there is a network
+        if _FULL and not node_packages.missing():
+            fetch_real_node()
         namespaces.enter()
     except HarnessError as error:
         raise pytest.UsageError(f"the cluster tests cannot run here: {error}") from error
+
+
+def pytest_report_header() -> str:
+    """Says what is left out with FULL=1 all the same."""
+    lacks = node_packages.missing() if _FULL and not _USERS_CLUSTER else ""
+    return f"tests in real containers are left out: {lacks}" if lacks else ""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -61,9 +72,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _wanted(item: pytest.Item) -> bool:
-    if item.get_closest_marker("full") and not _FULL:
+    marks = {mark.name for mark in item.iter_markers()}
+    if _USERS_CLUSTER:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        return not (_OWN_CLUSTER_ONLY & fixtures) and "real_node" not in marks and (_FULL or "full" not in marks)
+    if marks & {"real_node", "containers"} and node_packages.missing():
         return False
-    return not (_USERS_CLUSTER and _OWN_CLUSTER_ONLY & set(getattr(item, "fixturenames", ())))
+    return _FULL or not marks & {"full", "real_node", "containers"}
 
 
 @pytest.fixture(scope="session")
@@ -100,10 +115,33 @@ def image() -> str:
     return _USERS_IMAGE if _USERS_CLUSTER else HOST_IMAGE
 
 
+@pytest.fixture(scope="session")
+def real_node(local_cluster: LocalCluster) -> Iterator[RealNode]:
+    """A node with the real kubelet. It takes only pods that say so, as those of `on_real_node` do."""
+    node = RealNode(local_cluster.control_plane, local_cluster.folder / "real-node")
+    yield node
+    node.close()
+
+
 @pytest.fixture
-def namespace(api: Api, image: str) -> Iterator[Namespace]:
+def on_real_node(request: pytest.FixtureRequest) -> Object:
+    """What a pod's spec needs to become real containers."""
+    if _USERS_CLUSTER:
+        return {}
+    request.getfixturevalue("real_node")
+    return PLACEMENT
+
+
+@pytest.fixture
+def placement() -> Object:
+    """What the specs of the namespace's pods have; a module with a fixture of this name sends them elsewhere."""
+    return {}
+
+
+@pytest.fixture
+def namespace(api: Api, image: str, placement: Object) -> Iterator[Namespace]:
     """A namespace of the test's own; what is left in it is deleted."""
-    made = make_namespace(api, f"test-{os.getpid()}-{next(_numbers)}", image)
+    made = make_namespace(api, f"test-{os.getpid()}-{next(_numbers)}", image, placement=placement)
     yield made
     api.delete(f"/api/v1/namespaces/{made.name}")
 

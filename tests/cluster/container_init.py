@@ -172,9 +172,12 @@ def _drop_privileges(order: dict[str, Any]) -> None:
     if order["drop_capabilities"]:
         syscalls.drop_bounding_capabilities()
     if order["user"] or order["group"] or order["groups"]:
-        os.setgroups(order["groups"])
-        os.setresgid(order["group"], order["group"], order["group"])
-        os.setresuid(order["user"], order["user"], order["user"])
+        try:
+            os.setgroups(order["groups"])
+            os.setresgid(order["group"], order["group"], order["group"])
+            os.setresuid(order["user"], order["user"], order["user"])
+        except OSError as error:
+            raise OSError(f"cannot become user {order['user']}; without root a process node has no other") from error
     if order["drop_capabilities"]:
         syscalls.drop_all_capabilities()
     if order["no_new_privileges"]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
-from tests.cluster import build
+from tests.cluster import build, node_packages
 from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import QUICK_JOBS, ControlPlane
 from tests.cluster.images import Image
@@ -97,3 +97,13 @@ def programs() -> dict[str, Path]:
       HarnessError: they could not be built.
     """
     return build.programs(build.ETCD, build.CONTROL_PLANE)
+
+
+def fetch_real_node() -> None:
+    """Builds and fetches what a real node needs, while there is a network.
+
+    Raises:
+      HarnessError: it is not to be had.
+    """
+    build.programs(build.KUBELET, build.PAUSE)
+    node_packages.find()

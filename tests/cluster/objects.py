@@ -80,22 +80,27 @@ class Namespace:
       api: of an identity that may do everything in it.
       name: of the namespace.
       image: that the cluster has, with Python and a shell.
+      placement: what each pod's spec has so that it goes to the nodes that are meant.
     """
 
-    def __init__(self, api: Api, name: str, image: str) -> None:
+    def __init__(self, api: Api, name: str, image: str, *, placement: Mapping[str, Any] | None = None) -> None:
         self.api = api
         self.name = name
         self.image = image
+        self.placement = dict(placement or {})
 
     def path(self, kind: str, name: str = "") -> str:
         """Where objects of a kind are, such as path("jobs"), or one of them."""
         group = _GROUPS.get(kind, "api/v1")
         return f"/{group}/namespaces/{self.name}/{kind}" + (f"/{name}" if name else "")
 
-    def run(self, name: str, command: Sequence[str] | str, **more: Any) -> Object:
-        """Creates a Job: `job_manifest` with this namespace's image. A text is a shell's command."""
+    def run(
+        self, name: str, command: Sequence[str] | str, *, pod: Mapping[str, Any] | None = None, **more: Any
+    ) -> Object:
+        """Creates a Job: `job_manifest` with this namespace's image and placement. A text is a shell's command."""
         argv = ["sh", "-c", command] if isinstance(command, str) else command
-        return self.api.create(self.path("jobs"), job_manifest(name, self.image, argv, **more))
+        manifest = job_manifest(name, self.image, argv, pod={**self.placement, **(pod or {})}, **more)
+        return self.api.create(self.path("jobs"), manifest)
 
     def job(self, name: str) -> Object:
         """A Job as it is now."""
@@ -207,10 +212,17 @@ def conditions(thing: Object) -> dict[str, str]:
     return {one["type"]: one.get("reason", "") for one in held}
 
 
-def make_namespace(api: Api, name: str, image: str, *, labels: Mapping[str, str] | None = None) -> Namespace:
+def make_namespace(
+    api: Api,
+    name: str,
+    image: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    placement: Mapping[str, Any] | None = None,
+) -> Namespace:
     """Creates a namespace that is ready for pods."""
     api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": dict(labels or {})}})
-    namespace = Namespace(api, name, image)
+    namespace = Namespace(api, name, image, placement=placement)
 
     def ready() -> bool:
         try:

@@ -72,10 +72,6 @@ class ProcessNode:
         self._thread(self._beat)
         self._thread(self._follow)
 
-    @property
-    def alive(self) -> bool:
-        return not self._dead.is_set()
-
     def die(self) -> None:
         """The machine is gone from one moment to the next: no heartbeat, no status, no processes."""
         self._dead.set()

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.cluster.api import Object
 from tests.cluster.errors import ApiError
 from tests.cluster.objects import (
     IGNORE_DISRUPTIONS,
@@ -48,6 +49,13 @@ for kind in ("pods", "secrets"):
 print(json.dumps(answers))
 """
 READ_PODS = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+
+
+@pytest.fixture(params=["any", pytest.param("real", marks=pytest.mark.real_node)])
+def placement(request: pytest.FixtureRequest) -> Object:
+    """All of this holds for process nodes, and for the real one."""
+    spec: Object = request.getfixturevalue("on_real_node") if request.param == "real" else {}
+    return spec
 
 
 def test_a_job_completes_and_its_log_is_read_through_the_api(namespace: Namespace) -> None:
@@ -111,12 +119,14 @@ def test_the_pods_of_an_indexed_job_know_their_index_and_fail_each_for_itself(na
 def test_an_indexed_job_grows_and_shrinks_while_it_runs(namespace: Namespace) -> None:
     namespace.run("elastic", WAIT, completions=1, parallelism=1, completionMode="Indexed")
     namespace.running("elastic")
-    for size in (3, 2):
+
+    def resize(size: int) -> None:
         namespace.api.patch(namespace.path("jobs", "elastic"), {"spec": {"completions": size, "parallelism": size}})
-        until(
-            lambda size=size: len(namespace.running("elastic", size)) == size,  # type: ignore[misc]
-            f"{size} pods of the elastic Job",
-        )
+        until(lambda: len(namespace.running("elastic", size)) == size, f"{size} pods of the elastic Job")
+
+    resize(3)
+    resize(2)
+    assert {pod["spec"]["hostname"] for pod in namespace.running("elastic", 2)} == {"elastic-0", "elastic-1"}
 
 
 def test_a_service_account_may_do_what_its_role_says_and_no_more(namespace: Namespace) -> None:

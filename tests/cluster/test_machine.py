@@ -61,9 +61,43 @@ def test_the_control_plane_says_the_version_that_it_was_built_from(local_cluster
     assert local_cluster.api().get("/version")["gitVersion"] == build.CONTROL_PLANE.version
 
 
+GREET = """
+import os, pathlib
+from tests.cluster import objects
+from tests.cluster.api import Api
+from tests.cluster.images import HOST_IMAGE
+namespace = objects.make_namespace(Api(pathlib.Path(os.environ["KUBECONFIG"])), "rootless", HOST_IMAGE)
+namespace.run("greeting", "echo hello")
+namespace.finish("greeting")
+print(namespace.logs("greeting"))
+"""
+
+
+@pytest.mark.full
+def test_pods_run_without_roots_powers() -> None:
+    without = ["unshare", "--user", "--map-root-user"]
+    command = [*without, sys.executable, "-m", "tests.cluster", "exec", "--nodes", "1", sys.executable, "-c", GREET]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "['hello\\n']"
+
+
+def test_a_command_enters_a_cluster_that_is_up(local_cluster: LocalCluster) -> None:
+    """The session's own cluster is one: only the file that `up` leaves is missing."""
+    pid_file = local_cluster.folder / "pid"
+    pid_file.write_text(str(os.getpid()))
+    command = [sys.executable, "-m", "tests.cluster", "enter", str(local_cluster.folder), "printenv", "KUBECONFIG"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert result.stdout.strip() == str(local_cluster.kubeconfig)
+    pid_file.unlink()
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+    assert "no cluster is up" in result.stderr
+
+
 def test_the_tests_run_on_a_cluster_of_the_users(local_cluster: LocalCluster) -> None:
     result = run(
-        "tests/cluster/test_jobs.py::test_a_job_completes_and_its_log_is_read_through_the_api",
+        "tests/cluster/test_jobs.py::test_a_job_completes_and_its_log_is_read_through_the_api[any]",
         "tests/cluster/test_nodes.py::test_more_pods_than_gpus_wait_for_their_turn",
         TEST_KUBECONFIG=str(local_cluster.kubeconfig),
         TEST_IMAGE=HOST_IMAGE,

@@ -1,0 +1,4 @@
+// The process that holds a real pod's network.
+module cluster-tests/pause
+
+go 1.21
