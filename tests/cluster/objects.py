@@ -30,8 +30,10 @@ LEAVE_LOST_NODES: list[Object] = [
     {"key": f"node.kubernetes.io/{trouble}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
     for trouble in ("unreachable", "not-ready")
 ]
-#: A shell's command that runs until it is told to end, and then ends with 143 at once.
-WAIT = "trap 'exit 143' TERM; while :; do sleep 0.1; done"
+#: A shell's command that runs until it is told to end, and then ends with 143 at once. It heeds SIGTERM once it has
+#: said so: before that the kernel keeps the signal from a container's first process.
+HEEDS = "heeds SIGTERM"
+WAIT = f"trap 'exit 143' TERM; echo {HEEDS}; while :; do sleep 0.1; done"
 
 
 def job_manifest(
@@ -153,6 +155,14 @@ class Namespace:
     def log(self, pod: Object, **query: object) -> str:
         """A pod's log, through the API."""
         return self.api.text(self.path("pods", f"{pod['metadata']['name']}/log"), **query)
+
+    def said(self, pod: Object, words: str, *, seconds: float = 120.0) -> None:
+        """Waits until a pod's log holds these words.
+
+        Raises:
+          TimeoutError: it did not after `seconds`.
+        """
+        until(lambda: words in self.log(pod), f"{words!r} in the log of {pod['metadata']['name']}", seconds=seconds)
 
     def logs(self, app: str) -> list[str]:
         """The logs of the pods with this label, the oldest first."""

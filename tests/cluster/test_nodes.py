@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
-from tests.cluster.objects import IGNORE_DISRUPTIONS, LEAVE_LOST_NODES, WAIT, Namespace, conditions
+from tests.cluster.objects import HEEDS, IGNORE_DISRUPTIONS, LEAVE_LOST_NODES, WAIT, Namespace, conditions
 from tests.cluster.waiting import until
 
 ON_SPOT: Object = {
@@ -54,7 +54,8 @@ def test_a_spot_machine_that_is_taken_away_costs_the_job_nothing(namespace: Name
     spot = nodes.add_spot()
     namespace.run("spot", WAIT, pod=ON_SPOT, podFailurePolicy=IGNORE_DISRUPTIONS)
     (pod,) = namespace.running("spot")
-    spot.preempt()
+    namespace.said(pod, HEEDS)
+    spot.preempt(grace=30)
     ended = namespace.api.get(namespace.path("pods", pod["metadata"]["name"]))
     assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Failed", "Terminated")
     assert conditions(ended)["DisruptionTarget"] == "TerminationByKubelet"

@@ -11,7 +11,7 @@ from tests.cluster.api import Object
 from tests.cluster.images import host_image
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, WAIT, Namespace, conditions
+from tests.cluster.objects import HEEDS, RESTRICTED_CONTAINER, RESTRICTED_POD, WAIT, Namespace, conditions
 from tests.cluster.waiting import until
 
 HERE = {"nodeSelector": {"pool": "own"}}
@@ -195,27 +195,21 @@ def test_a_command_that_is_not_there_is_told(namespace: Namespace, local_cluster
     assert "no-such-program" in ended["message"]
 
 
-@pytest.mark.parametrize(("ends", "code"), [("trap 'exit 7' TERM", 7), ("trap '' TERM", 137)], ids=["heeds", "ignores"])
-def test_a_deleted_pod_gets_its_grace(namespace: Namespace, local_cluster: LocalCluster, ends: str, code: int) -> None:
-    # Something holds the pod's object, so that its end can be read.
-    namespace.api.create(
-        namespace.path("pods"),
-        {
-            "metadata": {"name": "held", "labels": {"app": "held"}, "finalizers": ["tests.example/held"]},
-            "spec": {
-                "terminationGracePeriodSeconds": 1,
-                "restartPolicy": "Never",
-                "containers": [
-                    {
-                        "name": "main",
-                        "image": namespace.image,
-                        "command": ["sh", "-c", f"{ends}; {WAIT.partition('; ')[2]}"],
-                    }
-                ],
-            },
+@pytest.mark.parametrize(("trap", "code"), [("exit 7", 7), ("", 137)], ids=["heeds", "ignores"])
+def test_a_deleted_pod_gets_its_grace(namespace: Namespace, local_cluster: LocalCluster, trap: str, code: int) -> None:
+    command = ["sh", "-c", WAIT.replace("exit 143", trap)]
+    pod = {
+        # Something holds the pod's object, so that its end can be read.
+        "metadata": {"name": "held", "labels": {"app": "held"}, "finalizers": ["tests.example/held"]},
+        "spec": {
+            "terminationGracePeriodSeconds": 30 if trap else 1,
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": namespace.image, "command": command}],
         },
-    )
-    namespace.running("held")
+    }
+    namespace.api.create(namespace.path("pods"), pod)
+    (pod,) = namespace.running("held")
+    namespace.said(pod, HEEDS)
     namespace.api.delete(namespace.path("pods", "held"))
     try:
         pod = until(
