@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import machine, namespaces, node_packages
+from tests.cluster import machine, namespaces, node_packages, syscalls
 from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import HarnessError
@@ -37,6 +37,7 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     """Enters the cluster's network, before anything starts a thread."""
     config.addinivalue_line("markers", "full: takes long; runs with FULL=1")
+    config.addinivalue_line("markers", "root: needs root's powers over other users' files and processes")
     config.addinivalue_line("markers", "real_node: on the harness's own real node; runs with FULL=1")
     config.addinivalue_line("markers", "containers: needs real containers, of the real node or of the user's cluster")
     if _USERS_CLUSTER or config.option.collectonly or config.option.help:
@@ -55,10 +56,18 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"the cluster tests cannot run here: {error}") from error
 
 
-def pytest_report_header() -> str:
-    """Says what is left out with FULL=1 all the same."""
-    lacks = node_packages.missing() if _FULL and not _USERS_CLUSTER else ""
-    return f"tests in real containers are left out: {lacks}" if lacks else ""
+def pytest_report_header() -> list[str]:
+    """Says what this machine leaves out."""
+    told = []
+    if not _USERS_CLUSTER:
+        lacks = node_packages.missing()
+        if _FULL and lacks:
+            told.append(f"tests in real containers are left out: {lacks}")
+        if not syscalls.has_root():
+            told.append(
+                "tests marked `root` are left out: without it all pods have one user, who owns no folder of the system"
+            )
+    return told
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -77,6 +86,8 @@ def _wanted(item: pytest.Item) -> bool:
         fixtures = set(getattr(item, "fixturenames", ()))
         return not (_OWN_CLUSTER_ONLY & fixtures) and "real_node" not in marks and (_FULL or "full" not in marks)
     if marks & {"real_node", "containers"} and node_packages.missing():
+        return False
+    if "root" in marks and not syscalls.has_root():
         return False
     return _FULL or not marks & {"full", "real_node", "containers"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tests.cluster import build
+from tests.cluster import build, syscalls
 from tests.cluster.errors import HarnessError
 
 _PACKAGES = ("containerd", "runc", "containernetworking-plugins")
@@ -42,7 +42,7 @@ class NodePackages:
 
 def missing() -> str:
     """Why this machine has no real node, in one line; empty where it can have one."""
-    if os.geteuid() != 0:
+    if not syscalls.has_root():
         return "a real node needs root"
     if _installed() is None and not _unpacked().is_dir() and shutil.which("apt-get") is None:
         return f"a real node needs {', '.join(_PACKAGES)}: install them (only on Debian they are fetched)"

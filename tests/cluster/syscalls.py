@@ -30,6 +30,12 @@ PR_SET_NO_NEW_PRIVS = 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def has_root() -> bool:
+    """Whether this process has root's powers over other users too, not only over its own in a user namespace."""
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return os.geteuid() == 0 and sum(int(length) for _, _, length in ranges) > 1
+
+
 def _check(result: int, what: str) -> None:
     if result < 0:
         number = ctypes.get_errno()

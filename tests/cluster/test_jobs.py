@@ -165,6 +165,7 @@ def test_a_pod_that_no_node_can_take_waits_and_says_why(namespace: Namespace) ->
     assert [pod["status"]["phase"] for pod in namespace.pods("waiting")] == ["Pending"]
 
 
+@pytest.mark.root
 def test_a_namespace_of_restricted_pod_security_takes_a_restricted_pod_only(namespace: Namespace) -> None:
     label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     namespace.api.patch(f"/api/v1/namespaces/{namespace.name}", label)

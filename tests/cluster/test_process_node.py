@@ -43,6 +43,7 @@ def test_an_image_brings_a_command_and_variables(namespace: Namespace, nodes: No
     assert namespace.logs("greeter") == ["hi you\n"]
 
 
+@pytest.mark.root
 def test_a_restricted_container_has_no_powers_and_writes_to_its_volumes_only(
     namespace: Namespace, local_cluster: LocalCluster
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_container_that_must_not_be_root_and_would_be_is_not_started(
     assert namespace.events("Failed", of="root") == ["container has runAsNonRoot and image will run as root"]
 
 
+@pytest.mark.root
 def test_what_a_pod_writes_stays_its_own(namespace: Namespace, local_cluster: LocalCluster) -> None:
     namespace.run("writer", "echo x > /usr/written-by-a-pod && cat /usr/written-by-a-pod")
     namespace.finish("writer")
