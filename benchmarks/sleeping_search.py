@@ -48,7 +48,7 @@ def run(
     )
     cluster = LocalCluster(directory, token, server=server)
     started = time.time()
-    found = search.run(spec, directory, cluster, token=token, workers=workers, watch=lambda *_: None)
+    found = search.run(spec, directory, cluster, workers=workers, watch=lambda *_: None)
     record = found.record
     if record.count(TrialStatus.COMPLETED) != trials or any(len(trial.stays) != 1 for trial in record.trials):
         raise RuntimeError(f"{trials} trials should have completed at once: {record}; the logs are in {directory.logs}")

@@ -1,4 +1,7 @@
-"""`python -m custom_components.distributed_tuner`: looks at a running or finished search without disturbing it."""
+"""`python -m custom_components.distributed_tuner`: looks at a running or finished search without disturbing it.
+
+On Kubernetes it scales a search too, and it is what the chief's and the workers' containers run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Annotated
 import rich.console
 import typer
 
-from custom_components.distributed_tuner import keys, progress
+from custom_components.distributed_tuner import keys, pod, process, progress
+from custom_components.distributed_tuner.cluster.kube import commands
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 from custom_components.distributed_tuner.report import html, text
@@ -57,6 +61,38 @@ def report(
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
     typer.echo(f"report: {out.resolve()}")
+
+
+@app.command(hidden=True)
+def chief(
+    search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR")],
+    credentials: Annotated[Path, typer.Option(help="The folder with token, certificate and key.")],
+    port: Annotated[int, typer.Option(help="To listen on.")],
+    attempt: Annotated[str, typer.Option(help="The same for all chiefs of one attempt at the search.")],
+    lock_seconds: Annotated[float, typer.Option(help="How long an earlier chief is waited for.")],
+    linger_seconds: Annotated[float, typer.Option(help="How long to stay after the end of the search.")],
+) -> None:
+    """The chief's container; for a cluster to start."""
+    process.set_up_logging()
+    code = pod.chief(
+        search_dir, credentials, port=port, attempt=attempt, lock_seconds=lock_seconds, linger_seconds=linger_seconds
+    )
+    pod.leave(code)
+
+
+@app.command(hidden=True)
+def worker(
+    search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR")],
+    credentials: Annotated[Path, typer.Option(help="The folder with token and the chief's authority.")],
+    chief: Annotated[str, typer.Option(help="HOST:PORT of the chief.")],
+    group: Annotated[str, typer.Option(help="The group that the worker belongs to.")],
+) -> None:
+    """A worker's container; for a cluster to start."""
+    process.set_up_logging()
+    pod.leave(pod.worker(search_dir, credentials, address=chief, group=group))
+
+
+commands.add_to(app)
 
 
 def _read(search_dir: str) -> SearchRecord:

@@ -17,6 +17,7 @@ from keras_tuner.src import protos
 from custom_components.distributed_tuner import files, rpc
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief, Handler
+from custom_components.distributed_tuner.credentials import ServerKey
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.stock_service import StockService
@@ -34,14 +35,23 @@ async def run(
     port: int,
     fixed_port: bool = True,
     stock_workers: bool = False,
+    server_key: ServerKey | None = None,
 ) -> None:
     """Serves until SIGTERM, or until the search cannot be stored any more.
+
+    The arguments are those of `serve`.
 
     Raises:
       SearchError: the address cannot be had, or the search cannot be stored.
     """
     server, bound = await serve(
-        chief, token=token, host=host, port=port, fixed_port=fixed_port, stock_workers=stock_workers
+        chief,
+        token=token,
+        host=host,
+        port=port,
+        fixed_port=fixed_port,
+        stock_workers=stock_workers,
+        server_key=server_key,
     )
     address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
     files.write_atomically(directory.chief, address.encode())
@@ -62,7 +72,14 @@ async def run(
 
 
 async def serve(
-    chief: Chief, *, token: str, host: str, port: int, fixed_port: bool = True, stock_workers: bool = False
+    chief: Chief,
+    *,
+    token: str,
+    host: str,
+    port: int,
+    fixed_port: bool = True,
+    stock_workers: bool = False,
+    server_key: ServerKey | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """Starts the server and the chief's watch.
 
@@ -73,12 +90,13 @@ async def serve(
       port: the port, 0 for any.
       fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
       stock_workers: whether keras-tuner's own service is there too, which asks for no token.
+      server_key: for TLS, as a network asks for it; without it callers speak in the clear.
 
     Returns:
       (the server, the port it got).
 
     Raises:
-      SearchError: the address cannot be had.
+      SearchError: the address cannot be had, or certificate and key are no pair.
     """
     server = grpc.aio.server(options=(*rpc.CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)))
     handlers = {
@@ -92,20 +110,24 @@ async def serve(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
     if stock_workers:
         protos.get_service_grpc().add_OracleServicer_to_server(StockService(chief), server)
-    bound = _listen(server, host, port, fixed=fixed_port)
+    bound = _listen(server, host, port, server_key, fixed=fixed_port)
     await server.start()
     chief.start()
     return server, bound
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int, *, fixed: bool) -> int:
+def _listen(server: grpc.aio.Server, host: str, port: int, server_key: ServerKey | None, *, fixed: bool) -> int:
+    address = f"{host}:{port}"
     try:
-        return int(server.add_insecure_port(f"{host}:{port}"))
+        if server_key is None:
+            return int(server.add_insecure_port(address))
+        pair = (server_key.key, server_key.certificate)
+        return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
     except RuntimeError as error:
         if not fixed and port != 0:
             _LOG.warning("port %d is somebody else's by now; taking another one", port)
-            return _listen(server, host, 0, fixed=True)
-        raise SearchError(f"the chief cannot listen on {host}:{port}: {error}") from error
+            return _listen(server, host, 0, server_key, fixed=True)
+        raise SearchError(f"the chief cannot listen on {address}: {error}") from error
 
 
 def _guarded(chief: Chief, handler: Handler, bearer: str) -> Any:

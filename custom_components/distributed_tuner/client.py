@@ -12,6 +12,7 @@ import grpc
 import tenacity
 
 from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable
 
 _LOG = logging.getLogger(__name__)
@@ -25,13 +26,14 @@ class ChiefClient:
     Args:
       address: where the chief is now, `host:port`, None while that is not known; asked again after each failure, since
         a chief that is started anew may listen elsewhere.
-      token: the search's bearer token.
+      access: the search's bearer token, and the chief's authority where they speak over a network.
       patience_seconds: how long a call is retried while no chief answers.
     """
 
-    def __init__(self, address: Callable[[], str | None], token: str, patience_seconds: float) -> None:
+    def __init__(self, address: Callable[[], str | None], access: Access, patience_seconds: float) -> None:
         self._find = address
-        self._metadata = ((rpc.TOKEN_KEY, rpc.bearer(token)),)
+        self._access = access
+        self._metadata = ((rpc.TOKEN_KEY, rpc.bearer(access.token)),)
         self._patience = patience_seconds
         self._lock = threading.Lock()
         self._address: str | None = None
@@ -99,8 +101,14 @@ class ChiefClient:
                 if self._channel is not None:
                     self._channel.close()
                 self._address = address
-                self._channel = grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
+                self._channel = self._open(address)
             return self._channel
+
+    def _open(self, address: str) -> grpc.Channel:
+        if self._access.authority is None:
+            return grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
+        authority = grpc.ssl_channel_credentials(root_certificates=self._access.authority)
+        return grpc.secure_channel(address, authority, options=rpc.CHANNEL_OPTIONS)
 
 
 class _Away(Exception):

@@ -16,6 +16,7 @@ from tfx.utils import json_utils
 
 from custom_components.distributed_tuner import executor
 from custom_components.distributed_tuner.artifacts import SearchReport
+from custom_components.distributed_tuner.cluster.kube import options as kube_options
 from custom_components.distributed_tuner.keys import (
     CLUSTER,
     DEFAULT_WORKERS,
@@ -82,7 +83,8 @@ class DistributedTuner(base_component.BaseComponent):
           num_workers: how many trials run at once.
           max_trials: if given, set as `custom_config['max_trials']`, so that it can be a run-time parameter.
           epochs: if given, set as `custom_config['epochs']`.
-          cluster: where chief and workers run: {"kind": "local"} if left out.
+          cluster: where chief and workers run: {"kind": "local"} if left out; {"kind": "kubernetes", …} with the
+            settings of `cluster.kube.options.KubernetesOptions`.
           options: leases, limits and deadlines.
 
         Raises:
@@ -98,6 +100,8 @@ class DistributedTuner(base_component.BaseComponent):
             num_workers = (tune_args.num_parallel_trials if tune_args else 0) or DEFAULT_WORKERS
         if isinstance(num_workers, int) and num_workers < 1:
             raise ValueError(f"DistributedTuner: num_workers must be at least 1, got {num_workers}")
+        if cluster and cluster.get("kind") == kube_options.KIND:
+            kube_options.KubernetesOptions.from_mapping(cluster)
         outputs = {hyperparameters_key(rank): standard_artifacts.HyperParameters for rank in range(1, top_n + 1)}
         outputs[standard_component_specs.TUNER_RESULTS_KEY] = standard_artifacts.TunerResults
         outputs[SEARCH_REPORT] = SearchReport

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import secrets
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tfx import types
@@ -20,6 +24,11 @@ from custom_components import console
 from custom_components.distributed_tuner import keys, patches, search, top_n
 from custom_components.distributed_tuner.cluster import prewarm
 from custom_components.distributed_tuner.cluster.base import Cluster
+from custom_components.distributed_tuner.cluster.kube import options as kube_options
+from custom_components.distributed_tuner.cluster.kube import plans
+from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
+from custom_components.distributed_tuner.cluster.kube.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
@@ -51,15 +60,14 @@ class Executor(base_executor.BaseExecutor):
         """
         directory = SearchDir(_search_root(output_dict, self._run_id()))
         spec = _spec(input_dict, exec_properties, name=self._run_id())
-        token = secrets.token_urlsafe(32)
-        with ProgressDisplay() as display:
+        with _cancellable(), ProgressDisplay() as display:
             found = search.run(
                 spec,
                 directory,
-                _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, token),
-                token=token,
+                _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, spec, self._search_name()),
                 workers=int(exec_properties[keys.NUM_WORKERS]),
                 watch=display.update,
+                tell=display.tell,
             )
         count = int(exec_properties[keys.TOP_N])
         _write_report(found, directory, output_dict, count)
@@ -76,6 +84,12 @@ class Executor(base_executor.BaseExecutor):
     def _run_id(self) -> str:
         run_id = self._context.pipeline_run_id if self._context else None
         return re.sub(r"[^A-Za-z0-9._-]", "-", run_id or "search")
+
+    def _search_name(self) -> SearchName:
+        context = self._context
+        pipeline = context.pipeline_info.id if context and context.pipeline_info else ""
+        node = context.pipeline_node.node_info.id if context and context.pipeline_node else ""
+        return SearchName(pipeline or "pipeline", self._run_id(), node or "DistributedTuner")
 
 
 def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> Path:
@@ -95,12 +109,31 @@ def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, An
     return SearchSpec(name=name, inputs=json_utils.dumps(inputs), exec_properties=properties, options=options)
 
 
-def _cluster(config: dict[str, Any], directory: SearchDir, token: str) -> Cluster:
+def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, name: SearchName) -> Cluster:
     kind = config.get("kind")
+    directory.create()
     if kind == "local":
-        directory.create()
-        return LocalCluster(directory, token, server=prewarm.server())
-    raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known is 'local'")
+        return LocalCluster(directory, secrets.token_urlsafe(32), server=prewarm.server())
+    if kind == kube_options.KIND:
+        return KubernetesCluster(plans.make(KubernetesOptions.from_mapping(config), spec.options, name, directory.root))
+    raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are 'local' and {kube_options.KIND!r}")
+
+
+@contextlib.contextmanager
+def _cancellable() -> Iterator[None]:
+    """A step that is cancelled is sent SIGTERM, which would end Python at once, and leave the search running."""
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if mine:
+        signal.signal(signal.SIGTERM, _cancel)
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _cancel(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _write_report(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import filelock
 
+from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -27,7 +28,15 @@ LOCK_SECONDS = 10.0
 
 
 def run_chief(
-    root: Path, token: str, *, host: str = "127.0.0.1", port: int = 0, fixed_port: bool = True, go_on: bool
+    root: Path,
+    token: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    fixed_port: bool = True,
+    go_on: bool,
+    server_key: ServerKey | None = None,
+    lock_seconds: float = LOCK_SECONDS,
 ) -> ExitCode:
     """Serves the search in `root` until SIGTERM.
 
@@ -38,6 +47,8 @@ def run_chief(
       port: the port, 0 for any.
       fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
       go_on: whether this is a new attempt at an earlier search, see `Study.restore`.
+      server_key: for TLS; without it the chief speaks in the clear, for this machine only.
+      lock_seconds: how long another chief of the same search, on a machine that is being lost, is waited for.
 
     Returns:
       How the process should end; the reason of a fatal end is in the search directory's error file.
@@ -46,10 +57,10 @@ def run_chief(
     lock = filelock.FileLock(directory.lock)
     try:
         try:
-            lock.acquire(timeout=LOCK_SECONDS)
+            lock.acquire(timeout=lock_seconds)
         except filelock.Timeout as error:
             raise SearchLocked(f"another chief serves the search in {root} already; this one ends") from error
-        return _serve(directory, token, host, port, fixed_port, go_on)
+        return _serve(directory, token, host, port, fixed_port, go_on, server_key)
     except SearchLocked as error:
         # The error file belongs to the search that the other chief serves.
         _LOG.error("%s", error)
@@ -62,7 +73,15 @@ def run_chief(
         lock.release()
 
 
-def run_worker(root: Path, worker: str, token: str, *, address: str | None = None) -> ExitCode:
+def run_worker(
+    root: Path,
+    worker: str,
+    token: str,
+    *,
+    address: str | None = None,
+    authority: bytes | None = None,
+    process: str | None = None,
+) -> ExitCode:
     """Runs trials of the search in `root`.
 
     Args:
@@ -70,6 +89,8 @@ def run_worker(root: Path, worker: str, token: str, *, address: str | None = Non
       worker: this worker's id.
       token: the search's bearer token.
       address: `host:port` of the chief; read from the search directory if left out.
+      authority: the certificate that the chief's is signed with, where it asks for TLS.
+      process: see `worker.work`.
 
     Returns:
       How the process should end.
@@ -79,7 +100,9 @@ def run_worker(root: Path, worker: str, token: str, *, address: str | None = Non
     directory = SearchDir(root)
     find = directory.read_address
     try:
-        return worker_module.work(directory, worker, token, (lambda: address) if address else find)
+        return worker_module.work(
+            directory, worker, Access(token, authority), (lambda: address) if address else find, process
+        )
     except SearchError as error:
         _LOG.error("%s", error)
         return ExitCode.FATAL
@@ -95,12 +118,25 @@ def set_up_logging() -> None:
     )
 
 
-def _serve(directory: SearchDir, token: str, host: str, port: int, fixed_port: bool, go_on: bool) -> ExitCode:
+def _serve(
+    directory: SearchDir,
+    token: str,
+    host: str,
+    port: int,
+    fixed_port: bool,
+    go_on: bool,
+    server_key: ServerKey | None,
+) -> ExitCode:
     from custom_components.distributed_tuner import chief_server, user_code
     from custom_components.distributed_tuner.chief import Chief
     from custom_components.distributed_tuner.suggester import OracleSuggester
 
     spec = SearchSpec.read(directory.spec)
+    if server_key and spec.options.allow_stock_workers:
+        raise SearchError(
+            "search option allow_stock_workers: keras-tuner's own workers know neither TLS nor a token, so they can "
+            "join no search whose chief is on a network"
+        )
     tuner, _ = user_code.build(spec, directory.root, process="chief", populate=True)
     user_code.check_space(tuner)
     project_dir = os.path.relpath(Path(str(tuner.directory), tuner.project_name), directory.root)
@@ -126,6 +162,7 @@ def _serve(directory: SearchDir, token: str, host: str, port: int, fixed_port: b
             port=port,
             fixed_port=fixed_port,
             stock_workers=spec.options.allow_stock_workers,
+            server_key=server_key,
         )
 
     asyncio.run(main())

@@ -66,6 +66,7 @@ class ProgressDisplay:
         self._console = Console(file=console.stream(), highlight=False)
         live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, auto_refresh=False) if live else None
+        self._words = ""
         self._line: str | None = None
         self._state: list[str] = []
         self._printed_line: str | None = None
@@ -89,11 +90,22 @@ class ProgressDisplay:
 
     def update(self, record: SearchRecord, now: float, workers_alive: int) -> None:
         """Shows the state as of `now`; the arguments are those of `progress_line`."""
-        self._line = progress_line(record, now, workers_alive)
+        self._line = "; ".join(filter(None, [progress_line(record, now, workers_alive), self._words]))
         if self._live is not None:
             self._live.update(_with_bar(record, self._line), refresh=True)
             return
-        self._state = [*_counts(record, workers_alive), *_best(record)]
+        self._state = [*_counts(record, workers_alive), *_best(record), self._words]
+        self._print_when_due(now)
+
+    def tell(self, words: str) -> None:
+        """Shows what the search waits for: with the next updates, or alone before the first one. Empty words end it."""
+        if words == self._words:
+            return
+        self._words = words
+        if self._line is None and words:
+            self._console.print(Text(f"search: {words}"), soft_wrap=True)
+
+    def _print_when_due(self, now: float) -> None:
         wait = self._log_every if self._state != self._printed_state else LOG_AT_LEAST_EVERY
         if now - self._printed_at >= wait:
             self._print(now)

@@ -24,8 +24,15 @@ _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
 # Before the first trial ran, a worker that dies so often has a fault that another start does not mend.
 _MAX_FIRST_STARTS = 4
+# How Python ends when it cannot import what it should run; our programs end with other codes once they have begun.
+_NEVER_BEGAN = 1
 
 Watcher = Callable[[SearchRecord, float, int], None]
+Teller = Callable[[str], None]
+
+
+def _tell_nobody(words: str) -> None:
+    del words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,16 +50,24 @@ class Found:
     error: tuple[str, str, str] | None
 
 
-def run(spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str, workers: int, watch: Watcher) -> Found:
+def run(
+    spec: SearchSpec,
+    directory: SearchDir,
+    cluster: Cluster,
+    *,
+    workers: int,
+    watch: Watcher,
+    tell: Teller = _tell_nobody,
+) -> Found:
     """Runs a search to its end, or goes on with an earlier one in the same directory.
 
     Args:
       spec: what to search.
       directory: where its state is.
       cluster: where chief and workers run; it is closed in any case.
-      token: the bearer token that the cluster's processes were given.
       workers: how many.
       watch: called about four times a second with (record, time, workers alive).
+      tell: called as often with who waits for a machine and why; with an empty text when nobody does.
 
     Returns:
       What was found, be it enough or not.
@@ -65,25 +80,37 @@ def run(spec: SearchSpec, directory: SearchDir, cluster: Cluster, *, token: str,
     with _locked(directory):
         directory.error.unlink(missing_ok=True)
         spec.write(directory.spec)
-        # Not patient: a dead chief is started again by the cluster, which has to be polled for that.
-        client = ChiefClient(cluster.chief_address, token, patience_seconds=0.0)
+        failed = False
         try:
             cluster.start(workers)
-            return _Watch(spec, directory, cluster, client, watch).until_over()
+            # Not patient: a dead chief is started again by the cluster, which has to be polled for that.
+            with contextlib.closing(ChiefClient(cluster.chief_address, cluster.access(), 0.0)) as client:
+                found = _Watch(spec, directory, cluster, client, watch, tell).until_over()
+                failed = found.error is not None
+                return found
+        except Exception:
+            failed = True
+            raise
         finally:
-            client.close()
-            cluster.close(grace_seconds=min(spec.options.grace_seconds, 10.0))
+            cluster.close(grace_seconds=min(spec.options.grace_seconds, 10.0), failed=failed)
 
 
 class _Watch:
     def __init__(
-        self, spec: SearchSpec, directory: SearchDir, cluster: Cluster, client: ChiefClient, watch: Watcher
+        self,
+        spec: SearchSpec,
+        directory: SearchDir,
+        cluster: Cluster,
+        client: ChiefClient,
+        watch: Watcher,
+        tell: Teller,
     ) -> None:
         self._options = spec.options
         self._directory = directory
         self._cluster = cluster
         self._client = client
         self._watch = watch
+        self._tell = tell
         self._record: SearchRecord | None = None
         self._revision: list[Any] | None = None
         self._untold: list[Loss] = []
@@ -93,6 +120,7 @@ class _Watch:
         """Returns what was found when the chief says that the search is over."""
         while True:
             snapshot = self._cluster.poll()
+            self._tell(snapshot.waiting())
             self._check(snapshot)
             self._untold.extend(snapshot.losses)
             if self._cluster.chief_address() is not None:
@@ -119,7 +147,18 @@ class _Watch:
         if self._record is not None:
             alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
             self._watch(self._record, time.time(), alive)
+        if status["stop_reason"] is None and not status["over"]:
+            self._report_fatal(snapshot)
         return bool(status["over"])
+
+    def _report_fatal(self, snapshot: Snapshot) -> None:
+        """Ends the search, with what there is, for a worker that gave up for good and could not tell the chief."""
+        for member in snapshot.workers:
+            if member.state is MemberState.FAILED:
+                message = f"{member.name} ended with {member.reason}. Its log is {member.log}"
+                trace = self._cluster.tail(member.name)
+                self._client.call(rpc.FAIL, {"worker": member.name, "message": message, "traceback": trace})
+                return
 
     def _collect(self) -> Found:
         record = record_from_json(self._client.call(rpc.STATUS, {})["record"])
@@ -134,7 +173,14 @@ class _Watch:
         for member in snapshot.workers:
             if member.exit_code == ExitCode.CANNOT_STORE:
                 raise SearchError(self._given_up(member))
+        if snapshot.chief.waiting:
+            # How long that may take is for the cluster to say.
+            self._heard = time.monotonic()
         started = self._record is not None and bool(self._record.trials)
+        if self._record is None:
+            self._check_beginning(snapshot.chief)
+        for member in () if started else snapshot.workers:
+            self._check_beginning(member)
         for member in snapshot.workers:
             if not started and member.restarts >= _MAX_FIRST_STARTS:
                 raise SearchError(
@@ -143,6 +189,13 @@ class _Watch:
                 )
         if self._record is None:
             self._check_silence(self._options.start_seconds)
+
+    def _check_beginning(self, member: Member) -> None:
+        if member.exit_code == _NEVER_BEGAN:
+            raise SearchError(
+                f"{member.name} cannot start: {member.reason}. Its log is {member.log}\n"
+                f"{self._cluster.tail(member.name)}"
+            )
 
     def _check_silence(self, limit: float | None = None) -> None:
         limit = limit or self._options.chief_timeout_seconds

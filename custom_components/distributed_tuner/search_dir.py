@@ -5,6 +5,7 @@ search.json             what chief and workers are started with (the executor)
 journal                 every transition, durable (the chief)
 chief.json              where the chief listens (the chief)
 record.json             the search as data, at most a second old (the chief)
+attempt                 which attempt at the search the journal has entries of (a chief in a pod)
 error.json              why chief or worker gave up for good
 logs/                   one file for each process
 <project>/oracle.json, <project>/trial_*/trial.json
@@ -59,6 +60,11 @@ class SearchDir:
     def error(self) -> Path:
         """Why chief or worker gave up for good."""
         return self.root / "error.json"
+
+    @property
+    def attempt(self) -> Path:
+        """Which attempt at the search the journal has entries of."""
+        return self.root / "attempt"
 
     @property
     def logs(self) -> Path:

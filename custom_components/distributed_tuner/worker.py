@@ -15,6 +15,7 @@ from keras_tuner.src import errors as keras_tuner_errors
 from custom_components.distributed_tuner import rpc, training, user_code
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
@@ -26,26 +27,30 @@ from custom_components.distributed_tuner.spec import SearchSpec
 _LOG = logging.getLogger(__name__)
 
 
-def work(directory: SearchDir, worker: str, token: str, address: Callable[[], str | None]) -> ExitCode:
+def work(
+    directory: SearchDir, worker: str, access: Access, address: Callable[[], str | None], process: str | None = None
+) -> ExitCode:
     """Runs trials until the search is over.
 
     Args:
       directory: the search.
       worker: this worker's id.
-      token: the search's bearer token.
+      access: what the chief asks for.
       address: where the chief is.
+      process: tells this process from others, also on other machines, that bear the same worker's id; its number if
+        left out.
 
     Returns:
       How the process should end.
     """
     spec = SearchSpec.read(directory.spec)
     options = spec.options
-    process = str(os.getpid())
+    process = process or str(os.getpid())
     current = CurrentTrial()
     executions = Executions(current)
 
     def client(patience: float) -> ChiefClient:
-        return ChiefClient(address, token, patience)
+        return ChiefClient(address, access, patience)
 
     calls = client(options.chief_timeout_seconds)
     give_back_on_sigterm(client(options.grace_seconds / 2), worker, current)

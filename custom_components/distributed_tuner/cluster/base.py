@@ -8,6 +8,8 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
+from custom_components.distributed_tuner.credentials import Access
+
 
 class MemberState(str, enum.Enum):
     """Where a chief or worker stands, in the cluster's eyes."""
@@ -29,6 +31,7 @@ class Member:
       exit_code: of its last end, None before one; 128 + n after signal n.
       reason: of its last end, or why it is pending, for people.
       log: where its log is: a file's path or a command that shows it.
+      waiting: whether it waits for a machine, which is no fault of its own and may take long; `reason` says for what.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Member:
     exit_code: int | None = None
     reason: str = ""
     log: str = ""
+    waiting: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,14 @@ class Snapshot:
     chief: Member
     workers: Sequence[Member]
     losses: Sequence[Loss] = ()
+
+    def waiting(self) -> str:
+        """Who waits for a machine and why, for people; empty if nobody does."""
+        members = [member for member in (self.chief, *self.workers) if member.waiting]
+        if not members:
+            return ""
+        names = members[0].name if len(members) == 1 else f"{len(members)} ({members[0].name}, …)"
+        return f"waiting for a machine: {names}: {members[0].reason}"
 
 
 class Cluster(abc.ABC):
@@ -86,12 +98,24 @@ class Cluster(abc.ABC):
         """`host:port` of the chief as the caller reaches it, None before it is known."""
 
     @abc.abstractmethod
+    def access(self) -> Access:
+        """What the chief asks of those who call it. Called after `start`."""
+
+    @abc.abstractmethod
     def tail(self, member: str, lines: int = 20) -> str:
         """The last lines of a member's log, empty if there is none."""
 
     @abc.abstractmethod
-    def close(self, *, grace_seconds: float) -> None:
-        """Ends all members: told first, killed after `grace_seconds`. May be called twice."""
+    def close(self, *, grace_seconds: float, failed: bool = False) -> None:
+        """Ends all members: told first, killed after `grace_seconds`. May be called twice.
+
+        Args:
+          grace_seconds: between the two.
+          failed: whether the search could not be run; a place may then keep what explains it, if it was told to.
+
+        Raises:
+          ClusterError: something may be left, and what.
+        """
 
 
 class ClusterError(RuntimeError):

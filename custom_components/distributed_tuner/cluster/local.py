@@ -20,6 +20,7 @@ from custom_components.distributed_tuner.cluster.base import (
     exit_reason,
 )
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
+from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ExitCode
 from custom_components.distributed_tuner.search_dir import SearchDir
 
@@ -132,6 +133,10 @@ class LocalCluster(Cluster):
         """See `Cluster.chief_address`."""
         return self._directory.read_address()
 
+    def access(self) -> Access:
+        """See `Cluster.access`."""
+        return Access(self._token)
+
     def tail(self, member: str, lines: int = 20) -> str:
         """See `Cluster.tail`."""
         return files.tail(self._directory.log(member), lines)
@@ -140,7 +145,7 @@ class LocalCluster(Cluster):
         """The process of a member, None while it has none."""
         return self._processes[member].pid
 
-    def close(self, *, grace_seconds: float) -> None:
+    def close(self, *, grace_seconds: float, failed: bool = False) -> None:
         """See `Cluster.close`. Workers end before the chief, which takes back their trials."""
         if self._closed or self._server is None:
             return

@@ -60,7 +60,7 @@ class Search:
             if watch is not None:
                 watch(self, record)
 
-        return search.run(self.spec, self.directory, self.cluster, token=self.token, workers=workers, watch=look)
+        return search.run(self.spec, self.directory, self.cluster, workers=workers, watch=look)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Chief and workers as Jobs of a Kubernetes cluster."""

@@ -1,0 +1,340 @@
+"""The Kubernetes API as a search needs it: JSON in, JSON out, patient with a server that is busy or away.
+
+It goes through the kubernetes client's `ApiClient`, which knows kubeconfig files and service accounts, but not through
+its models: see `manifests`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tenacity
+import urllib3
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
+
+_LOG = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 10.0
+_LONGEST_RETRY_AFTER_SECONDS = 60.0
+# Too many requests, a server that restarts, and what load balancers in front of it say meanwhile.
+_BUSY = frozenset({429, 500, 502, 503, 504})
+
+SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+MERGE_PATCH = "application/merge-patch+json"
+
+Object = dict[str, Any]
+
+
+class KubernetesApi:
+    """A connection to one API server. May be shared by threads.
+
+    Args:
+      connect: makes the kubernetes client's `ApiClient`; called again when the server does not know the client any
+        more, since tokens and certificates expire.
+      patience_seconds: how long a request is tried while the server is busy or away.
+    """
+
+    def __init__(self, connect: Callable[[], Any], *, patience_seconds: float) -> None:
+        self._connect = connect
+        self._client = connect()
+        self._patience = patience_seconds
+
+    def get(self, path: str, *, patience_seconds: float | None = None, **query: Any) -> Object:
+        """Reads one object, or a list of them.
+
+        Raises:
+          ApiError: the server refused; code 404 where there is none.
+          ApiUnavailable: it did not answer in time.
+        """
+        return self._request("GET", path, query=query, patience_seconds=patience_seconds)
+
+    def create(self, path: str, manifest: Mapping[str, Any]) -> Object:
+        """Creates an object; unknown fields are refused.
+
+        Raises:
+          ApiError: the server refused; code 409 where one of this name is there, which may be this very one if an
+            earlier answer was lost.
+          ApiUnavailable: it did not answer in time.
+        """
+        return self._request("POST", path, body=manifest, query={"fieldValidation": "Strict"})
+
+    def patch(self, path: str, change: Any, content_type: str = MERGE_PATCH) -> Object:
+        """Changes an object.
+
+        Raises:
+          ApiError: the server refused.
+          ApiUnavailable: it did not answer in time.
+        """
+        query = {"fieldValidation": "Strict"}
+        return self._request("PATCH", path, body=change, query=query, content_type=content_type)
+
+    def delete(
+        self,
+        path: str,
+        *,
+        propagation: str = "Background",
+        grace_seconds: int | None = None,
+        uid: str | None = None,
+    ) -> None:
+        """Deletes an object; one that is gone already is no error.
+
+        Args:
+          path: of the object.
+          propagation: `Background`, `Foreground` or `Orphan`.
+          grace_seconds: for pods; their own if left out.
+          uid: deletes only the object that has it, not another one of the same name.
+
+        Raises:
+          ApiError: the server refused.
+          ApiUnavailable: it did not answer in time.
+        """
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        try:
+            self._request("DELETE", path, body=body, query={})
+        except ApiError as error:
+            # 409: the precondition failed, so it is another object by now.
+            if error.code != 404 and not (error.code == 409 and uid is not None):
+                raise
+
+    def text(self, path: str, *, patience_seconds: float, **query: Any) -> str:
+        """Reads what is no JSON, a pod's log.
+
+        Raises:
+          ApiError: the server refused.
+          ApiUnavailable: it did not answer in time.
+        """
+        return self._send("GET", path, query=query, patience_seconds=patience_seconds).decode("utf-8", errors="replace")
+
+    def watch(self, path: str, *, seconds: int, stall_seconds: float, **query: Any) -> Iterator[tuple[str, Object]]:
+        """Yields (type, object) of each change; ends after about `seconds`. One attempt, without patience.
+
+        Args:
+          path: of a collection.
+          seconds: how long the server keeps the watch up.
+          stall_seconds: a server that says nothing for longer, though it should have ended the watch, is given up.
+          query: `resourceVersion`, to go on from, and `labelSelector`.
+
+        Raises:
+          ApiError: the server refused; code 410 where it does not remember the version any more.
+          ApiUnavailable: the connection broke or stalled.
+        """
+        query = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
+        response = self._attempt("GET", path, None, query, "", _timeout(stall_seconds))
+        with response:
+            for line in _lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise ApiError(status.get("code", 0), status.get("reason", ""), status.get("message", ""))
+                yield event["type"], event["object"]
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any],
+        body: Any = None,
+        content_type: str = "application/json",
+        patience_seconds: float | None = None,
+    ) -> Object:
+        answer: Object = json.loads(
+            self._send(
+                method, path, query=query, body=body, content_type=content_type, patience_seconds=patience_seconds
+            )
+        )
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any],
+        body: Any = None,
+        content_type: str = "application/json",
+        patience_seconds: float | None = None,
+    ) -> bytes:
+        patience = self._patience if patience_seconds is None else patience_seconds
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            wait=_pause,
+            stop=tenacity.stop_after_delay(patience),
+            before_sleep=tenacity.before_sleep_log(_LOG, logging.WARNING),
+            reraise=True,
+        )
+
+        def attempt() -> bytes:
+            with self._attempt(method, path, body, query, content_type, _timeout(_ANSWER_SECONDS)) as response:
+                try:
+                    data: bytes = response.data
+                except (urllib3.exceptions.HTTPError, OSError) as error:
+                    raise _Unreachable(f"the API server broke off its answer to {method} {path}: {error}") from error
+                return data
+
+        return retrying(attempt)
+
+    def _attempt(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: Mapping[str, Any],
+        content_type: str,
+        timeout: tuple[float, float],
+    ) -> urllib3.HTTPResponse:
+        client = self._client
+        try:
+            return self._call(client, method, path, body, query, content_type, timeout)
+        except ApiError as error:
+            if error.code != 401:
+                raise
+        # Its credentials have expired: once more with what is there now.
+        self._client = self._connect()
+        return self._call(self._client, method, path, body, query, content_type, timeout)
+
+    def _call(
+        self,
+        client: Any,
+        method: str,
+        path: str,
+        body: Any,
+        query: Mapping[str, Any],
+        content_type: str,
+        timeout: tuple[float, float],
+    ) -> urllib3.HTTPResponse:
+        from kubernetes.client.exceptions import ApiException
+
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        what = f"{method} {path}"
+        try:
+            response: urllib3.HTTPResponse = client.call_api(
+                path,
+                method,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _preload_content=False,
+                _request_timeout=timeout,
+            )
+        except ApiException as error:
+            if not error.status:  # a failed handshake
+                raise _unreachable(client.configuration.host, what, error) from error
+            raise _api_error(error, what) from None
+        except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
+            raise _unreachable(client.configuration.host, what, error) from error
+        return response
+
+
+def from_environment(*, patience_seconds: float, in_pod: Path = SERVICE_ACCOUNT_DIR) -> KubernetesApi:
+    """The API server of the pod that this runs in, else of the kubeconfig.
+
+    Args:
+      patience_seconds: see `KubernetesApi`.
+      in_pod: where a pod has its service account.
+
+    Raises:
+      ClusterError: neither is there.
+    """
+    return KubernetesApi(lambda: _client(in_pod), patience_seconds=patience_seconds)
+
+
+def _client(in_pod: Path) -> Any:
+    import kubernetes.client
+    import kubernetes.config
+    from kubernetes.config import incluster_config
+
+    configuration = kubernetes.client.Configuration()
+    try:
+        if (in_pod / "token").is_file():
+            loader = incluster_config.InClusterConfigLoader(
+                str(in_pod / "token"), str(in_pod / "ca.crt"), try_refresh_token=False
+            )
+            loader.load_and_set(configuration)
+            # The kubelet renews the file long before the token in it expires.
+            configuration.get_api_key_with_prefix = lambda *_: f"Bearer {(in_pod / 'token').read_text().strip()}"
+        else:
+            kubernetes.config.load_kube_config(client_configuration=configuration)
+    except kubernetes.config.ConfigException as error:
+        raise ClusterError(
+            f"no Kubernetes cluster is known here: {error}. In a pod its service account's token must be mounted; "
+            "elsewhere KUBECONFIG or ~/.kube/config names the cluster"
+        ) from error
+    # Retries are ours alone.
+    configuration.retries = False
+    configuration.client_side_validation = False
+    return kubernetes.client.ApiClient(configuration)
+
+
+class _Unreachable(ApiUnavailable):
+    """One attempt met no server."""
+
+
+def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ClusterError(
+            f"the API server at {host} shows a certificate that is not signed by the authority that the kubeconfig or "
+            f"service account names: {error}"
+        )
+    return _Unreachable(f"the API server at {host} does not answer {what}: {type(error).__name__}: {error}")
+
+
+def _api_error(error: Any, what: str) -> ApiError:
+    text = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = {}
+    headers = error.headers or {}
+    try:
+        retry_after: float | None = min(float(headers.get("Retry-After", "")), _LONGEST_RETRY_AFTER_SECONDS)
+    except ValueError:
+        retry_after = None
+    return ApiError(
+        int(error.status), str(status.get("reason", "")), str(status.get("message") or text[:500]), retry_after, what
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, _Unreachable) or (isinstance(error, ApiError) and error.code in _BUSY)
+
+
+_BACKOFF = tenacity.wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE_SECONDS)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, ApiError) and error.retry_after else 0.0
+    return max(asked, _BACKOFF(state))
+
+
+def _timeout(answer_seconds: float) -> tuple[float, float]:
+    return _CONNECT_SECONDS, answer_seconds
+
+
+def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+    pending = b""
+    try:
+        for chunk in response.stream():
+            *lines, pending = (pending + chunk).split(b"\n")
+            yield from filter(None, lines)
+    except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
+        raise ApiUnavailable(f"a watch broke: {type(error).__name__}: {error}") from error

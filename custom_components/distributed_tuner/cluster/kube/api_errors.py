@@ -1,0 +1,84 @@
+"""What the API server refuses, in words for the person who can mend it."""
+
+from __future__ import annotations
+
+import re
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+
+ROLE_MANIFEST = "deploy/role.yaml"
+
+_RBAC = re.compile(
+    r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]+)")?'
+)
+
+
+class ApiError(ClusterError):
+    """The API server answered with an error.
+
+    Attributes:
+      code: the HTTP status.
+      reason: Kubernetes' word for it, such as `AlreadyExists`.
+      message: the server's.
+      retry_after: seconds that the server asks to wait, None if it does not say.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, retry_after: float | None = None, what: str = "") -> None:
+        super().__init__(explain(code, message, what))
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+class ApiUnavailable(ClusterError):
+    """The API server did not answer for longer than it was waited for."""
+
+
+def explain(code: int, message: str, what: str = "") -> str:
+    """What was refused, where, and what to do.
+
+    Args:
+      code: the HTTP status; 0 for a refusal that an event tells of.
+      message: the API server's.
+      what: the request, such as `POST /apis/batch/v1/namespaces/ml/jobs`.
+    """
+    at = f" ({what})" if what else ""
+    rbac = _RBAC.search(message)
+    if rbac:
+        resource = rbac["resource"] + (f".{rbac['group']}" if rbac["group"] else "")
+        namespace = rbac["namespace"] or "any namespace"
+        return (
+            f"{rbac['user']} may not {rbac['verb']} {resource} in namespace {namespace}. The Role in {ROLE_MANIFEST} "
+            f"grants it: set `namespace: {rbac['namespace'] or '…'}` in deploy/kustomization.yaml, kubectl apply "
+            "--kustomize deploy/, and run the step as the service account distributed-tuner"
+        )
+    if "exceeded quota" in message or "failed quota" in message:
+        return (
+            f"the namespace's ResourceQuota refuses it: {message}. Ask for fewer workers or smaller ones (count, cpu, "
+            "memory, gpu), or have the quota raised"
+        )
+    if "violates PodSecurity" in message:
+        return (
+            f"the namespace's Pod Security Standard refuses the pod: {message}. The search's own pods keep to the "
+            "restricted one; look for what volumes or an admission webhook add"
+        )
+    if "admission webhook" in message:
+        return f"an admission webhook refuses it: {message}. The webhook's owner knows what it wants"
+    if "LimitRange" in message or "usage per Container" in message or "usage per Pod" in message:
+        return f"the namespace's LimitRange refuses it: {message}. Change cpu or memory of the group"
+    missing = re.search(r'namespaces "([^"]+)" not found', message)
+    if missing:
+        return f"there is no namespace {missing[1]}{at}: kubectl create namespace {missing[1]}, or set another one"
+    account = re.search(r'serviceaccount "([^"]+)" not found', message)
+    if account:
+        return (
+            f"there is no service account {account[1]}: kubectl apply --kustomize deploy/ makes the search's own; or "
+            f"set service_account. ({message})"
+        )
+    if code == 401:
+        return f"the API server does not know this client{at}: {message}. Its token or certificate is wrong or expired"
+    if code == 422:
+        return f"the API server calls the manifest invalid{at}: {message}. Compare the settings of the group or chief"
+    return f"the API server refused{at}: {code} {message}"

@@ -1,0 +1,197 @@
+"""Chief and workers as Jobs on Kubernetes.
+
+The Jobs' controllers restart what dies; this class creates or adopts them, follows them through two watches, and tells
+the search what it sees. While the API server is away, chief and workers go on, and so does whoever watches them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+
+from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Member, MemberState, Snapshot
+from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
+from custom_components.distributed_tuner.cluster.kube import diagnosis, names, place
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
+from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
+from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
+from custom_components.distributed_tuner.cluster.kube.objects import SearchObjects, path, read_log
+from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.credentials import Access
+
+_LOG = logging.getLogger(__name__)
+
+# Starting and ending outlive an API server that is away for minutes.
+_START_PATIENCE_SECONDS = 180.0
+_EVENTS_EVERY_SECONDS = 5.0
+
+
+class KubernetesCluster(Cluster):
+    """The Jobs of one search.
+
+    Args:
+      plan: what they are made from.
+      api: the API server; that of the pod or kubeconfig if left out.
+      where: whom the search belongs to; found by the step's own pod if left out.
+    """
+
+    def __init__(self, plan: Plan, api: KubernetesApi | None = None, where: place.Place | None = None) -> None:
+        self._plan = plan
+        self._api = api or kubernetes_api.from_environment(patience_seconds=_START_PATIENCE_SECONDS)
+        where = where or place.find(self._api, plan.namespace, own=place.own_namespace())
+        self._plan = dataclasses.replace(plan, callers=where.callers)
+        self._objects = SearchObjects(self._api, self._plan, where.owners)
+        self._access: Access | None = None
+        selector = names.selector(plan.search.name)
+        self._jobs = Mirror(self._api, path("Job", plan.namespace), selector)
+        self._pods = Mirror(self._api, path("Pod", plan.namespace), selector)
+        self._losses = Losses()
+        self._seen: list[Seen] = []
+        self._waits: dict[str, float] = {}
+        self._ran: set[str] = set()
+        self._words: dict[str, tuple[float, diagnosis.PodState | None]] = {}
+        self._closed = False
+
+    def start(self, workers: int) -> None:
+        """See `Cluster.start`."""
+        self._access = self._objects.ensure(self._plan.options.counts(workers))
+        for mirror in (self._jobs, self._pods):
+            mirror.start()
+
+    def poll(self) -> Snapshot:
+        """See `Cluster.poll`."""
+        self._check_api()
+        jobs, pods = self._jobs.objects(), self._pods.objects()
+        self._seen = [self._with_events(seen, jobs) for seen in view(jobs, pods, self._plan.namespace)]
+        chief = next((seen for seen in self._seen if seen.member.name == names.CHIEF), None)
+        workers = [seen for seen in self._seen if seen is not chief]
+        if chief is None:
+            raise ClusterError(
+                f"the Job {self._plan.search.chief} is gone from namespace {self._plan.namespace}: somebody deleted "
+                "it, or what owns it. Run the same run id again; finished trials are kept"
+            )
+        self._check("the chief", [chief])
+        self._check("every worker", workers)
+        losses = self._losses.since_last(jobs, pods)
+        return Snapshot(chief.member, [seen.member for seen in workers], losses)
+
+    def chief_address(self) -> str | None:
+        """See `Cluster.chief_address`."""
+        return self._plan.chief_address
+
+    def access(self) -> Access:
+        """See `Cluster.access`."""
+        if self._access is None:
+            raise ClusterError("the search has not been started")
+        return self._access
+
+    def tail(self, member: str, lines: int = 20) -> str:
+        """See `Cluster.tail`."""
+        pod = next((seen.pod for seen in self._seen if seen.member.name == member), None)
+        if pod is None:
+            return ""
+        try:
+            return read_log(self._api, self._plan.namespace, pod, lines)
+        except ClusterError as error:
+            return f"(its log cannot be read: {error})"
+
+    def scale(self, group: str, count: int) -> None:
+        """Changes how many workers a group has.
+
+        Raises:
+          ClusterError: there is no such group, or the API server refused.
+        """
+        self._objects.scale(group, count)
+
+    def close(self, *, grace_seconds: float, failed: bool = False) -> None:
+        """See `Cluster.close`."""
+        if self._closed:
+            return
+        for mirror in (self._jobs, self._pods):
+            mirror.stop()
+        if failed and self._plan.options.keep_on_failure:
+            _LOG.warning("%s", self._kept())
+        else:
+            self._objects.remove(grace_seconds)
+        self._closed = True
+
+    def _kept(self) -> str:
+        selector = f"--namespace {self._plan.namespace} --selector {names.selector(self._plan.search.name)}"
+        return (
+            f"keep_on_failure: the search's Jobs and pods stay. kubectl get jobs,pods {selector} shows them; "
+            f"kubectl delete job {self._plan.search.chief} --namespace {self._plan.namespace} removes them all"
+        )
+
+    def _check_api(self) -> None:
+        limit = self._plan.options.api_patience_seconds
+        silence = max(self._jobs.silence(), self._pods.silence())
+        if silence > limit:
+            raise ClusterError(
+                f"the Kubernetes API was not heard of for {silence:.0f} s (api_patience_seconds is {limit:g}). Run the "
+                "same run id again when it is back: chief and workers may be going on meanwhile"
+            )
+
+    def _with_events(self, seen: Seen, jobs: Sequence[Object]) -> Seen:
+        """Adds what only events tell: refused pods, an autoscaler's verdict, a volume that cannot be mounted."""
+        if not seen.member.waiting or seen.state.health is Health.HOPELESS:
+            return seen
+        job = next(job for job in jobs if job["metadata"]["name"] == seen.job)
+        if job["spec"].get("suspend"):
+            return seen
+        # Members of a group wait for the same reasons: one of them is asked for all.
+        told = self._events(
+            seen.pod if seen.pod is not None else seen.job, seen.job + ("" if seen.pod is None else "/pod")
+        )
+        if told is None:
+            return seen
+        reason = told.reason
+        if told.health is Health.WAITING and seen.member.reason not in reason:
+            reason = f"{seen.member.reason} ({reason})"
+        return dataclasses.replace(
+            seen, state=dataclasses.replace(told, reason=reason), member=dataclasses.replace(seen.member, reason=reason)
+        )
+
+    def _events(self, name: str, key: str) -> diagnosis.PodState | None:
+        now = time.monotonic()
+        asked, told = self._words.get(key, (-_EVENTS_EVERY_SECONDS, None))
+        if now - asked >= _EVENTS_EVERY_SECONDS:
+            self._words[key] = (now, told)
+            try:
+                events = self._api.get(
+                    path("Event", self._plan.namespace),
+                    fieldSelector=f"involvedObject.name={name}",
+                    patience_seconds=0.0,
+                )
+                told = diagnosis.of_events(events["items"])
+                self._words[key] = (now, told)
+            except ClusterError as error:
+                _LOG.warning("events of %s: %s", name, error)
+        return told
+
+    def _check(self, who: str, members: Sequence[Seen]) -> None:
+        """Raises ClusterError when one kind of them can never start, or all of them have waited for too long."""
+        if any(seen.member.state is not MemberState.PENDING for seen in members):
+            self._ran.add(who)
+        if who not in self._ran:
+            # What ran once may run again; what never could is a fault to be told at once.
+            self._check_hopeless(members)
+        if not members or not all(seen.member.waiting for seen in members):
+            self._waits.pop(who, None)
+            return
+        now, limit = time.monotonic(), self._plan.options.pending_seconds
+        if now - self._waits.setdefault(who, now) > limit:
+            raise ClusterError(f"{who} has been waiting for {limit:g} s (pending_seconds): {members[0].member.reason}")
+
+    def _check_hopeless(self, members: Sequence[Seen]) -> None:
+        for seen in members:
+            group = [other for other in members if other.job == seen.job]
+            if all(other.state.health is Health.HOPELESS for other in group):
+                raise ClusterError(f"{_who(group)} cannot start: {seen.member.reason}")
+
+
+def _who(members: Sequence[Seen]) -> str:
+    first: Member = members[0].member
+    return first.name if len(members) == 1 else f"{first.name} and {len(members) - 1} more"

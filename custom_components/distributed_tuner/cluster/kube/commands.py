@@ -1,0 +1,144 @@
+"""The command line's part for searches on Kubernetes: `render`, `scale`, `members`, `logs`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from custom_components.distributed_tuner import credentials
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
+from custom_components.distributed_tuner.cluster.kube import manifests, names, objects, place
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.members import Seen, view
+from custom_components.distributed_tuner.cluster.kube.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.report import formatting
+
+_PATIENCE_SECONDS = 20.0
+_SECRET = "made at the start of the search"
+
+SearchArgument = Annotated[
+    str, typer.Argument(metavar="SEARCH", help="The search's name: the label distributed-tuner/search of its Jobs.")
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option(help="Where it runs; default: the pod's own, or that of the kubeconfig's context.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (render, scale, members, logs):
+        app.command()(command)
+
+
+def render(
+    settings: Annotated[Path, typer.Argument(help="The cluster's settings as JSON, as `cluster=` of the component.")],
+    pipeline: Annotated[str, typer.Option(help="The pipeline's name.")] = "pipeline",
+    run: Annotated[str, typer.Option(help="The run's id.")] = "run",
+    node: Annotated[str, typer.Option(help="The id of the tuner's node.")] = "DistributedTuner",
+    directory: Annotated[str, typer.Option(help="The search directory, as the pods see it.")] = "/search",
+    workers: Annotated[int, typer.Option(min=0, help="As num_workers of the component.")] = 2,
+    options: Annotated[str, typer.Option(help="SearchOptions as JSON.")] = "{}",
+) -> None:
+    """Prints a search's manifests, without a cluster. Secrets are left out of their Secrets."""
+    import yaml
+
+    try:
+        chosen = KubernetesOptions.from_json(settings.read_text("utf-8"))
+        search = SearchOptions.from_json(options)
+    except OSError as error:
+        raise typer.BadParameter(f"{settings} cannot be read: {error.strerror}", param_hint="SETTINGS") from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    plan = Plan(
+        search=SearchName(pipeline, run, node),
+        namespace=chosen.namespace or place.DEFAULT_NAMESPACE,
+        root=directory,
+        options=chosen,
+        grace_seconds=search.grace_seconds,
+        lock_seconds=search.chief_timeout_seconds,
+        attempt="attempt",
+    )
+    documents = list(rendered(plan, chosen.counts(workers)))
+    typer.echo(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), nl=False)
+
+
+def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """All manifests of a search in the order in which they are made, without owners and secrets."""
+    yield manifests.chief_job(plan)
+    files = {
+        names.CHIEF: (credentials.TOKEN_FILE, credentials.CERTIFICATE_FILE, credentials.KEY_FILE),
+        names.WORKER: (credentials.TOKEN_FILE, credentials.AUTHORITY_FILE),
+    }
+    for component, keys in files.items():
+        yield manifests.secret(plan, component, dict.fromkeys(keys, _SECRET))
+    yield manifests.service(plan)
+    yield manifests.network_policy(plan)
+    for group in plan.options.groups:
+        yield manifests.worker_job(plan, group, counts[group.name])
+
+
+def scale(
+    search: SearchArgument,
+    group: Annotated[str, typer.Option(help="The group of workers.")],
+    workers: Annotated[int, typer.Option(min=0, help="How many it should have.")],
+    namespace: NamespaceOption = None,
+) -> None:
+    """Changes how many workers a running search has. Those that go give their trials back first."""
+    with _reaching(namespace) as (api, where):
+        objects.scale(api, where, search, group, workers)
+    typer.echo(f"search {search}: group {group} has {workers} workers from now on")
+
+
+def members(search: SearchArgument, namespace: NamespaceOption = None) -> None:
+    """The chief and the workers of a running search: their states, restarts, and what they wait for."""
+    with _reaching(namespace) as (api, where):
+        seen = _view(api, where, search)
+    for each in (entry.member for entry in seen):
+        restarts = f", {formatting.plural(each.restarts, 'restart')}" if each.restarts else ""
+        typer.echo(f"{each.name}: {each.state.value}{restarts}{f': {each.reason}' if each.reason else ''}")
+
+
+def logs(
+    search: SearchArgument,
+    member: Annotated[str, typer.Argument(help="`chief`, or a worker such as `spot-3`.")] = names.CHIEF,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 100,
+    namespace: NamespaceOption = None,
+) -> None:
+    """The log of the chief or of a worker of a running search."""
+    with _reaching(namespace) as (api, where):
+        pods = {entry.member.name: entry.pod for entry in _view(api, where, search)}
+        if member not in pods:
+            raise ClusterError(f"search {search} has no {member}; it has {', '.join(pods)}")
+        pod = pods[member]
+        if pod is None:
+            raise ClusterError(f"{member} has no pod yet; `members {search}` tells what it waits for")
+        typer.echo(objects.read_log(api, where, pod, lines))
+
+
+def _view(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
+    selector = names.selector(search)
+    jobs, pods = (api.get(objects.path(kind, namespace), labelSelector=selector)["items"] for kind in ("Job", "Pod"))
+    if not jobs:
+        raise ClusterError(objects.no_such_search(namespace, search))
+    return view(jobs, pods, namespace)
+
+
+@contextlib.contextmanager
+def _reaching(namespace: str | None) -> Iterator[tuple[KubernetesApi, str]]:
+    """The API server and the namespace; what they refuse ends the command with its reason."""
+    try:
+        yield (
+            kubernetes_api.from_environment(patience_seconds=_PATIENCE_SECONDS),
+            namespace or place.own_namespace() or place.context_namespace(),
+        )
+    except ClusterError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None

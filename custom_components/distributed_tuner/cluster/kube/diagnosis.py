@@ -1,0 +1,218 @@
+"""What pods, Jobs and events say of a chief or worker: pure functions from dicts to words and states."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from custom_components.distributed_tuner.cluster.base import MemberState, exit_reason
+from custom_components.distributed_tuner.cluster.kube.api_errors import explain
+from custom_components.distributed_tuner.errors import ExitCode
+
+Object = Mapping[str, Any]
+
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+
+# Ends that no other start mends; the Jobs' podFailurePolicy has the same.
+FATAL_CODES = frozenset({2, int(ExitCode.FATAL), 127})
+_NO_FAULT = frozenset({int(ExitCode.DONE), int(ExitCode.PREEMPTED)})
+_OUT_OF_MEMORY = "OOMKilled"
+
+_IMAGE_FIX = (
+    "Check the name of the image, that it was pushed, and that the nodes may pull it (image_pull_secrets, or the node "
+    "pool's service account may read the registry)"
+)
+_HOPELESS_WAITS = {
+    "ImagePullBackOff": ("the image cannot be pulled", _IMAGE_FIX),
+    "InvalidImageName": ("the name of the image is not valid", _IMAGE_FIX),
+    "ErrImageNeverPull": ("the image is not on the node, and may not be pulled", _IMAGE_FIX),
+    "CreateContainerConfigError": (
+        "the container cannot be configured",
+        "A ConfigMap, Secret or key that it names is missing, or the image's user is root (run_as_user)",
+    ),
+    "CreateContainerError": ("the container cannot be created", "Look at the volumes and mount paths"),
+    "RunContainerError": ("the container cannot be run", "Look at the image: it must hold `python`"),
+}
+_PULL_ERRORS = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_PULL_REFUSED = re.compile(r"not found|denied|unauthorized|forbidden|manifest unknown|no such host", re.IGNORECASE)
+# What an autoscaler says of node pools that would do, but for the moment.
+_PASSING = re.compile(r"max (node group|cluster) size|backoff|max limit reached|quota|out of resources", re.IGNORECASE)
+
+
+class Health(enum.Enum):
+    """How a pod's matters stand, for whoever decides whether to wait."""
+
+    FINE = "fine"
+    # For a machine, an image, a volume: may take long.
+    WAITING = "waiting"
+    # It will not become better by itself.
+    HOPELESS = "hopeless"
+
+
+@dataclasses.dataclass(frozen=True)
+class PodState:
+    """A pod in short.
+
+    Attributes:
+      state: of the member that it is, were this its only pod.
+      health: whether to wait for it.
+      reason: why it is pending or how it ended, for people.
+      exit_code: of its container, None while it runs and where a pod ended without one.
+      fault: whether it ended by a fault of its own, and not by an eviction, a preemption or an order.
+    """
+
+    state: MemberState
+    health: Health = Health.FINE
+    reason: str = ""
+    exit_code: int | None = None
+    fault: bool = False
+
+
+def index(pod: Object) -> int:
+    """The pod's index in its Job; 0 in a Job without indexes."""
+    return int(pod["metadata"].get("annotations", {}).get(INDEX_ANNOTATION, 0))
+
+
+def latest(pods: Iterable[Object]) -> Object | None:
+    """The pod that is the member now: a live one before an ended one, then the youngest."""
+    return max(
+        pods,
+        key=lambda pod: (not _ended(pod), pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]),
+        default=None,
+    )
+
+
+def of_pod(pod: Object) -> PodState:
+    """What a pod says of itself."""
+    status = pod.get("status", {})
+    phase = status.get("phase")
+    if phase == "Succeeded":
+        return PodState(MemberState.SUCCEEDED, reason=exit_reason(0), exit_code=0)
+    if phase == "Failed":
+        return _failed(pod)
+    if phase == "Running" and pod["metadata"].get("deletionTimestamp"):
+        return PodState(MemberState.PENDING, reason=_disruption(status) or "it is being stopped")
+    if phase == "Running":
+        return PodState(MemberState.RUNNING)
+    return _pending(status)
+
+
+def of_events(events: Sequence[Object]) -> PodState | None:
+    """What the newest telling event of a pod that waits, or of a Job without pods, says; None where none says anything.
+
+    A Job whose pods are refused, by a quota or at admission, says so in events only.
+    """
+    for event in sorted(events, key=_time, reverse=True):
+        reason, message = event.get("reason", ""), str(event.get("message", ""))
+        if reason == "SuccessfulCreate":
+            return None
+        if reason == "TriggeredScaleUp":
+            return PodState(MemberState.PENDING, Health.WAITING, f"the autoscaler is adding a node: {message}")
+        if reason == "NotTriggerScaleUp":
+            passing = _PASSING.search(message)
+            if passing:
+                return PodState(MemberState.PENDING, Health.WAITING, message)
+            return PodState(
+                MemberState.PENDING,
+                Health.HOPELESS,
+                f"no node pool has a machine like this, says the autoscaler: {message}. Compare gpu, node_selector, "
+                "spot, cpu and memory of the group with the cluster's node pools",
+            )
+        if reason == "FailedCreate":
+            return PodState(MemberState.PENDING, Health.HOPELESS, explain(0, message))
+        if reason in ("FailedMount", "FailedAttachVolume"):
+            return PodState(MemberState.PENDING, Health.WAITING, f"a volume is not there yet: {message}")
+    return None
+
+
+def _time(event: Object) -> str:
+    series = event.get("series") or {}
+    return str(
+        series.get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp")
+        or ""
+    )
+
+
+def of_job(job: Object) -> PodState | None:
+    """What a Job says of members that have no pod; None where it says nothing."""
+    conditions = {c["type"]: c for c in job.get("status", {}).get("conditions", ()) if c.get("status") == "True"}
+    if "Failed" in conditions:
+        failed = conditions["Failed"]
+        reason = f"the Job failed: {failed.get('reason', '')}: {failed.get('message', '')}"
+        return PodState(MemberState.FAILED, reason=reason)
+    if "Complete" in conditions or "SuccessCriteriaMet" in conditions:
+        return PodState(MemberState.SUCCEEDED, reason="the Job is complete")
+    if job["spec"].get("suspend"):
+        queue = job["metadata"].get("labels", {}).get("kueue.x-k8s.io/queue-name")
+        reason = f"Kueue's queue {queue} has not admitted it yet" if queue else "its Job is suspended"
+        return PodState(MemberState.PENDING, Health.WAITING, reason)
+    return None
+
+
+def finished(job: Object) -> bool:
+    """Whether a Job will start no pod any more."""
+    state = of_job(job)
+    return state is not None and state.state in (MemberState.FAILED, MemberState.SUCCEEDED)
+
+
+def _ended(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _failed(pod: Object) -> PodState:
+    status = pod["status"]
+    disruption = _disruption(status)
+    terminated = next(
+        (c["state"]["terminated"] for c in status.get("containerStatuses", ()) if "terminated" in c.get("state", {})),
+        None,
+    )
+    if terminated is None:
+        words = disruption or " ".join(filter(None, [status.get("reason"), status.get("message")]))
+        return PodState(MemberState.PENDING, reason=words or "its pod ended", fault=not disruption)
+    code = int(terminated["exitCode"])
+    reason = exit_reason(code)
+    if terminated.get("reason") == _OUT_OF_MEMORY:
+        limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
+        reason = f"exit code {code}: out of memory ({_OUT_OF_MEMORY}): it used more than {limit}; raise `memory`"
+    elif disruption:
+        reason = f"{reason}; {disruption}"
+    elif terminated.get("reason") in ("StartError", "ContainerCannotRun"):
+        reason = f"{reason}: {terminated.get('message', '')}"
+    if code in FATAL_CODES:
+        return PodState(MemberState.FAILED, reason=reason, exit_code=code, fault=True)
+    fault = not disruption and code not in _NO_FAULT
+    return PodState(MemberState.PENDING, reason=reason, exit_code=code, fault=fault)
+
+
+def _disruption(status: Object) -> str:
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return f"its pod was taken away ({condition.get('reason', '')}): {condition.get('message', '')}".rstrip(
+                ": "
+            )
+    return ""
+
+
+def _pending(status: Object) -> PodState:
+    for container in status.get("containerStatuses", ()):
+        waiting = container.get("state", {}).get("waiting", {})
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        # A first failure to pull may pass, unless the registry's answer is plain.
+        refused = reason in _PULL_ERRORS and _PULL_REFUSED.search(message)
+        if reason in _HOPELESS_WAITS or refused:
+            fault, fix = _HOPELESS_WAITS.get(reason, _HOPELESS_WAITS["ImagePullBackOff"])
+            words = f"{fault}: {container.get('image', '')}: {reason}: {message}. {fix}"
+            return PodState(MemberState.PENDING, Health.HOPELESS, words)
+        if reason:
+            words = f"{reason}: {message}" if message else reason
+            return PodState(MemberState.PENDING, Health.WAITING, words)
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return PodState(MemberState.PENDING, Health.WAITING, condition.get("message", "") or "not scheduled yet")
+    return PodState(MemberState.PENDING, Health.WAITING, "its pod is being started")

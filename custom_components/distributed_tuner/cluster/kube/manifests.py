@@ -1,0 +1,204 @@
+"""The Kubernetes objects of a search, as pure functions from a `Plan` to dicts.
+
+Dicts, and not the client's models: those of kubernetes 12, which the pipeline's packages ask for, know neither
+podFailurePolicy nor Indexed Jobs.
+
+The chief's Job owns the others, so that all go with it; it is owned by whatever the caller names, the pipeline's step
+or workflow. A Job needs to be there to own anything, and its pod needs what it owns: hence it begins suspended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from custom_components.distributed_tuner.cluster.kube.groups import WorkerGroup
+from custom_components.distributed_tuner.cluster.kube.names import CHIEF, SEARCH_LABEL, WORKER
+from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.pod_template import CONTAINER, CREDENTIALS_DIR, pod_template
+from custom_components.distributed_tuner.errors import ExitCode
+
+Manifest = dict[str, Any]
+
+DIRECTORY_ANNOTATION = "distributed-tuner/directory"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+
+# The caller decides when a search is given up, not the Job's controller.
+_NO_LIMIT = 1_000_000
+_RESTART_CODES = [int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
+# Besides our own: options that the program in the image does not know, and no such program.
+FATAL_CODES = [2, int(ExitCode.FATAL), 127]
+
+
+def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """The chief's Job, suspended."""
+    settings = plan.options.chief
+    template = pod_template(
+        plan,
+        settings,
+        component=CHIEF,
+        group=None,
+        secret=plan.search.chief,
+        arguments=[
+            *("chief", plan.root),
+            *("--credentials", CREDENTIALS_DIR),
+            *("--port", str(plan.options.port)),
+            *("--attempt", plan.attempt),
+            *("--lock-seconds", f"{plan.lock_seconds:g}"),
+            *("--linger-seconds", f"{plan.options.linger_seconds:g}"),
+        ],
+        env={**_ENV, "CUDA_VISIBLE_DEVICES": "-1"},
+        annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+    )
+    template["spec"]["containers"][0]["ports"] = [{"name": "grpc", "containerPort": plan.options.port}]
+    spec = {
+        "suspend": True,
+        "completions": 1,
+        "parallelism": 1,
+        "backoffLimit": _NO_LIMIT,
+        **_job_rules(plan, fatal="FailJob"),
+        "template": template,
+    }
+    return _job(plan, plan.search.chief, CHIEF, None, settings.queue, spec, owners)
+
+
+def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """The Indexed Job of a group of `count` workers; suspended where that is 0, since a Job of none is a finished one.
+
+    A worker that gave up for good fails its index only: the others end their epochs first, and the search hears of it
+    from the worker itself and from whoever watches.
+    """
+    template = pod_template(
+        plan,
+        group,
+        component=WORKER,
+        group=group.name,
+        secret=plan.search.worker_secret,
+        arguments=[
+            *("worker", plan.root),
+            *("--credentials", CREDENTIALS_DIR),
+            *("--chief", plan.chief_address),
+            *("--group", group.name),
+        ],
+        env=_ENV,
+        annotations={},
+    )
+    spec = {
+        **({"suspend": True} if group.queue or not count else {}),
+        "completionMode": "Indexed",
+        "completions": max(1, count),
+        "parallelism": max(1, count),
+        "backoffLimitPerIndex": _NO_LIMIT,
+        **_job_rules(plan, fatal="FailIndex"),
+        "template": template,
+    }
+    return _job(plan, plan.search.group(group.name), WORKER, group.name, group.queue, spec, owners)
+
+
+def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """The chief's address, the same for each of its pods."""
+    labels = {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}
+    port = {"name": "grpc", "port": plan.options.port, "targetPort": "grpc", "appProtocol": "grpc"}
+    spec = {"type": "ClusterIP", "selector": labels, "ports": [port]}
+    return _object(plan, "v1", "Service", plan.search.chief, CHIEF, owners, {"spec": spec})
+
+
+def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """Lets the search's workers and the pipeline's step reach the chief's port, and nobody anything else of it."""
+    workers = {"podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name}}}
+    callers = {"podSelector": {"matchLabels": dict(plan.callers)} if plan.callers else {}}
+    spec = {
+        "podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [workers, callers], "ports": [{"protocol": "TCP", "port": plan.options.port}]}],
+    }
+    return _object(plan, "networking.k8s.io/v1", "NetworkPolicy", plan.search.chief, CHIEF, owners, {"spec": spec})
+
+
+def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """What chief or workers find in their credentials folder, by file name."""
+    name = plan.search.chief if component == CHIEF else plan.search.worker_secret
+    body = {"type": "Opaque", "immutable": True, "stringData": dict(files)}
+    return _object(plan, "v1", "Secret", name, component, owners, body)
+
+
+def owner_reference(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the garbage collector remove an object with this one.
+
+    It does not block the owner's deletion: that would take a right to the owner's finalizers.
+    """
+    metadata = manifest["metadata"]
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+
+
+_ENV = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "1",
+}
+
+
+def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
+    return {
+        "ttlSecondsAfterFinished": plan.options.ttl_seconds,
+        # A second process with the same id while the first one is ending would only be in its way.
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    "action": fatal,
+                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": FATAL_CODES},
+                },
+                # Eviction, preemption, a drained or lost node: nobody's fault, and no use of the backoff limit.
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {
+                    "action": "Ignore",
+                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": _RESTART_CODES},
+                },
+            ]
+        },
+    }
+
+
+def _job(
+    plan: Plan,
+    name: str,
+    component: str,
+    group: str | None,
+    queue: str | None,
+    spec: Manifest,
+    owners: Sequence[Mapping[str, Any]],
+) -> Manifest:
+    manifest = _object(plan, "batch/v1", "Job", name, component, owners, {"spec": spec}, group)
+    manifest["metadata"]["annotations"][DIRECTORY_ANNOTATION] = plan.root
+    if queue:
+        manifest["metadata"]["labels"][QUEUE_LABEL] = queue
+    return manifest
+
+
+def _object(
+    plan: Plan,
+    version: str,
+    kind: str,
+    name: str,
+    component: str,
+    owners: Sequence[Mapping[str, Any]],
+    body: Manifest,
+    group: str | None = None,
+) -> Manifest:
+    metadata: Manifest = {
+        "name": name,
+        "namespace": plan.namespace,
+        "labels": plan.search.labels(component, group),
+        "annotations": plan.search.annotations(),
+    }
+    if owners:
+        metadata["ownerReferences"] = [dict(owner) for owner in owners]
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **body}

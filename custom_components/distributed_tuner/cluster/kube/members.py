@@ -1,0 +1,117 @@
+"""The members of a search as its Jobs and pods show them: a pure view, and who was lost since the last one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from custom_components.distributed_tuner.cluster.base import Loss, Member, MemberState
+from custom_components.distributed_tuner.cluster.kube import diagnosis, names
+from custom_components.distributed_tuner.cluster.kube.diagnosis import Health, PodState
+from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
+
+Object = Mapping[str, Any]
+
+# Who has no pod yet, though its Job should have made one.
+_MISSING = PodState(MemberState.PENDING, Health.WAITING, "its Job has not made its pod yet")
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A member and what its latest pod says.
+
+    Attributes:
+      member: for the search.
+      state: of the pod, or of the Job where it has none.
+      job: the Job's name.
+      pod: the name of the latest pod, None where there is none.
+    """
+
+    member: Member
+    state: PodState
+    job: str
+    pod: str | None
+
+
+def name_of(job: Object, index: int) -> str:
+    """The member that the pod with this index of the Job is."""
+    group = job["metadata"]["labels"].get(names.GROUP_LABEL)
+    return names.member(group, index) if group else names.CHIEF
+
+
+def view(jobs: Iterable[Object], pods: Sequence[Object], namespace: str) -> list[Seen]:
+    """Every member that the Jobs should have, the chief first, then by group and index."""
+    seen: list[Seen] = []
+    by_member: dict[tuple[str | None, int], list[Object]] = {}
+    for pod in pods:
+        by_member.setdefault((_owner(pod), diagnosis.index(pod)), []).append(pod)
+    for job in sorted(jobs, key=lambda job: (names.GROUP_LABEL in job["metadata"]["labels"], job["metadata"]["name"])):
+        for index in range(_members_of(job)):
+            seen.append(_see(job, index, by_member.get((job["metadata"]["uid"], index), ()), namespace))
+    return seen
+
+
+def _members_of(job: Object) -> int:
+    labels = job["metadata"]["labels"]
+    # A group that was scaled to none: its Job is suspended, and not by a queue.
+    if job["spec"].get("suspend") and names.GROUP_LABEL in labels and QUEUE_LABEL not in labels:
+        return 0
+    return int(job["spec"].get("completions") or 1)
+
+
+def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> Seen:
+    pod = diagnosis.latest(pods)
+    state = diagnosis.of_pod(pod) if pod is not None else diagnosis.of_job(job) or _MISSING
+    if pod is None or state.state is MemberState.PENDING:
+        verdict = diagnosis.of_job(job)
+        # A Job that is over makes no other pod.
+        if verdict is not None and verdict.state is MemberState.FAILED:
+            state = dataclasses.replace(verdict, exit_code=state.exit_code, reason=f"{state.reason}; {verdict.reason}")
+    name = pod["metadata"]["name"] if pod is not None else None
+    job_name = "job/" + job["metadata"]["name"]
+    ends = [diagnosis.of_pod(other) for other in sorted(pods, key=lambda other: other["metadata"]["creationTimestamp"])]
+    last = next((end for end in reversed(ends) if end.exit_code is not None), None)
+    member = Member(
+        name=name_of(job, index),
+        state=state.state,
+        restarts=sum(end.fault for end in ends if end.state is not MemberState.FAILED),
+        exit_code=last.exit_code if last else None,
+        reason=state.reason or (last.reason if last else ""),
+        log=f"kubectl logs --namespace {namespace} {name or job_name}",
+        waiting=state.state is MemberState.PENDING and state.health is not Health.FINE,
+    )
+    return Seen(member, state, job["metadata"]["name"], name)
+
+
+class Losses:
+    """Notices workers' pods that ended or vanished, each once."""
+
+    def __init__(self) -> None:
+        self._alive: dict[str, tuple[str, str]] = {}
+
+    def since_last(self, jobs: Iterable[Object], pods: Iterable[Object]) -> list[Loss]:
+        """Who was alive at the last call and is not now."""
+        by_uid = {job["metadata"]["uid"]: job for job in jobs}
+        before, self._alive = self._alive, {}
+        ended: dict[str, str] = {}
+        for pod in pods:
+            job = by_uid.get(_owner(pod) or "")
+            if job is None or names.GROUP_LABEL not in job["metadata"]["labels"]:
+                continue
+            uid = pod["metadata"]["uid"]
+            if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+                state = diagnosis.of_pod(pod)
+                ended[uid] = "" if state.state is MemberState.SUCCEEDED else state.reason
+            else:
+                self._alive[uid] = (name_of(job, diagnosis.index(pod)), pod["metadata"]["name"])
+        losses = []
+        for uid, (name, process) in before.items():
+            reason = ended.get(uid, "its pod vanished; its node, probably, with it")
+            if uid not in self._alive and reason:
+                losses.append(Loss(name, reason, process))
+        return losses
+
+
+def _owner(pod: Object) -> str | None:
+    return next((owner["uid"] for owner in pod["metadata"].get("ownerReferences", ()) if owner.get("controller")), None)

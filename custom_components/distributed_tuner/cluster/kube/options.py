@@ -1,0 +1,133 @@
+"""How a search runs on Kubernetes, as the user sets it and as JSON carries it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+from pydantic import Field
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, Strict, Volume, WorkerGroup
+
+KIND = "kubernetes"
+
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+class KubernetesOptionsError(ClusterError, ValueError):
+    """A setting of the Kubernetes cluster is unknown or out of its range."""
+
+
+class KubernetesOptions(Strict):
+    """Where and how chief and workers run.
+
+    Attributes:
+      image: the container image of chief and workers; it holds this package and the user's module.
+      namespace: where; None takes the step's own, or that of the kubeconfig's context.
+      groups: the workers, see `WorkerGroup`. At most one leaves its count open and gets the rest of `num_workers`.
+      chief: the chief's pod.
+      volumes: of chief and workers; the search directory must be on one of them, at the same path for all.
+      service_account: of chief and workers. They need no right to the API; it is for what they read elsewhere.
+      image_pull_secrets: names of Secrets.
+      port: the chief's.
+      pending_seconds: how long the chief, or all workers, may wait for a machine before the search gives up.
+      api_patience_seconds: how long the API server may be away before the search gives up.
+      node_loss_seconds: a pod on a node that is not heard of is replaced after this time.
+      ttl_seconds: a finished Job that nobody removed, because the step died, is removed after this time.
+      linger_seconds: a chief whose search is over, and that nobody asks for its results, ends after this time.
+      keep_on_failure: whether Jobs and pods stay for debugging when the search failed, until `ttl_seconds`.
+      run_as_user: the user and group id of the container; not 0.
+    """
+
+    image: str = Field(default=..., min_length=1)
+    namespace: str | None = Field(default=None, regex=_DNS_LABEL, max_length=63)
+    groups: tuple[WorkerGroup, ...] = (WorkerGroup(),)
+    chief: PodSettings = PodSettings(memory="2Gi")
+    volumes: tuple[Volume, ...] = ()
+    service_account: str = Field(default="distributed-tuner-pods", regex=_DNS_LABEL, max_length=63)
+    image_pull_secrets: tuple[str, ...] = ()
+    port: int = Field(default=50051, ge=1024, le=65535)
+    pending_seconds: float = Field(default=900.0, gt=0)
+    api_patience_seconds: float = Field(default=600.0, gt=0)
+    node_loss_seconds: int = Field(default=30, ge=0)
+    ttl_seconds: int = Field(default=3600, ge=60)
+    linger_seconds: float = Field(default=3600.0, gt=0)
+    keep_on_failure: bool = False
+    run_as_user: int = Field(default=1000, ge=1)
+
+    @pydantic.validator("groups")
+    def _distinct(cls, groups: tuple[WorkerGroup, ...]) -> tuple[WorkerGroup, ...]:  # noqa: N805
+        names = [group.name for group in groups]
+        if not names:
+            raise ValueError("a search needs at least one group of workers")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two groups have the same name: {', '.join(names)}")
+        if sum(group.count is None for group in groups) > 1:
+            raise ValueError("only one group may leave its count open")
+        return groups
+
+    @pydantic.validator("chief")
+    def _no_gpu(cls, chief: PodSettings) -> PodSettings:  # noqa: N805
+        if chief.gpu is not None:
+            raise ValueError("gpu: the chief trains nothing")
+        return chief
+
+    @pydantic.root_validator(skip_on_failure=True)
+    def _volumes_once(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        shared = [volume.name for volume in values["volumes"]]
+        for place, pod in [("chief", values["chief"]), *((f"groups {g.name}", g) for g in values["groups"])]:
+            names = [*shared, *(volume.name for volume in pod.volumes)]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{place}: two volumes have the same name: {', '.join(names)}")
+        return values
+
+    def counts(self, workers: int) -> dict[str, int]:
+        """How many workers each group has, when so many are wanted in all; groups with a count of their own keep it."""
+        fixed = sum(group.count or 0 for group in self.groups)
+        return {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
+
+    def to_json(self) -> str:
+        """The settings that differ from their defaults, as a JSON object."""
+        return self.json(exclude_defaults=True, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> KubernetesOptions:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          KubernetesOptionsError: the text is no JSON object, or a setting is unknown or out of range.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise KubernetesOptionsError(f"the settings of the Kubernetes cluster are no JSON: {error}") from error
+        return cls.from_mapping(values)
+
+    @classmethod
+    def from_mapping(cls, values: Any) -> KubernetesOptions:
+        """Checks settings as JSON has them; a key `kind` is passed over.
+
+        Raises:
+          KubernetesOptionsError: a setting is unknown or out of range; each is named.
+        """
+        if not isinstance(values, Mapping):
+            raise KubernetesOptionsError(
+                f"the settings of the Kubernetes cluster: expected an object, got {type(values).__name__}"
+            )
+        try:
+            return cls(**{str(key): value for key, value in values.items() if key != "kind"})
+        except pydantic.ValidationError as error:
+            faults = "; ".join(_fault(entry) for entry in error.errors())
+            raise KubernetesOptionsError(f"setting of the Kubernetes cluster: {faults}") from None
+
+
+def _fault(entry: Mapping[str, Any]) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"] if part != "__root__"]
+    message = {
+        "extra fields not permitted": "unknown setting",
+        "field required": "missing",
+    }.get(entry["msg"], entry["msg"])
+    return f"{''.join(parts).lstrip('.')}: {message}" if parts else str(message)

@@ -1,0 +1,92 @@
+"""Where the pipeline's step itself runs: its namespace, its pod, and whom its search belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from custom_components.distributed_tuner.cluster.kube.api import SERVICE_ACCOUNT_DIR, KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.manifests import owner_reference
+
+DEFAULT_NAMESPACE = "default"
+
+# As Kubeflow Pipelines, and pods that tell it themselves, name the variable; a pod's host name is its name otherwise.
+_POD_VARIABLES = ("KFP_POD_NAME", "POD_NAME", "HOSTNAME")
+_WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a search is started from.
+
+    Attributes:
+      owners: ownerReferences of the search: with the last of them it goes.
+      callers: labels that the step's pod has, and its retries too; None outside a pod.
+    """
+
+    owners: tuple[Mapping[str, Any], ...] = ()
+    callers: Mapping[str, str] | None = None
+
+
+def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
+    """The namespace of the pod that this runs in, None outside one."""
+    try:
+        return (folder / "namespace").read_text("utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def context_namespace() -> str:
+    """The namespace of the kubeconfig's current context."""
+    import kubernetes.config
+
+    try:
+        _, current = kubernetes.config.list_kube_config_contexts()
+    except kubernetes.config.ConfigException:
+        return DEFAULT_NAMESPACE
+    return str((current or {}).get("context", {}).get("namespace") or DEFAULT_NAMESPACE)
+
+
+def find(
+    api: KubernetesApi, namespace: str, environment: Mapping[str, str] = os.environ, own: str | None = None
+) -> Place:
+    """Looks the step's own pod up.
+
+    Args:
+      api: the API server.
+      namespace: where the search will be; an owner must be in the same one.
+      environment: with the pod's name.
+      own: the step's namespace.
+
+    Raises:
+      ClusterError: the API server refused.
+    """
+    name = next((environment[key] for key in _POD_VARIABLES if environment.get(key)), None)
+    if name is None or own != namespace:
+        return Place()
+    try:
+        pod = api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+    except ApiError as error:
+        if error.code == 404:
+            return Place()
+        raise
+    return of_pod(pod)
+
+
+def of_pod(pod: Mapping[str, Any]) -> Place:
+    """Owners and labels of a search that this pod starts: those that its retry will find again."""
+    metadata = pod["metadata"]
+    labels = metadata.get("labels", {})
+    # The workflow outlives the pod of one attempt at a step.
+    owners = [
+        {**owner, "controller": False, "blockOwnerDeletion": False} for owner in metadata.get("ownerReferences", ())
+    ]
+    callers = {_WORKFLOW_LABEL: labels[_WORKFLOW_LABEL]} if _WORKFLOW_LABEL in labels else None
+    return Place(
+        owners=tuple(owners) or (owner_reference({"apiVersion": "v1", "kind": "Pod", **pod}),),
+        callers=callers,
+    )

@@ -1,0 +1,205 @@
+"""The main functions of chief and worker containers: `process`, with what a pod has instead of a fork server.
+
+Credentials come from a mounted folder. The process is the container's first, for which the kernel carries out no signal
+that it has no handler for. And exit codes are all that a Job's controller sees, so that a chief that was told to stop
+must not look like one that is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from custom_components.distributed_tuner import credentials, files, process
+from custom_components.distributed_tuner.errors import ExitCode, SearchError
+from custom_components.distributed_tuner.search_dir import SearchDir
+
+_LOG = logging.getLogger(__name__)
+
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+PROCESS_VARIABLE = "DISTRIBUTED_TUNER_PROCESS"
+
+_PACKAGE = "custom_components.distributed_tuner"
+_ANY_ADDRESS = "0.0.0.0"
+_WATCH_SECONDS = 1.0
+# A record may have megabytes.
+_RECORD_SECONDS = 30.0
+
+
+def chief(root: Path, folder: Path, *, port: int, attempt: str, lock_seconds: float, linger_seconds: float) -> ExitCode:
+    """Serves the search in `root`, on all addresses of the pod.
+
+    Args:
+      root: the search directory.
+      folder: where the credentials are mounted.
+      port: to listen on.
+      attempt: the same for all chiefs of one attempt at the search.
+      lock_seconds: how long an earlier chief, whose node may be lost, is waited for.
+      linger_seconds: this chief ends by itself so long after the end of the search.
+
+    Returns:
+      How the process should end: DONE only when it lingered long enough.
+    """
+    _end_at_once_on_sigterm()
+    directory = SearchDir(root)
+    try:
+        importlib.import_module(f"{_PACKAGE}.chief_server")
+        token, server_key = credentials.read_chief(folder)
+    except Exception as error:
+        return _no_start("chief", error, directory)
+    watch = _Watch(directory, attempt, linger_seconds)
+    watch.start()
+    try:
+        code = process.run_chief(
+            root,
+            token,
+            host=_ANY_ADDRESS,
+            port=port,
+            go_on=watch.is_new_attempt,
+            server_key=server_key,
+            lock_seconds=lock_seconds,
+        )
+    except (Exception, SystemExit):
+        _LOG.exception("the chief failed")
+        return ExitCode.ABANDONED
+    return ExitCode.PREEMPTED if code is ExitCode.DONE and not watch.lingered else code
+
+
+def worker(
+    root: Path, folder: Path, *, address: str, group: str, environment: Mapping[str, str] = os.environ
+) -> ExitCode:
+    """Runs trials of the search in `root`, as the member of its group that the Job's controller made it.
+
+    Args:
+      root: the search directory.
+      folder: where the credentials are mounted.
+      address: `host:port` of the chief.
+      group: the worker's group.
+      environment: with the index in the group, and what tells this pod from others.
+
+    Returns:
+      How the process should end.
+    """
+    _end_at_once_on_sigterm()
+    try:
+        importlib.import_module(f"{_PACKAGE}.worker")
+        access = credentials.read_access(folder)
+        name = f"{group}-{_index(environment)}"
+    except Exception as error:
+        return _no_start("worker", error, None)
+    try:
+        return process.run_worker(
+            root,
+            name,
+            access.token,
+            address=address,
+            authority=access.authority,
+            process=environment.get(PROCESS_VARIABLE),
+        )
+    except SystemExit as error:
+        # The user's code has no say in what the exit code tells the Job's controller.
+        _LOG.error("the worker was ended by SystemExit(%r)\n%s", error.code, traceback.format_exc())
+        return ExitCode.ABANDONED
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """Ends the process, without waiting for threads that the user's code may have left."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError):
+            stream.flush()
+    os._exit(code)
+
+
+class _Watch:
+    """What a chief in a pod looks after besides serving: which attempt it is, and whether anybody still wants it."""
+
+    def __init__(self, directory: SearchDir, attempt: str, linger_seconds: float) -> None:
+        self._directory = directory
+        self._attempt = attempt
+        self._linger = linger_seconds
+        self._journal = self._journal_size()
+        self._ended: float | None = None
+        self.is_new_attempt = _stored(directory.attempt) != attempt
+        self.lingered = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def _run(self) -> None:
+        noted, looked = not self.is_new_attempt, time.monotonic()
+        look_every = min(_RECORD_SECONDS, self._linger / 2)
+        while not self.lingered:
+            time.sleep(_WATCH_SECONDS)
+            try:
+                if not noted and self._journal_size() != self._journal:
+                    # Only now: a chief that dies before it stored anything has not begun the attempt.
+                    files.write_atomically(self._directory.attempt, self._attempt.encode())
+                    noted = True
+                if time.monotonic() - looked >= look_every:
+                    looked = time.monotonic()
+                    self._look_at_the_end(looked)
+            except (OSError, ValueError):
+                _LOG.warning("the search directory cannot be looked at", exc_info=True)
+
+    def _look_at_the_end(self, now: float) -> None:
+        record = files.read_json(self._directory.record)
+        if record is None or record.get("ended") is None:
+            self._ended = None
+        elif self._ended is None:
+            self._ended = now
+        elif now - self._ended >= self._linger:
+            _LOG.warning("the search is over for %g s and nobody came for it; it can be gone on with", self._linger)
+            self.lingered = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _journal_size(self) -> int:
+        try:
+            return self._directory.journal.stat().st_size
+        except OSError:
+            return 0
+
+
+def _stored(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return None
+
+
+def _index(environment: Mapping[str, str]) -> int:
+    index = environment.get(INDEX_VARIABLE, "")
+    if not index.isdigit():
+        raise SearchError(
+            f"{INDEX_VARIABLE} is {index!r}: workers are pods of an Indexed Job, whose controller sets it. Do not "
+            "start them by hand"
+        )
+    return int(index)
+
+
+def _no_start(name: str, error: Exception, directory: SearchDir | None) -> ExitCode:
+    """A fault of the image or of what is mounted, which no other start mends."""
+    trace = traceback.format_exc()
+    message = str(error) if isinstance(error, SearchError) else f"{type(error).__name__}: {error}"
+    _LOG.error("the %s cannot start: %s\n%s", name, message, trace)
+    if directory is not None:
+        try:
+            directory.write_error(name, f"the {name} cannot start: {message}", trace)
+        except OSError:
+            _LOG.exception("the reason could not be stored")
+    return ExitCode.FATAL
+
+
+def _end_at_once_on_sigterm() -> None:
+    """Until chief or worker have a handler of their own."""
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(ExitCode.PREEMPTED))

@@ -1,0 +1,154 @@
+"""The client of the API server against one that is busy, away, forgetful or silent."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from custom_components.distributed_tuner import credentials
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
+from tests.custom_components.distributed_tuner.cluster.kube.api_server import (
+    Answer,
+    change,
+    refuses,
+    resets,
+    says,
+    serving,
+    stalls,
+    streams,
+    thing,
+)
+
+PATH = "/api/v1/namespaces/ml/pods"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refuses(429),
+        refuses(429, headers={"Retry-After": "0.01"}),
+        refuses(503),
+        refuses(500),
+        says("<html>", 502),
+        resets,
+    ],
+)
+def test_trouble_that_passes_is_waited_out(trouble: Answer) -> None:
+    with serving(trouble, trouble, says(thing("a"))) as server:
+        assert server.api().get(f"{PATH}/a")["metadata"]["name"] == "a"
+        assert len(server.requests) == 3
+
+
+def test_the_pause_is_as_long_as_the_server_asks() -> None:
+    asked: list[float] = []
+    with serving(refuses(429, headers={"Retry-After": "7"})) as server:
+        with pytest.raises(ApiError) as error:
+            server.api(patience_seconds=0.0).get(PATH)
+        asked.append(error.value.retry_after or 0.0)
+    assert asked == [7.0]
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 409, 422])
+def test_a_plain_refusal_is_told_at_once(code: int) -> None:
+    with serving(refuses(code, "Reason", "words")) as server:
+        with pytest.raises(ApiError, match="words") as error:
+            server.api().get(PATH)
+        assert (error.value.code, error.value.reason, len(server.requests)) == (code, "Reason", 1)
+
+
+def test_patience_ends() -> None:
+    with serving(refuses(503, "", "restarting")) as server, pytest.raises(ApiError, match="restarting"):
+        server.api(patience_seconds=0.5).get(PATH)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+    with pytest.raises(ApiUnavailable, match="does not answer GET"):
+        server.api(patience_seconds=0.5).get(PATH)
+
+
+def test_expired_credentials_are_renewed_once() -> None:
+    with serving(refuses(401, "Unauthorized"), says(thing("a"))) as server:
+        server.api().get(PATH)
+        assert [request[4] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
+    with serving(refuses(401, "Unauthorized")) as server:
+        with pytest.raises(ApiError, match="does not know this client"):
+            server.api().get(PATH)
+        assert len(server.requests) == 2
+
+
+def test_manifests_are_validated_strictly() -> None:
+    with serving(says(thing("a"))) as server:
+        server.api().create(PATH, {"kind": "Pod"})
+        server.api().patch(f"{PATH}/a", {"spec": {}})
+        assert [(method, query, body) for method, _, query, body, _ in server.requests] == [
+            ("POST", {"fieldValidation": "Strict"}, {"kind": "Pod"}),
+            ("PATCH", {"fieldValidation": "Strict"}, {"spec": {}}),
+        ]
+
+
+def test_deleting_what_is_gone_is_done() -> None:
+    with serving(refuses(404, "NotFound"), refuses(409, "Conflict"), refuses(409, "Conflict")) as server:
+        api = server.api()
+        api.delete(f"{PATH}/a", grace_seconds=0)
+        api.delete(f"{PATH}/a", uid="another")
+        with pytest.raises(ApiError):
+            api.delete(f"{PATH}/a")
+        assert server.requests[0][3]["gracePeriodSeconds"] == 0
+        assert server.requests[1][3]["preconditions"] == {"uid": "another"}
+
+
+def test_a_watch_tells_changes_and_ends_with_the_server() -> None:
+    with serving(streams(change("ADDED", thing("a")), change("DELETED", thing("a", 2)))) as server:
+        told = list(server.api().watch(PATH, seconds=5, stall_seconds=20.0, resourceVersion="1"))
+        assert [(kind, changed["metadata"]["resourceVersion"]) for kind, changed in told] == [
+            ("ADDED", "1"),
+            ("DELETED", "2"),
+        ]
+        query = server.requests[0][2]
+        assert query["watch"] == "true" and query["resourceVersion"] == "1" and query["timeoutSeconds"] == "5"
+
+
+def test_a_watch_that_broke_stalled_or_is_forgotten_says_which() -> None:
+    with serving(streams(change("ADDED", thing("a")), then=resets)) as server, pytest.raises(ApiUnavailable):
+        list(server.api().watch(PATH, seconds=5, stall_seconds=20.0))
+    with serving(streams(change("ADDED", thing("a")), then=stalls)) as server, pytest.raises(ApiUnavailable):
+        list(server.api().watch(PATH, seconds=5, stall_seconds=0.5))
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+    with serving(streams(change("ERROR", gone))) as server, pytest.raises(ApiError) as error:
+        list(server.api().watch(PATH, seconds=5, stall_seconds=20.0))
+    assert error.value.code == 410
+
+
+def service_account(folder: Path, made: credentials.Credentials, token: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "token").write_text(token)
+    (folder / "ca.crt").write_bytes(made.access.authority or b"")
+
+
+def test_a_token_that_the_kubelet_renews_is_used_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = credentials.make(["localhost"])
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(made.server.certificate + made.server.key)
+    service_account(tmp_path / "account", made, "first")
+    with serving(says(thing("a")), certificate=str(certificate)) as server:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.server_address[1]))
+        api = kubernetes_api.from_environment(patience_seconds=10.0, in_pod=tmp_path / "account")
+        api.get(PATH)
+        service_account(tmp_path / "account", made, "second")
+        api.get(PATH)
+        assert [request[4] for request in server.requests] == ["Bearer first", "Bearer second"]
+        # Another server behind that address is not waited for to become the right one.
+        service_account(tmp_path / "account", credentials.make(["localhost"]), "third")
+        with pytest.raises(ClusterError, match="not signed by the authority"):
+            kubernetes_api.from_environment(patience_seconds=60.0, in_pod=tmp_path / "account").get(PATH)
+
+
+def test_no_cluster_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
+        kubernetes_api.from_environment(patience_seconds=1.0, in_pod=tmp_path)

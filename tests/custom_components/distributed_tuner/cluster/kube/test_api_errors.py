@@ -1,0 +1,41 @@
+"""Refusals of the API server, in words that say what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, explain
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        (
+            403,
+            'jobs.batch is forbidden: User "system:serviceaccount:ml:step" cannot create resource "jobs" in API group '
+            '"batch" in the namespace "ml"',
+            ["system:serviceaccount:ml:step may not create jobs.batch in namespace ml", "deploy/role.yaml"],
+        ),
+        (
+            403,
+            'secrets "x" is forbidden: User "u" cannot get resource "secrets" in API group "" in the namespace "ml"',
+            ["u may not get secrets in namespace ml", "kubectl apply"],
+        ),
+        (403, 'pods "x" is forbidden: exceeded quota: q, requested: cpu=9', ["ResourceQuota", "requested: cpu=9"]),
+        (403, 'pods "x" is forbidden: violates PodSecurity "restricted:v1": hostPath', ["Pod Security", "hostPath"]),
+        (400, 'admission webhook "policy.example" denied the request: no', ["admission webhook", "policy.example"]),
+        (403, 'pods "x" is forbidden: maximum memory usage per Container is 1Gi', ["LimitRange", "1Gi"]),
+        (404, 'namespaces "mll" not found', ["no namespace mll", "kubectl create namespace mll"]),
+        (401, "Unauthorized", ["does not know this client", "expired"]),
+        (422, 'Job.batch "x" is invalid: spec.template', ["invalid", "spec.template"]),
+        (418, "teapot", ["418 teapot", "GET /x"]),
+    ],
+)
+def test_a_refusal_says_what_to_do(code: int, message: str, words: list[str]) -> None:
+    text = explain(code, message, "GET /x")
+    assert all(word in text for word in words), text
+
+
+def test_the_error_carries_what_programs_decide_by() -> None:
+    error = ApiError(409, "AlreadyExists", "there", 3.0, "POST /x")
+    assert (error.code, error.reason, error.message, error.retry_after) == (409, "AlreadyExists", "there", 3.0)

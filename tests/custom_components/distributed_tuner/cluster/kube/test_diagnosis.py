@@ -1,0 +1,144 @@
+"""What is made of pods, Jobs and events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.base import MemberState
+from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests
+from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
+from tests.custom_components.distributed_tuner.cluster.kube.things import event, job, pod
+
+JOB = job()
+PENDING, FAILED = MemberState.PENDING, MemberState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("made", "state", "fault", "words"),
+    [
+        ({"phase": "Succeeded", "exit_code": 0}, MemberState.SUCCEEDED, False, "exit code 0"),
+        ({"phase": "Failed", "exit_code": 70}, FAILED, True, "exit code 70: gave up for good"),
+        ({"phase": "Failed", "exit_code": 127}, FAILED, True, "exit code 127"),
+        ({"phase": "Failed", "exit_code": 1}, PENDING, True, "exit code 1: crashed"),
+        ({"phase": "Failed", "exit_code": 75}, PENDING, True, "exit code 75"),
+        ({"phase": "Failed", "exit_code": 143}, PENDING, False, "told to stop"),
+        ({"phase": "Failed", "exit_code": 137, "why": "OOMKilled"}, PENDING, True, "more than 4Gi; raise `memory`"),
+        ({"phase": "Failed", "exit_code": 137, "disruption": "node drained"}, PENDING, False, "node drained"),
+        # Whoever was being evicted and gave up for good meanwhile gave up for good: the Job's rules say the same.
+        ({"phase": "Failed", "exit_code": 70, "disruption": "node drained"}, FAILED, True, "exit code 70"),
+        ({"phase": "Failed", "disruption": "deletion by GC"}, PENDING, False, "deletion by GC"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, PENDING, True, "Evicted low on disk"),
+        ({"phase": "Running"}, MemberState.RUNNING, False, ""),
+        ({"phase": "Running", "deleted": True}, PENDING, False, "is being stopped"),
+    ],
+)
+def test_how_a_pod_ended(made: dict[str, Any], state: MemberState, fault: bool, words: str) -> None:
+    seen = diagnosis.of_pod(pod(JOB, **made))
+    assert (seen.state, seen.fault) == (state, fault)
+    assert words in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("made", "health", "words"),
+    [
+        ({}, Health.WAITING, "is being started"),
+        ({"unschedulable": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."}, Health.WAITING, "0/3 nodes"),
+        ({"waiting": {"reason": "ContainerCreating"}}, Health.WAITING, "ContainerCreating"),
+        ({"waiting": {"reason": "ErrImagePull", "message": "connection reset"}}, Health.WAITING, "connection reset"),
+        ({"waiting": {"reason": "ErrImagePull", "message": "r/i:1: not found"}}, Health.HOPELESS, "r/i:1"),
+        ({"waiting": {"reason": "ImagePullBackOff", "message": "x"}}, Health.HOPELESS, "the image cannot be pulled"),
+        ({"waiting": {"reason": "InvalidImageName", "message": "x"}}, Health.HOPELESS, "name of the image"),
+        (
+            {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}},
+            Health.HOPELESS,
+            "s",
+        ),
+    ],
+)
+def test_what_a_pod_waits_for(made: dict[str, Any], health: Health, words: str) -> None:
+    seen = diagnosis.of_pod(pod(JOB, phase="Pending", **made))
+    assert (seen.state, seen.health) == (PENDING, health)
+    assert words in seen.reason
+
+
+def test_the_fix_is_told_with_the_fault() -> None:
+    seen = diagnosis.of_pod(pod(JOB, phase="Pending", waiting={"reason": "ImagePullBackOff", "message": "denied"}))
+    assert "image_pull_secrets" in seen.reason and "denied" in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("events", "health", "words"),
+    [
+        (
+            [event("NotTriggerScaleUp", "pod didn't trigger scale-up: 2 node(s) didn't match Pod's node affinity")],
+            Health.HOPELESS,
+            "no node pool has a machine like this",
+        ),
+        (
+            [event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached")],
+            Health.WAITING,
+            "max node group size",
+        ),
+        ([event("TriggeredScaleUp", "pod triggered scale-up: [{group 0->1}]")], Health.WAITING, "adding a node"),
+        (
+            [event("NotTriggerScaleUp", "no", 1), event("TriggeredScaleUp", "0->1", 2)],
+            Health.WAITING,
+            "adding a node",
+        ),
+        (
+            [event("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus, requested: pods=1, used: pods=2')],
+            Health.HOPELESS,
+            "ResourceQuota",
+        ),
+        (
+            [event("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "restricted:latest": x')],
+            Health.HOPELESS,
+            "Pod Security",
+        ),
+        (
+            [
+                event(
+                    "FailedCreate",
+                    'pods "x-" is forbidden: error looking up service account ml/s: serviceaccount "s" not found',
+                )
+            ],
+            Health.HOPELESS,
+            "no service account s",
+        ),
+        ([event("FailedMount", 'persistentvolumeclaim "runs" not found')], Health.WAITING, "volume is not there yet"),
+    ],
+)
+def test_what_only_events_tell(events: list[dict[str, Any]], health: Health, words: str) -> None:
+    seen = diagnosis.of_events(events)
+    assert seen is not None and seen.health is health and words in seen.reason
+
+
+def test_a_refusal_that_is_over_is_not_told() -> None:
+    assert diagnosis.of_events([event("FailedCreate", "exceeded quota", 1), event("SuccessfulCreate", "x", 2)]) is None
+    assert diagnosis.of_events([event("Scheduled", "x")]) is None
+    assert diagnosis.of_events([]) is None
+
+
+def test_what_a_job_says() -> None:
+    failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "70"}]}
+    assert (seen := diagnosis.of_job(job(status=failed))) and seen.state is FAILED and "PodFailurePolicy" in seen.reason
+    complete = {"conditions": [{"type": "Complete", "status": "True"}]}
+    assert (seen := diagnosis.of_job(job(status=complete))) and seen.state is MemberState.SUCCEEDED
+    queued = job(spec={"suspend": True}, labels={manifests.QUEUE_LABEL: "gpus"})
+    assert (seen := diagnosis.of_job(queued)) and seen.health is Health.WAITING and "Kueue's queue gpus" in seen.reason
+    assert diagnosis.of_job(job()) is None
+    assert diagnosis.finished(job(status=failed)) and diagnosis.finished(job(status=complete))
+    assert not diagnosis.finished(queued) and not diagnosis.finished(job())
+
+
+def test_the_latest_pod_is_a_live_one_before_an_ended_one() -> None:
+    live, ended = pod(JOB, created=1), pod(JOB, phase="Failed", exit_code=1, created=2)
+    assert diagnosis.latest([ended, live]) is live
+    assert diagnosis.latest([ended, pod(JOB, phase="Failed", exit_code=1, created=1)]) is ended
+    assert diagnosis.latest([]) is None
+
+
+def test_the_jobs_rules_and_the_diagnosis_agree_on_what_is_final() -> None:
+    assert set(manifests.FATAL_CODES) == diagnosis.FATAL_CODES

@@ -1,0 +1,78 @@
+"""The members of a search, from its Jobs and pods."""
+
+from __future__ import annotations
+
+from custom_components.distributed_tuner.cluster.base import Loss, MemberState
+from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
+from custom_components.distributed_tuner.cluster.kube.members import Losses, view
+from tests.custom_components.distributed_tuner.cluster.kube.things import job, pod
+
+CHIEF, SPOT, DEMAND = job(None), job("spot", 2), job("demand", 1)
+
+
+def test_every_member_that_should_be_is_there_with_or_without_a_pod() -> None:
+    pods = [pod(SPOT, 1), pod(CHIEF)]
+    seen = view([SPOT, CHIEF, DEMAND], pods, "ml")
+    assert [(s.member.name, s.member.state.value) for s in seen] == [
+        ("chief", "running"),
+        ("demand-0", "pending"),
+        ("spot-0", "pending"),
+        ("spot-1", "running"),
+    ]
+    assert seen[1].member.waiting and seen[1].pod is None
+    assert pods[0]["metadata"]["name"] in seen[3].member.log and "--namespace ml" in seen[3].member.log
+
+
+def test_restarts_count_faults_only() -> None:
+    pods = [
+        pod(SPOT, 0, "Failed", exit_code=137, disruption="drained", created=1),
+        pod(SPOT, 0, "Failed", exit_code=143, created=2),
+        pod(SPOT, 0, "Failed", exit_code=139, created=3),
+        pod(SPOT, 0, created=4),
+    ]
+    member = view([CHIEF, SPOT], pods, "ml")[1].member
+    assert (member.restarts, member.exit_code, member.state) == (1, 139, MemberState.RUNNING)
+
+
+def test_a_worker_that_gave_up_for_good_has_failed_and_its_group_goes_on() -> None:
+    pods = [pod(SPOT, 0, "Failed", exit_code=70), pod(SPOT, 1)]
+    first, second = (seen.member for seen in view([CHIEF, SPOT], pods, "ml")[1:])
+    assert (first.state, first.exit_code, first.waiting) == (MemberState.FAILED, 70, False)
+    assert second.state is MemberState.RUNNING
+
+
+def test_a_member_whose_job_has_failed_is_not_waited_for() -> None:
+    over = job(None, status={"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]})
+    (chief,) = view([over], [pod(over, phase="Failed", exit_code=137)], "ml")
+    assert chief.member.state is MemberState.FAILED
+    assert "exit code 137" in chief.member.reason and "DeadlineExceeded" in chief.member.reason
+
+
+def test_a_group_that_was_scaled_to_none_has_no_members_and_a_queued_one_has() -> None:
+    none = job("none", 1, spec={"suspend": True})
+    queued = job("queued", 2, spec={"suspend": True}, labels={QUEUE_LABEL: "q"})
+    assert [s.member.name for s in view([CHIEF, none, queued], [], "ml")] == ["chief", "queued-0", "queued-1"]
+
+
+def test_a_worker_that_ended_or_vanished_is_lost_once() -> None:
+    jobs = [CHIEF, SPOT]
+    losses = Losses()
+    dying, vanishing, chief = pod(SPOT, 0), pod(SPOT, 1), pod(CHIEF)
+    assert losses.since_last(jobs, [dying, vanishing, chief]) == []
+    ended = {**dying, "status": pod(SPOT, 0, "Failed", exit_code=139)["status"]}
+    lost = losses.since_last(jobs, [ended])
+    assert lost == [
+        Loss("spot-0", "exit code 139: crashed in native code (SIGSEGV)", dying["metadata"]["name"]),
+        Loss("spot-1", "its pod vanished; its node, probably, with it", vanishing["metadata"]["name"]),
+    ]
+    assert losses.since_last(jobs, [ended]) == []
+
+
+def test_a_worker_that_is_done_is_no_loss() -> None:
+    losses, done = Losses(), pod(SPOT, 0)
+    losses.since_last([SPOT], [done])
+    assert losses.since_last([SPOT], [{**done, "status": {"phase": "Succeeded"}}]) == []
+
+
+def test_what_had_ended_before_the_first_look_is_no_news() -> None:
+    assert Losses().since_last([SPOT], [pod(SPOT, 0, "Failed", exit_code=1)]) == []

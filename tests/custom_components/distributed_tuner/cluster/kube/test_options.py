@@ -1,0 +1,103 @@
+"""Settings of the Kubernetes cluster: what is refused, and that the refusal names the setting."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions, KubernetesOptionsError
+
+IMAGE = "registry.example/tuner:1"
+
+
+def options(**settings: Any) -> KubernetesOptions:
+    return KubernetesOptions.from_mapping({"image": IMAGE, **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"image": None}, "image: none is not an allowed value"),
+        ({"imag": "x"}, "imag: unknown setting"),
+        ({"groups": []}, "groups: a search needs at least one group"),
+        ({"groups": [{"name": "a"}, {"name": "a", "count": 1}]}, "groups: two groups have the same name"),
+        ({"groups": [{"name": "a"}, {"name": "b"}]}, "groups: only one group may leave its count open"),
+        ({"groups": [{"count": -1}]}, "groups[0].count: ensure this value is greater than or equal to 0"),
+        ({"groups": [{"count": 2.5}]}, "groups[0].count: expected a whole number, got 2.5"),
+        ({"groups": [{"count": "2"}]}, "groups[0].count: expected a whole number, got '2'"),
+        ({"groups": [{"name": "chief"}]}, "groups[0].name: 'chief' is the name of the chief"),
+        ({"groups": [{"name": "Spot GPU"}]}, "groups[0].name: string does not match"),
+        ({"groups": [{"name": "a-name-too-long-x"}]}, "groups[0].name: ensure this value has at most 15"),
+        ({"groups": [{"spot": "yes"}]}, "groups[0].spot: expected true or false, got 'yes'"),
+        ({"groups": [{"gpu": {"count": 0}}]}, "groups[0].gpu.count: ensure this value is greater than or equal to 1"),
+        ({"groups": [{"gpu": {"kind": "l4"}}]}, "groups[0].gpu.kind: unknown setting"),
+        ({"groups": [{"memory": "4 GB"}]}, "groups[0].memory: string does not match"),
+        ({"groups": [{"node_selector": {"a b": "c"}}]}, "groups[0].node_selector: 'a b' is no key of a label"),
+        ({"groups": [{"node_selector": {"a": "b c"}}]}, "groups[0].node_selector: a='b c'"),
+        ({"groups": [{"tolerations": [{"operator": "Exists", "value": "x"}]}]}, "groups[0].tolerations[0]: operator"),
+        ({"groups": [{"tolerations": [{"value": "x"}]}]}, "operator Equal needs a key"),
+        ({"groups": [{"env": {"A-B": "1"}}]}, "groups[0].env: 'A-B' is no name of a variable"),
+        ({"chief": {"gpu": {}}}, "chief: gpu: the chief trains nothing"),
+        (
+            {"volumes": [{"name": "v", "mount_path": "/v", "source": {"hostPath": {}}}]},
+            "volumes[0].source: expected exa",
+        ),
+        ({"volumes": [{"name": "v", "mount_path": "v", "source": {"emptyDir": {}}}]}, "volumes[0].mount_path: string"),
+        ({"volumes": [{"name": "v", "mount_path": "/tmp", "source": {"emptyDir": {}}}]}, "/tmp is taken"),
+        ({"port": 80}, "port: ensure this value is greater than or equal to 1024"),
+        ({"run_as_user": 0}, "run_as_user: ensure this value is greater than or equal to 1"),
+        ({"pending_seconds": True}, "pending_seconds: expected a number, got True"),
+        ({"namespace": "Team A"}, "namespace: string does not match"),
+    ],
+)
+def test_a_refusal_names_the_setting(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(KubernetesOptionsError) as refusal:
+        options(**settings)
+    assert words in str(refusal.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(KubernetesOptionsError, match=r"port: .*; .*run_as_user: "):
+        options(port=1, run_as_user=0)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '"x"'])
+def test_what_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(KubernetesOptionsError, match="Kubernetes cluster"):
+        KubernetesOptions.from_json(text)
+
+
+def test_a_volume_of_the_search_and_one_of_a_group_need_two_names() -> None:
+    volume = {"name": "v", "mount_path": "/v", "source": {"emptyDir": {}}}
+    with pytest.raises(KubernetesOptionsError, match="groups g: two volumes have the same name: v, v"):
+        options(volumes=[volume], groups=[{"name": "g", "volumes": [volume]}])
+
+
+def test_settings_survive_json() -> None:
+    some = options(groups=[{"name": "spot", "gpu": {"count": 2}, "env": {"A": "1"}}], keep_on_failure=True)
+    assert KubernetesOptions.from_json(some.to_json()) == some
+    assert json.loads(options().to_json()) == {"image": IMAGE}
+
+
+def test_the_kind_of_the_cluster_is_no_setting() -> None:
+    assert KubernetesOptions.from_mapping({"kind": "kubernetes", "image": IMAGE}) == options()
+
+
+def test_settings_are_immutable() -> None:
+    with pytest.raises(TypeError):
+        options().port = 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "workers", "counts"),
+    [
+        ([{"name": "a"}], 5, {"a": 5}),
+        ([{"name": "a", "count": 3}, {"name": "b"}], 5, {"a": 3, "b": 2}),
+        ([{"name": "a", "count": 3}, {"name": "b"}], 2, {"a": 3, "b": 0}),
+        ([{"name": "a", "count": 3}], 5, {"a": 3}),
+    ],
+)
+def test_the_group_without_a_count_gets_the_rest(groups: list[Any], workers: int, counts: dict[str, int]) -> None:
+    assert options(groups=groups).counts(workers) == counts

@@ -1,0 +1,188 @@
+"""Chief and worker as the containers' programs: real processes, with credentials from a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from custom_components.distributed_tuner import credentials, pod, rpc
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.credentials import Credentials
+from custom_components.distributed_tuner.errors import ExitCode
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.spec import SearchSpec
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+SECONDS = 150.0
+
+
+class Pods:
+    """The containers of one search, as processes of this machine."""
+
+    def __init__(self, folder: Path, made: Credentials) -> None:
+        self.directory = SearchDir(folder / "search")
+        self.directory.create()
+        self.made = made
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        for name, files in (("chief", made.chief_files()), ("worker", made.worker_files())):
+            (folder / name).mkdir()
+            for file, text in files.items():
+                (folder / name / file).write_text(text)
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.log = folder / "log"
+
+    def plan(self, function: str, **config: object) -> None:
+        options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0)
+        properties = {"tuner_fn": f"user_tuners.{function}", "custom_config": json.dumps(config)}
+        SearchSpec(function, "", properties, options).write(self.directory.spec)
+
+    def chief(self, attempt: str = "one", linger_seconds: float = 600.0) -> subprocess.Popen[bytes]:
+        arguments = ["--credentials", str(self.folder / "chief"), "--port", str(self.port), "--attempt", attempt]
+        times = ["--lock-seconds", "10", "--linger-seconds", str(linger_seconds)]
+        return self._start("chief", [*arguments, *times], {})
+
+    def worker(self, index: int = 0) -> subprocess.Popen[bytes]:
+        arguments = ["--credentials", str(self.folder / "worker"), "--chief", f"localhost:{self.port}"]
+        environment = {pod.INDEX_VARIABLE: str(index), pod.PROCESS_VARIABLE: f"pod-{len(self.processes)}"}
+        return self._start("worker", [*arguments, "--group", "spot"], environment)
+
+    def _start(self, role: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "custom_components.distributed_tuner", role, str(self.directory.root)]
+        path = os.pathsep.join([str(ROOT), str(HERE)])
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [*command, *arguments], env={**os.environ, "PYTHONPATH": path, **environment}, stdout=log, stderr=log
+            )
+        self.processes.append(process)
+        return process
+
+    def record(self) -> SearchRecord | None:
+        return self.directory.read_record()
+
+    def until(self, happened: Callable[[SearchRecord], bool]) -> SearchRecord:
+        ends = time.monotonic() + SECONDS
+        while time.monotonic() < ends:
+            record = self.record()
+            if record is not None and happened(record):
+                return record
+            time.sleep(0.1)
+        raise AssertionError(f"it did not come to that: {self.record()}\n{self.log.read_text()[-5000:]}")
+
+    def attempt(self) -> str:
+        return self.directory.attempt.read_text() if self.directory.attempt.exists() else ""
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        try:
+            return process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{process.args!r} does not end:\n{self.log.read_text()[-5000:]}") from None
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Iterator[Pods]:
+    made = Pods(tmp_path, credentials.make(["localhost"]))
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.timeout(400)
+def test_a_search_over_tls_with_a_worker_and_a_chief_that_are_told_to_stop(pods: Pods) -> None:
+    pods.plan("waiting", max_trials=4, seconds=1.5)
+    chief, worker = pods.chief(), pods.worker(3)
+    pods.until(lambda record: any(trial.status is TrialStatus.RUNNING for trial in record.trials))
+    worker.send_signal(signal.SIGTERM)
+    assert pods.end(worker) == ExitCode.PREEMPTED
+    record = pods.until(lambda record: any(stay.outcome is Outcome.RELEASED for t in record.trials for stay in t.stays))
+    assert record.trials[0].stays[0].worker == "spot-3"
+
+    # An evicted chief must not look to its Job like one that is done.
+    chief.send_signal(signal.SIGTERM)
+    assert pods.end(chief) == ExitCode.PREEMPTED
+    chief, worker = pods.chief(), pods.worker(3)
+    record = pods.until(lambda record: record.ended is not None)
+    assert record.count(TrialStatus.COMPLETED) == len(record.trials) == 4
+    assert pods.end(worker) == ExitCode.DONE
+    assert chief.poll() is None, "it waits for somebody to collect the results"
+    text = pods.log.read_text()
+    assert pods.made.access.token not in text and "PRIVATE KEY" not in text
+    secrets = [pods.made.access.token.encode(), pods.made.server.key]
+    files = [path.read_bytes() for path in pods.directory.root.rglob("*") if path.is_file()]
+    assert files and not any(secret in file for secret in secrets for file in files)
+
+
+@pytest.mark.timeout(400)
+def test_a_chief_that_nobody_comes_for_ends_and_a_new_attempt_voids_the_old_stop(pods: Pods) -> None:
+    pods.plan("waiting", max_trials=3, seconds=2.0)
+    chief, worker = pods.chief(linger_seconds=4.0), pods.worker()
+    pods.until(lambda record: record.count(TrialStatus.COMPLETED) == 1)
+    with contextlib.closing(ChiefClient(lambda: f"localhost:{pods.port}", pods.made.access, SECONDS)) as client:
+        client.call(rpc.STOP, {"reason": "enough"})
+    assert pods.end(worker) == ExitCode.DONE
+    assert pods.end(chief) == ExitCode.DONE
+    stopped = pods.until(lambda record: record.ended is not None)
+    assert stopped.stop_reason == "enough" and len(stopped.trials) < 3
+    assert pods.attempt() == "one"
+
+    # The same attempt stays stopped; a new one goes on.
+    again, worker = pods.chief(), pods.worker()
+    assert pods.end(worker) == ExitCode.DONE
+    again.send_signal(signal.SIGTERM)
+    assert pods.end(again) == ExitCode.PREEMPTED
+    assert pods.until(lambda record: True).trials == stopped.trials
+    pods.chief("two")
+    pods.worker()
+    record = pods.until(lambda record: record.stop_reason is None and record.count(TrialStatus.COMPLETED) == 3)
+    assert record.ended is not None
+    pods.until(lambda record: pods.attempt() == "two")
+
+
+@pytest.mark.timeout(200)
+def test_a_chief_without_credentials_says_so_for_good(pods: Pods) -> None:
+    pods.plan("waiting")
+    (pods.folder / "chief" / credentials.KEY_FILE).unlink()
+    assert pods.end(pods.chief()) == ExitCode.FATAL
+    error = pods.directory.read_error()
+    assert error is not None and error[0] == "chief" and "tls.key" in error[1] and "run_as_user" in error[1]
+
+
+def test_a_worker_outside_an_indexed_job_says_so_for_good(pods: Pods, caplog: pytest.LogCaptureFixture) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        code = pod.worker(
+            pods.directory.root, pods.folder / "worker", address="localhost:1", group="spot", environment={}
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert code is ExitCode.FATAL and "JOB_COMPLETION_INDEX is ''" in caplog.text
+
+
+def test_a_process_told_to_stop_while_it_still_imports_ends_at_once(pods: Pods) -> None:
+    pods.plan("waiting")
+    process = pods.chief()
+    ends = time.monotonic() + SECONDS
+    # SIGTERM is caught from the time that this bit is set; before it would be fatal here, and ignored in a pod.
+    caught = 1 << (signal.SIGTERM - 1)
+    status = Path(f"/proc/{process.pid}/status")
+    while not int(status.read_text().split("SigCgt:")[1].split()[0], 16) & caught:
+        assert time.monotonic() < ends and process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert pods.end(process) == ExitCode.PREEMPTED
