@@ -194,4 +194,6 @@ class KubernetesCluster(Cluster):
 
 def _who(members: Sequence[Seen]) -> str:
     first: Member = members[0].member
+    if first.name == names.CHIEF:
+        return "the chief"
     return first.name if len(members) == 1 else f"{first.name} and {len(members) - 1} more"

@@ -24,6 +24,8 @@ _STALL_SECONDS = 40.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _REFUSED = frozenset({401, 403, 404})
+# An API server that has just started refuses, for some seconds, what it has not read the roles for yet.
+_REFUSAL_SECONDS = 20.0
 
 
 class Mirror:
@@ -35,6 +37,7 @@ class Mirror:
       selector: a label selector.
       watch_seconds: how long one watch lasts.
       stall_seconds: after so long a silence a watch is given up.
+      refusal_seconds: what is refused for so long is refused.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Mirror:
         *,
         watch_seconds: int = _WATCH_SECONDS,
         stall_seconds: float = _STALL_SECONDS,
+        refusal_seconds: float = _REFUSAL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
@@ -52,12 +56,13 @@ class Mirror:
         self._selector = selector
         self._watch_seconds = watch_seconds
         self._stall_seconds = stall_seconds
+        self._refusal_seconds = refusal_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._objects: dict[str, Object] = {}
         self._version: str | None = None
         self._heard = clock()
-        self._refusal: ApiError | None = None
+        self._refusal: tuple[float, ApiError] | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -80,8 +85,8 @@ class Mirror:
           ApiError: the server refuses to show them.
         """
         with self._lock:
-            if self._refusal is not None:
-                raise self._refusal
+            if self._refusal is not None and self._clock() - self._refusal[0] >= self._refusal_seconds:
+                raise self._refusal[1]
             return list(self._objects.values())
 
     def silence(self) -> float:
@@ -112,7 +117,8 @@ class Mirror:
         _LOG.warning("%s", error)
         if error.code in _REFUSED:
             with self._lock:
-                self._refusal = error
+                since = self._refusal[0] if self._refusal is not None else self._clock()
+                self._refusal = since, error
         elif error.retry_after:
             self._stopped.wait(error.retry_after)
 

@@ -27,9 +27,18 @@ PATH = "/api/v1/namespaces/ml/pods"
 
 
 @contextlib.contextmanager
-def mirrored(*answers: Answer, stall_seconds: float = 20.0) -> Iterator[tuple[ApiServer, Mirror]]:
+def mirrored(
+    *answers: Answer, stall_seconds: float = 20.0, refusal_seconds: float = 0.0
+) -> Iterator[tuple[ApiServer, Mirror]]:
     with serving(*answers, streams(then=stalls)) as server:
-        mirror = Mirror(server.api(), PATH, "search=s", watch_seconds=5, stall_seconds=stall_seconds)
+        mirror = Mirror(
+            server.api(),
+            PATH,
+            "search=s",
+            watch_seconds=5,
+            stall_seconds=stall_seconds,
+            refusal_seconds=refusal_seconds,
+        )
         mirror.start()
         try:
             yield server, mirror
@@ -112,6 +121,13 @@ def test_a_refusal_is_passed_on_until_it_is_over() -> None:
 
         until(refused)
         until(lambda: not refused() and names(mirror) == ["a"])
+
+
+def test_a_server_that_has_just_started_may_refuse_for_a_while() -> None:
+    allowed = streams(change("ADDED", thing("a", 2)), then=stalls)
+    refusal = refuses(403, "Forbidden", "may not watch")
+    with mirrored(listing(), refusal, refusal, allowed, refusal_seconds=60.0) as (_, mirror):
+        until(lambda: names(mirror) == ["a"])  # names() would have raised
 
 
 def test_silence_grows_while_the_server_is_away() -> None:

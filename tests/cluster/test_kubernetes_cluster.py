@@ -1,0 +1,400 @@
+"""Searches whose chief and workers are Jobs, on a real control plane, in a namespace that enforces restricted pods."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import itertools
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+from tests.cluster import syscalls
+from tests.cluster.api import Api, Object
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.fault_proxy import FaultProxy
+from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
+from tests.cluster.local_cluster import LocalCluster
+from tests.cluster.namespaces import MACHINE
+from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
+from tests.cluster.objects import Namespace, make_namespace
+from tests.cluster.waiting import until
+
+# Chief and workers each import TensorFlow and TFX, on whatever cores there are.
+pytestmark = pytest.mark.timeout(400)
+
+_numbers = itertools.count(1)
+Make = Callable[..., KubernetesSearch]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster_dns(local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests are the pipeline's step, and call the chief by the name of its Service."""
+    file = tmp_path_factory.mktemp("dns") / "resolv.conf"
+    file.write_text(f"nameserver {MACHINE}\nsearch svc.cluster.local cluster.local\noptions ndots:5 timeout:2\n")
+    syscalls.bind(file, "/etc/resolv.conf")
+
+
+@pytest.fixture
+def team(api: Api, image: str, local_cluster: LocalCluster, tmp_path: Path) -> Iterator[Namespace]:
+    """A namespace with what deploy/ brings and a claim named `runs`, which is the test's `tmp_path`."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    made = make_namespace(api, f"team-{os.getpid()}-{next(_numbers)}", image, labels=labels)
+    local_cluster.share(made, "runs", tmp_path)
+    yield made
+    api.delete(f"/api/v1/namespaces/{made.name}")
+
+
+@pytest.fixture
+def token(team: Namespace) -> str:
+    return deploy(team)
+
+
+@pytest.fixture
+def step(control_plane: ControlPlane, token: str) -> KubernetesApi:
+    """The step's connection: it has the rights of deploy/ and no others."""
+    return connect(control_plane.url, control_plane.authority.certificate, token)
+
+
+@pytest.fixture
+def make(local_cluster: LocalCluster, team: Namespace, step: KubernetesApi, tmp_path: Path) -> Make:
+    def made(function: str = "waiting", config: Any = None, **more: Any) -> KubernetesSearch:
+        api = more.pop("api", step)
+        return KubernetesSearch(local_cluster, team, tmp_path, api, function, config, **more)
+
+    return made
+
+
+class Once:
+    """Does something when a record shows that the time has come, once."""
+
+    def __init__(self, when: Callable[[SearchRecord], bool], then: Callable[[], object]) -> None:
+        self.when, self.then, self.done = when, then, False
+
+    def __call__(self, record: SearchRecord) -> None:
+        if not self.done and self.when(record):
+            self.done = True
+            self.then()
+
+
+def trials_run(record: SearchRecord) -> bool:
+    return record.count(TrialStatus.RUNNING) >= 1
+
+
+def all_completed(made: KubernetesSearch, count: int, record: SearchRecord) -> None:
+    assert record.count(TrialStatus.COMPLETED) == len(record.trials) == count, made.directory.root
+    assert record.stop_reason is None
+
+
+def test_a_search_with_the_rights_of_deploy_leaves_nothing(make: Make, team: Namespace, token: str) -> None:
+    made = make("models", {"max_trials": 4, "epochs": 1})
+    seen: list[Object] = []
+    credentials: list[bytes] = []
+
+    def look() -> None:
+        seen.extend([*made.pods("chief"), *made.pods("worker")])
+        for name in (made.name.chief, made.name.worker_secret):
+            secret = team.api.get(team.path("secrets", name))
+            credentials.extend(value.encode() for key, value in secret["data"].items() if key in ("token", "tls.key"))
+
+    found = made.run(watch=Once(trials_run, look))
+    all_completed(made, 4, found.record)
+    assert {trial.stays[0].worker for trial in found.record.trials} <= {"worker-0", "worker-1"}
+    assert len(seen) == 3 and made.left() == []
+    assert len(credentials) == 3
+    plain = [base64.b64decode(value) for value in credentials]
+    files = [path.read_bytes() for path in made.directory.root.rglob("*") if path.is_file()]
+    for secret in plain:
+        assert not any(secret in file for file in files)
+        assert not any(secret.decode() in str(pod) for pod in seen)
+    assert any("waiting for a machine" in words for words in made.words)
+
+
+def test_evicted_workers_and_chief_come_back_and_cost_nothing(make: Make, team: Namespace) -> None:
+    made = make("waiting", {"max_trials": 6, "seconds": 3.0})
+    worker = Once(trials_run, lambda: team.evict(made.live("worker")[0]))
+    chief = Once(lambda record: record.count(TrialStatus.COMPLETED) >= 2, lambda: team.evict(made.live("chief")[0]))
+    jobs: list[Object] = []
+    last = Once(
+        lambda record: record.count(TrialStatus.COMPLETED) >= 5,
+        lambda: jobs.extend([made.job("chief"), made.job("worker")]),
+    )
+    found = made.run(watch=lambda record: [each(record) for each in (worker, chief, last)] and None)
+    assert worker.done and chief.done
+    all_completed(made, 6, found.record)
+    outcomes = [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    assert Outcome.RELEASED in outcomes and Outcome.FAILED not in outcomes
+    assert all(not job["status"].get("failed") for job in jobs) and len(jobs) == 2
+    assert made.left() == []
+
+
+def test_a_trial_goes_on_from_its_last_epoch_after_a_spot_machine_went(make: Make, nodes: NodePool) -> None:
+    spot = nodes.add_spot()
+    config = {"algorithm": "random", "max_trials": 1, "seconds": 1.5}
+    made = make("resumed_tuners.tuner", config, settings={"groups": [{"name": "spot", "spot": True}]})
+
+    def go() -> None:
+        spot.preempt()
+        nodes.remove(spot)
+        nodes.add_spot()
+
+    found = made.run(workers=1, watch=Once(lambda record: any(t.epochs >= 3 for t in record.trials), go))
+    all_completed(made, 1, found.record)
+    (trial,) = found.record.trials
+    assert [stay.outcome for stay in trial.stays] == [Outcome.RELEASED, Outcome.COMPLETED]
+    # The first epoch of each of the trial's two executions was trained once: nothing began anew.
+    epochs = [line.split()[1] for line in (made.directory.root / "epochs.log").read_text().splitlines()]
+    assert epochs.count("0") == 2
+    assert made.left() == []
+
+
+def test_a_node_that_is_gone_at_once_loses_no_trial(make: Make, nodes: NodePool) -> None:
+    labels = {"pool": "doomed"}
+    doomed = nodes.add(labels=labels)
+    made = make("waiting", {"max_trials": 3, "seconds": 3.0}, settings={"groups": [{"node_selector": labels}]})
+
+    def go() -> None:
+        nodes.remove(doomed)
+        nodes.add(labels=labels)
+
+    found = made.run(workers=1, watch=Once(trials_run, go))
+    all_completed(made, 3, found.record)
+    assert Outcome.LOST in [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    assert made.left() == []
+
+
+def test_a_step_that_was_killed_finds_its_search_and_goes_on(make: Make, team: Namespace) -> None:
+    made = make("waiting", {"max_trials": 6, "seconds": 1.0})
+    made.spec.write(made.directory.spec)
+    first = made.make_cluster()
+    first.start(2)
+    until(lambda: len(made.live("worker")) == 2, "two workers")
+    uids = [made.job(part)["metadata"]["uid"] for part in ("chief", "worker")]
+    again: list[str] = []
+    found = made.run(
+        watch=Once(trials_run, lambda: again.extend(made.job(p)["metadata"]["uid"] for p in ("chief", "worker")))
+    )
+    all_completed(made, 6, found.record)
+    assert again == uids
+    assert len(made.ran()) == 6
+    assert made.left() == []
+
+
+def test_a_step_killed_between_any_two_objects_leaves_nothing_that_hinders_the_next(
+    make: Make, team: Namespace
+) -> None:
+    made = make("waiting", {"max_trials": 1})
+    made.spec.write(made.directory.spec)
+    made.make_cluster().start(1)
+    # Half of the objects are gone, as if they had never been made; the chief had no time to start.
+    for name in (made.name.worker_secret,):
+        team.api.delete(team.path("secrets", name))
+    team.api.delete(team.path("services", made.name.chief))
+    found = made.run(workers=1)
+    all_completed(made, 1, found.record)
+    assert made.left() == []
+
+
+def test_two_searches_of_one_namespace_keep_apart(make: Make) -> None:
+    one, other = (make("waiting", {"max_trials": 2, "seconds": 0.5}, run=run) for run in ("monday", "tuesday"))
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            all_completed(other, 2, other.run(workers=1).record)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    all_completed(one, 2, one.run(workers=1).record)
+    thread.join(300)
+    assert not errors and not thread.is_alive()
+    assert one.left() == other.left() == []
+
+
+def test_the_same_name_with_another_directory_is_refused(make: Make, tmp_path: Path) -> None:
+    made = make("waiting", {"max_trials": 1})
+    made.make_cluster().start(1)
+    made.plan = dataclasses.replace(made.plan, root=str(tmp_path / "elsewhere"))
+    second = made.make_cluster()
+    with pytest.raises(ClusterError, match=r"a search of the same name.*elsewhere"):
+        second.start(1)
+    second.close(grace_seconds=0.0)
+    assert made.left() == []
+
+
+def test_a_search_that_is_cancelled_leaves_nothing(make: Make) -> None:
+    made = make("waiting", {"max_trials": 100, "seconds": 1.0})
+
+    def cancel(record: SearchRecord) -> None:
+        if trials_run(record):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.run(watch=cancel)
+    assert made.left() == []
+
+
+def test_with_its_owner_goes_the_search(make: Make, team: Namespace) -> None:
+    owner = team.api.create(team.path("configmaps"), {"metadata": {"name": "workflow"}})
+    made = make("waiting", {"max_trials": 100, "seconds": 1.0})
+    made.owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "workflow", "uid": owner["metadata"]["uid"]}]
+    made.spec.write(made.directory.spec)
+    made.make_cluster().start(2)
+    until(lambda: len(made.live("worker")) == 2, "two workers")
+    team.api.delete(team.path("configmaps", "workflow"))
+    until(lambda: not made.left(), "the end of all", tell=made.left)
+
+
+def test_a_running_search_grows_and_shrinks(make: Make) -> None:
+    made = make("waiting", {"max_trials": 14, "seconds": 2.0})
+    cluster = made.make_cluster()
+    grow = Once(trials_run, lambda: cluster.scale("worker", 3))
+    shrink = Once(
+        lambda record: any(trial.stays[-1].worker == "worker-2" for trial in record.trials),
+        lambda: cluster.scale("worker", 1),
+    )
+    found = made.run(
+        workers=1, cluster=cluster, watch=lambda record: [each(record) for each in (grow, shrink)] and None
+    )
+    assert grow.done and shrink.done
+    all_completed(made, 14, found.record)
+    assert Outcome.FAILED not in [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    with pytest.raises(ClusterError, match="no search"):
+        cluster.scale("worker", 2)
+
+
+def test_pending_workers_are_waited_for_with_the_schedulers_words(make: Make, nodes: NodePool) -> None:
+    made = make("waiting", {"max_trials": 1}, settings={"groups": [{"name": "gpu", "gpu": {"count": 1}, "spot": True}]})
+    came: list[str] = []
+
+    def tell(words: str) -> None:
+        if "gpu-0" in words and f"Insufficient {GPU}" in words and not came:
+            came.append(words)
+            nodes.add(labels=SPOT_LABELS, taints=[SPOT_TAINT], gpus=1)
+
+    nodes.add_spot()
+    all_completed(made, 1, made.run(workers=1, tell=tell).record)
+    assert came
+
+
+def test_waiting_ends_after_the_time_that_was_set(make: Make) -> None:
+    made = make("waiting", settings={"groups": [{"node_selector": {"no": "such"}}], "pending_seconds": 20.0})
+    with pytest.raises(
+        ClusterError, match=r"every worker has been waiting for 20 s \(pending_seconds\).*node affinity"
+    ):
+        made.run()
+    assert made.left() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"image": "no.such/image:1"}, r"the chief cannot start: the image cannot be pulled.*no.such/image:1"),
+        ({"groups": [{"image": "no.such/image:1"}]}, r"worker-0 and 1 more cannot start: the image cannot be pulled"),
+        ({"service_account": "nobody"}, "no service account nobody"),
+        ({"chief": {"priority_class": "none"}}, "no PriorityClass with name none"),
+    ],
+)
+def test_what_can_never_start_is_told_at_once(make: Make, settings: dict[str, Any], words: str) -> None:
+    made = make("waiting", settings=settings)
+    with pytest.raises(ClusterError, match=words):
+        made.run()
+    assert made.left() == []
+
+
+def test_a_quota_is_told_at_once(make: Make, team: Namespace) -> None:
+    quota = {"metadata": {"name": "gpus"}, "spec": {"hard": {f"requests.{GPU}": "0"}}}
+    team.api.create(team.path("resourcequotas"), quota)
+    until(lambda: team.api.get(team.path("resourcequotas", "gpus"))["status"].get("hard"), "the quota")
+    made = make("waiting", settings={"groups": [{"gpu": {"count": 1}}]})
+    with pytest.raises(ClusterError, match=r"cannot start: the namespace's ResourceQuota refuses it.*gpus"):
+        made.run()
+    assert made.left() == []
+
+
+def test_a_missing_right_is_named_with_what_grants_it(make: Make, team: Namespace) -> None:
+    role = team.api.get(team.path("roles", "distributed-tuner"))
+    role["rules"] = [rule for rule in role["rules"] if rule["resources"] != ["networkpolicies"]]
+    team.api.replace(team.path("roles", "distributed-tuner"), role)
+    made = make("waiting")
+    words = rf"may not create networkpolicies.networking.k8s.io in namespace {team.name}.*deploy/role.yaml"
+
+    def refused() -> bool:
+        with pytest.raises(ClusterError) as error:
+            made.make_cluster().start(1)
+        return re.search(words, str(error.value)) is not None
+
+    until(refused, "the refusal")
+
+
+def test_a_namespace_that_is_not_there_is_named(make: Make, control_plane: ControlPlane, admin_token: str) -> None:
+    admin = connect(control_plane.url, control_plane.authority.certificate, admin_token)
+    made = make("waiting", settings={"namespace": "nowhere"}, api=admin)
+    with pytest.raises(ClusterError, match="there is no namespace nowhere"):
+        made.make_cluster().start(1)
+
+
+def test_a_container_that_cannot_even_import_is_told_with_its_traceback(make: Make) -> None:
+    made = make("waiting", settings={"groups": [{"env": {"PYTHONHOME": "/nowhere"}}]})
+    with pytest.raises(SearchError, match=r"(?s)worker-\d cannot start: exit code 1.*No module named 'encodings'"):
+        made.run()
+    assert made.left() == []
+
+
+def test_a_fault_of_the_users_function_is_told_at_once(make: Make) -> None:
+    made = make("raises")
+    with pytest.raises(SearchError, match="no such feature: cheese"):
+        made.run()
+    assert made.left() == []
+
+
+def test_a_failed_search_can_be_kept_for_whoever_looks_for_the_fault(make: Make) -> None:
+    made = make("raises", settings={"keep_on_failure": True})
+    with pytest.raises(SearchError):
+        made.run()
+    assert any(left.startswith("pods/") for left in made.left())
+    cluster = made.make_cluster()
+    cluster.close(grace_seconds=0.0)
+    assert made.left() == []
+
+
+def test_the_search_goes_on_through_trouble_with_the_api(
+    make: Make, fault_proxy: FaultProxy, token: str, control_plane: ControlPlane
+) -> None:
+    made = make(
+        "waiting",
+        {"max_trials": 12, "seconds": 1.0},
+        api=connect(fault_proxy.url, control_plane.authority.certificate, token),
+    )
+    fault_proxy.refuse("POST", "/jobs", 429, retry_after=1)
+    fault_proxy.refuse("POST", "/secrets", 503)
+    fault_proxy.reset("POST", "/services", after_server=True)
+    fault_proxy.reset("PATCH", "/jobs")
+
+    def trouble() -> None:
+        fault_proxy.cut_watch("/pods")
+        fault_proxy.stall_watch("/jobs")
+        fault_proxy.go_away()
+        threading.Timer(8.0, fault_proxy.come_back).start()
+
+    found = made.run(watch=Once(trials_run, trouble))
+    all_completed(made, 12, found.record)
+    assert made.left() == []
+
+
+def test_the_search_goes_on_when_the_api_server_restarts(make: Make, control_plane: ControlPlane) -> None:
+    made = make("waiting", {"max_trials": 8, "seconds": 1.0})
+    found = made.run(watch=Once(trials_run, control_plane.restart_api_server))
+    all_completed(made, 8, found.record)
+    assert made.left() == []
