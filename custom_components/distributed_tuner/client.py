@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -107,8 +108,13 @@ class ChiefClient:
     def _open(self, address: str) -> grpc.Channel:
         if self._access.authority is None:
             return grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
-        authority = grpc.ssl_channel_credentials(root_certificates=self._access.authority)
-        return grpc.secure_channel(address, authority, options=rpc.CHANNEL_OPTIONS)
+        return grpc.secure_channel(address, _trusting(self._access.authority), options=rpc.CHANNEL_OPTIONS)
+
+
+@functools.lru_cache
+def _trusting(authority: bytes) -> grpc.ChannelCredentials:
+    """Channels with the same object share a connection: the call of a worker that is told to stop finds one open."""
+    return grpc.ssl_channel_credentials(root_certificates=authority)
 
 
 class _Away(Exception):

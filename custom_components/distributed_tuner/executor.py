@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import re
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tfx import types
@@ -60,7 +56,7 @@ class Executor(base_executor.BaseExecutor):
         """
         directory = SearchDir(_search_root(output_dict, self._run_id()))
         spec = _spec(input_dict, exec_properties, name=self._run_id())
-        with _cancellable(), ProgressDisplay() as display:
+        with search.cancellable(), ProgressDisplay() as display:
             found = search.run(
                 spec,
                 directory,
@@ -117,23 +113,6 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
     if kind == kube_options.KIND:
         return KubernetesCluster(plans.make(KubernetesOptions.from_mapping(config), spec.options, name, directory.root))
     raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are 'local' and {kube_options.KIND!r}")
-
-
-@contextlib.contextmanager
-def _cancellable() -> Iterator[None]:
-    """A step that is cancelled is sent SIGTERM, which would end Python at once, and leave the search running."""
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, _cancel)
-    try:
-        yield
-    finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _cancel(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _write_report(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import filelock
@@ -93,6 +96,28 @@ def run(
             raise
         finally:
             cluster.close(grace_seconds=min(spec.options.grace_seconds, 10.0), failed=failed)
+
+
+@contextlib.contextmanager
+def cancellable() -> Iterator[None]:
+    """Within it SIGTERM raises KeyboardInterrupt, so that a search is ended.
+
+    Without that Python ends at once, and leaves behind what is not its child. Someone else's handler stays, and in
+    threads other than the main one nothing can be done.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 class _Watch:

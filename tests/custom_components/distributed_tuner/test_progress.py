@@ -55,6 +55,20 @@ def test_the_line_says_how_the_search_goes() -> None:
     )
 
 
+def test_what_the_search_waits_for_stands_alone_before_the_first_trial_and_in_the_line_after(log: io.StringIO) -> None:
+    with ProgressDisplay(log_every=0.0) as display:
+        display.tell("waiting for a machine: chief: 0/3 nodes are available")
+        display.tell("waiting for a machine: chief: 0/3 nodes are available")
+        display.tell("")
+        display.update(search(ended=None), NOW, 1)
+        display.tell("waiting for a machine: spot-0: no GPU")
+        display.update(search(ended=None), NOW + 100, 1)
+    lines = log.getvalue().splitlines()
+    assert lines[0] == "search: waiting for a machine: chief: 0/3 nodes are available"
+    assert "waiting" not in lines[1] and lines[2].endswith("; waiting for a machine: spot-0: no GPU")
+    assert len(lines) == 3
+
+
 def test_what_there_is_not_is_left_out() -> None:
     assert progress_line(search(ended=None), STARTED, 1) == "0 trials done, 0 running, 0 failed; 1 worker"
 

@@ -267,6 +267,40 @@ def test_worker_that_cannot_start_is_not_started_for_ever(make_search: Callable[
     assert made.directory.log("worker-0").exists()
 
 
+def test_a_worker_that_cannot_even_begin_is_told_at_once(make_search: Callable[..., Any]) -> None:
+    with pytest.raises(SearchError, match=r"worker-0 cannot start: exit code 1"):
+        make_search("leaves_workers", {"code": 1}).run(workers=1)
+
+
+def test_a_worker_that_gave_up_without_a_word_ends_the_search(make_search: Callable[..., Any]) -> None:
+    found = make_search("leaves_workers", {"code": 70, "in_trial": True}).run(workers=2)
+    assert found.error is not None
+    process, message, _ = found.error
+    assert process in ("worker-0", "worker-1") and "exit code 70: gave up for good" in message
+    assert found.record.stop_reason == message
+
+
+def test_a_step_that_is_told_to_stop_ends_its_search(make_search: Callable[..., Any]) -> None:
+    made = make_search("waiting", {"max_trials": 100, "seconds": 0.5})
+
+    def stop(running: Any, record: SearchRecord) -> None:
+        if record.count(TrialStatus.RUNNING):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), search.cancellable():
+            made.run(watch=stop)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert made.cluster.pid("chief") is None and made.cluster.pid("worker-0") is None
+        # Somebody else's handler is left alone.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with search.cancellable():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_found_is_complete_for_the_outputs(make_search: Callable[..., Any]) -> None:
     found: search.Found = make_search("waiting", {"max_trials": 3}).run()
     config = top_n.without_internals(found.trials[top_n.choose(found.record, 1)[0].trial_id]["hyperparameters"])

@@ -278,3 +278,14 @@ def crashes_in_workers(fn_args: Any) -> TunerFnResult:
     if os.environ["KERASTUNER_TUNER_ID"] != "chief":
         os.kill(os.getpid(), signal.SIGSEGV)
     return waiting(fn_args)
+
+
+def leaves_workers(fn_args: Any) -> TunerFnResult:
+    """Ends workers with the exit code that custom_config names, before their first trial or in it."""
+    code = fn_args.custom_config["code"]
+    if os.environ["KERASTUNER_TUNER_ID"] != "chief" and not fn_args.custom_config.get("in_trial"):
+        os._exit(code)
+    result = waiting(fn_args)
+    if fn_args.custom_config.get("in_trial"):
+        result.tuner.run_trial = lambda trial, **kwargs: os._exit(code)
+    return result

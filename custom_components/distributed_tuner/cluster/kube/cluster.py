@@ -10,10 +10,11 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
-from custom_components.distributed_tuner.cluster.kube import diagnosis, names, place
+from custom_components.distributed_tuner.cluster.kube import diagnosis, logs, names, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
 from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
@@ -21,12 +22,15 @@ from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
 from custom_components.distributed_tuner.cluster.kube.objects import SearchObjects, path, read_log
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.search_dir import SearchDir
 
 _LOG = logging.getLogger(__name__)
 
 # Starting and ending outlive an API server that is away for minutes.
 _START_PATIENCE_SECONDS = 180.0
 _EVENTS_EVERY_SECONDS = 5.0
+# A step that is cancelled has 30 s for everything.
+_LOGS_SECONDS = 5.0
 
 
 class KubernetesCluster(Cluster):
@@ -115,8 +119,19 @@ class KubernetesCluster(Cluster):
         if failed and self._plan.options.keep_on_failure:
             _LOG.warning("%s", self._kept())
         else:
+            self._keep_logs()
             self._objects.remove(grace_seconds)
         self._closed = True
+
+    def _keep_logs(self) -> None:
+        folder = SearchDir(Path(self._plan.root)).logs
+        try:
+            jobs, pods = self._jobs.objects(), self._pods.objects()
+        except ClusterError as error:
+            _LOG.warning("no logs are kept: %s", error)
+            return
+        if folder.is_dir():
+            logs.keep(self._api, self._plan.namespace, jobs, pods, folder, _LOGS_SECONDS)
 
     def _kept(self) -> str:
         selector = f"--namespace {self._plan.namespace} --selector {names.selector(self._plan.search.name)}"

@@ -40,6 +40,13 @@ def name_of(job: Object, index: int) -> str:
     return names.member(group, index) if group else names.CHIEF
 
 
+def member_of(pod: Object, jobs: Iterable[Object]) -> str | None:
+    """The member that a pod is, None if it is of none of these Jobs."""
+    owner = _owner(pod)
+    job = next((job for job in jobs if job["metadata"]["uid"] == owner), None)
+    return None if job is None else name_of(job, diagnosis.index(pod))
+
+
 def view(jobs: Iterable[Object], pods: Sequence[Object], namespace: str) -> list[Seen]:
     """Every member that the Jobs should have, the chief first, then by group and index."""
     seen: list[Seen] = []

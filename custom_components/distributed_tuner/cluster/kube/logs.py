@@ -1,0 +1,63 @@
+"""Keeps the pods' logs, which go with the pods, in the search directory."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.members import member_of
+from custom_components.distributed_tuner.cluster.kube.objects import read_log
+
+_LOG = logging.getLogger(__name__)
+
+_LINES = 10_000
+_AT_ONCE = 8
+
+Object = Mapping[str, Any]
+
+
+def keep(
+    api: KubernetesApi, namespace: str, jobs: Sequence[Object], pods: Sequence[Object], folder: Path, seconds: float
+) -> None:
+    """Writes MEMBER.log for each member that has a pod with a log, the pods of one member one after another.
+
+    Args:
+      api: where they are.
+      namespace: of the pods.
+      jobs: the search's.
+      pods: the search's.
+      folder: where the logs go.
+      seconds: what is not there after that time is left out: nobody waits for a node that is gone.
+    """
+    by_member: dict[str, list[str]] = {}
+    for pod in sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"]):
+        name = member_of(pod, jobs)
+        if name is not None:
+            by_member.setdefault(name, []).append(pod["metadata"]["name"])
+    ends = time.monotonic() + seconds
+
+    def write(member: str) -> None:
+        texts = []
+        for pod in by_member[member]:
+            if time.monotonic() > ends:
+                break
+            try:
+                texts.append(read_log(api, namespace, pod, _LINES))
+            except ClusterError as error:
+                texts.append(f"(the log of pod {pod} is not to be had: {error})\n")
+        if texts:
+            files.write_atomically(folder / f"{member}.log", "".join(texts).encode())
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="logs") as threads:
+        for member, done in [(member, threads.submit(write, member)) for member in by_member]:
+            try:
+                done.result()
+            except OSError as error:
+                _LOG.warning("the log of %s cannot be kept in %s: %s", member, folder, error)
