@@ -63,12 +63,11 @@ def measure(root: Path, *, rounds: int, seconds: float) -> list[float]:
     """
     directory = SearchDir(root)
     directory.create()
-    token = secrets.token_urlsafe()
     config = json.dumps({"rounds": rounds, "seconds": seconds})
     properties = {"tuner_fn": "benchmarks.rounds_tuner.tuner_fn", "custom_config": config}
     spec = SearchSpec("idle", "", properties, SearchOptions())
-    cluster = LocalCluster(directory, token)
-    search.run(spec, directory, cluster, token=token, workers=2, watch=lambda *_: None)
+    cluster = LocalCluster(directory, secrets.token_urlsafe())
+    search.run(spec, directory, cluster, workers=2, watch=lambda *_: None)
     found = waits(read(root / rounds_tuner.LOG))
     if not found:
         raise RuntimeError(f"no worker waited for another; the logs are in {directory.logs}")

@@ -33,6 +33,7 @@ from benchmarks import epochs_tuner, idle
 from custom_components.distributed_tuner import rpc, search
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.local import CHIEF, LocalCluster, worker_name
+from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ChiefUnreachable
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
@@ -116,7 +117,7 @@ class Preemptions:
         self._plan = plan
         self._cluster = cluster
         self._log = directory.root / epochs_tuner.LOG
-        self._client = ChiefClient(cluster.chief_address, token, patience_seconds=0.0)
+        self._client = ChiefClient(cluster.chief_address, Access(token), patience_seconds=0.0)
         self._random = random.Random(0)
         # None stands for the chief's death.
         self._left: list[signal.Signals | None] = [*WORKER_SIGNALS * plan.worker_deaths, *[None] * plan.chief_deaths]
@@ -213,7 +214,7 @@ def run(root: Path, plan: Plan) -> list[Recovery]:
     cluster = LocalCluster(directory, token)
     preemptions = Preemptions(plan, directory, cluster, token)
     print("who     signal   until it went on  epochs lost", flush=True)
-    found = search.run(spec, directory, cluster, token=token, workers=plan.workers, watch=preemptions.watch)
+    found = search.run(spec, directory, cluster, workers=plan.workers, watch=preemptions.watch)
     if found.record.stop_reason != _CARRIED_OUT or found.record.count(TrialStatus.FAILED):
         raise RuntimeError(f"{found.record.stop_reason}; failed: {[t.cause for t in found.record.failed()]}")
     return preemptions.recoveries

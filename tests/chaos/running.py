@@ -102,7 +102,7 @@ class Running:
         def run() -> None:
             try:
                 self.found = search.run(
-                    spec, self.directory, self.cluster, token=token, workers=plan.workers, watch=self._look
+                    spec, self.directory, self.cluster, workers=plan.workers, watch=self._look
                 )
             except BaseException as error:
                 self.error = error

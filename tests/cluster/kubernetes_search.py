@@ -65,8 +65,8 @@ class KubernetesSearch:
         self.namespace = namespace
         self.directory = SearchDir(folder / run)
         self.directory.create()
-        for path in (self.directory.root, self.directory.logs):
-            os.chown(path, POD_USER, POD_USER)
+        for shared in (self.directory.root, self.directory.logs):
+            os.chown(shared, POD_USER, POD_USER)
         self.options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0)
         path = function if "." in function else f"user_tuners.{function}"
         properties = {"tuner_fn": path, "custom_config": json.dumps(config or {})}

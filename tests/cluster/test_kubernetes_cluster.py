@@ -86,6 +86,16 @@ class Once:
             self.then()
 
 
+def each_of(*watchers: Once) -> Callable[[SearchRecord], None]:
+    """All of them, one after another."""
+
+    def watch(record: SearchRecord) -> None:
+        for watcher in watchers:
+            watcher(record)
+
+    return watch
+
+
 def trials_run(record: SearchRecord) -> bool:
     return record.count(TrialStatus.RUNNING) >= 1
 
@@ -130,7 +140,7 @@ def test_evicted_workers_and_chief_come_back_and_cost_nothing(make: Make, team: 
         lambda record: record.count(TrialStatus.COMPLETED) >= 5,
         lambda: jobs.extend([made.job("chief"), made.job("worker")]),
     )
-    found = made.run(watch=lambda record: [each(record) for each in (worker, chief, last)] and None)
+    found = made.run(watch=each_of(worker, chief, last))
     assert worker.done and chief.done
     all_completed(made, 6, found.record)
     outcomes = [stay.outcome for trial in found.record.trials for stay in trial.stays]
@@ -266,9 +276,7 @@ def test_a_running_search_grows_and_shrinks(make: Make) -> None:
         lambda record: any(trial.stays[-1].worker == "worker-2" for trial in record.trials),
         lambda: cluster.scale("worker", 1),
     )
-    found = made.run(
-        workers=1, cluster=cluster, watch=lambda record: [each(record) for each in (grow, shrink)] and None
-    )
+    found = made.run(workers=1, cluster=cluster, watch=each_of(grow, shrink))
     assert grow.done and shrink.done
     all_completed(made, 14, found.record)
     assert Outcome.FAILED not in [stay.outcome for trial in found.record.trials for stay in trial.stays]

@@ -17,6 +17,7 @@ import keras_tuner as kt
 from custom_components.distributed_tuner import chief_server, files, rpc
 from custom_components.distributed_tuner.chief import Chief, Handler
 from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.suggester import OracleSuggester
@@ -89,7 +90,7 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
     port, end = ready.result(_SECONDS)
     address = f"127.0.0.1:{port}"
     files.write_atomically(directory.chief, json.dumps({"address": address}).encode())
-    client = ChiefClient(lambda: address, token, patience_seconds=10.0)
+    client = ChiefClient(lambda: address, Access(token), patience_seconds=10.0)
     try:
         yield ChiefHere(calls, client)
     finally:

@@ -17,7 +17,7 @@ Object = Mapping[str, Any]
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 # Ends that no other start mends; the Jobs' podFailurePolicy has the same.
-FATAL_CODES = frozenset({2, int(ExitCode.FATAL), 127})
+FATAL_CODES = frozenset({2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127})
 _NO_FAULT = frozenset({int(ExitCode.DONE), int(ExitCode.PREEMPTED)})
 _OUT_OF_MEMORY = "OOMKilled"
 

@@ -27,7 +27,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _NO_LIMIT = 1_000_000
 _RESTART_CODES = [int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
 # Besides our own: options that the program in the image does not know, and no such program.
-FATAL_CODES = [2, int(ExitCode.FATAL), 127]
+FATAL_CODES = [2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127]
 
 
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:

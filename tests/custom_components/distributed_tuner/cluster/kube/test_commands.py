@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import typer.testing
-from click.testing import Result
 
 from custom_components.distributed_tuner.__main__ import app
 from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
@@ -15,7 +14,7 @@ from tests.custom_components.distributed_tuner.cluster.kube.api_server import An
 from tests.custom_components.distributed_tuner.cluster.kube.things import SEARCH, job, pod
 
 
-def invoke(*arguments: str) -> Result:
+def invoke(*arguments: str) -> typer.testing.Result:
     return typer.testing.CliRunner().invoke(app, list(arguments))
 
 
@@ -23,7 +22,9 @@ def items(*things: dict[str, Any]) -> Answer:
     return says({"items": list(things)})
 
 
-def run(monkeypatch: pytest.MonkeyPatch, arguments: list[str], *answers: Answer) -> tuple[Result, list[Any]]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], *answers: Answer
+) -> tuple[typer.testing.Result, list[Any]]:
     """Runs a command against a server that gives these answers."""
     with serving(*answers) as server:
         monkeypatch.setattr(kubernetes_api, "from_environment", lambda patience_seconds: server.api(patience_seconds))
