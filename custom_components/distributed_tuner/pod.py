@@ -72,7 +72,7 @@ def chief(root: Path, folder: Path, *, port: int, attempt: str, lock_seconds: fl
     except (Exception, SystemExit):
         _LOG.exception("the chief failed")
         return ExitCode.ABANDONED
-    return ExitCode.PREEMPTED if code is ExitCode.DONE and not watch.lingered else code
+    return ExitCode.DONE if code is ExitCode.PREEMPTED and watch.lingered else code
 
 
 def worker(
