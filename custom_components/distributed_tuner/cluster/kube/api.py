@@ -10,7 +10,6 @@ import json
 import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import tenacity
@@ -27,8 +26,6 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
 # Too many requests, a server that restarts, and what load balancers in front of it say meanwhile.
 _BUSY = frozenset({429, 500, 502, 503, 504})
-
-SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -242,46 +239,6 @@ class KubernetesApi:
         except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
             raise _unreachable(client.configuration.host, what, error) from error
         return response
-
-
-def from_environment(*, patience_seconds: float, in_pod: Path = SERVICE_ACCOUNT_DIR) -> KubernetesApi:
-    """The API server of the pod that this runs in, else of the kubeconfig.
-
-    Args:
-      patience_seconds: see `KubernetesApi`.
-      in_pod: where a pod has its service account.
-
-    Raises:
-      ClusterError: neither is there.
-    """
-    return KubernetesApi(lambda: _client(in_pod), patience_seconds=patience_seconds)
-
-
-def _client(in_pod: Path) -> Any:
-    import kubernetes.client
-    import kubernetes.config
-    from kubernetes.config import incluster_config
-
-    configuration = kubernetes.client.Configuration()
-    try:
-        if (in_pod / "token").is_file():
-            loader = incluster_config.InClusterConfigLoader(
-                str(in_pod / "token"), str(in_pod / "ca.crt"), try_refresh_token=False
-            )
-            loader.load_and_set(configuration)
-            # The kubelet renews the file long before the token in it expires.
-            configuration.get_api_key_with_prefix = lambda *_: f"Bearer {(in_pod / 'token').read_text().strip()}"
-        else:
-            kubernetes.config.load_kube_config(client_configuration=configuration)
-    except kubernetes.config.ConfigException as error:
-        raise ClusterError(
-            f"no Kubernetes cluster is known here: {error}. In a pod its service account's token must be mounted; "
-            "elsewhere KUBECONFIG or ~/.kube/config names the cluster"
-        ) from error
-    # Retries are ours alone.
-    configuration.retries = False
-    configuration.client_side_validation = False
-    return kubernetes.client.ApiClient(configuration)
 
 
 class _Unreachable(ApiUnavailable):

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Member, MemberState, Snapshot
-from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
-from custom_components.distributed_tuner.cluster.kube import diagnosis, logs, names, place
+from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
 from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
 from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
-from custom_components.distributed_tuner.cluster.kube.objects import SearchObjects, path, read_log
+from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.search_objects import SearchObjects
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.search_dir import SearchDir
 
@@ -44,7 +44,7 @@ class KubernetesCluster(Cluster):
 
     def __init__(self, plan: Plan, api: KubernetesApi | None = None, where: place.Place | None = None) -> None:
         self._plan = plan
-        self._api = api or kubernetes_api.from_environment(patience_seconds=_START_PATIENCE_SECONDS)
+        self._api = api or connection.from_environment(patience_seconds=_START_PATIENCE_SECONDS)
         where = where or place.find(self._api, plan.namespace, own=place.own_namespace())
         self._plan = dataclasses.replace(plan, callers=where.callers)
         self._objects = SearchObjects(self._api, self._plan, where.owners)
@@ -108,7 +108,7 @@ class KubernetesCluster(Cluster):
         Raises:
           ClusterError: there is no such group, or the API server refused.
         """
-        self._objects.scale(group, count)
+        objects.scale(self._api, self._plan.namespace, self._plan.search.name, group, count)
 
     def close(self, *, grace_seconds: float, failed: bool = False) -> None:
         """See `Cluster.close`."""
@@ -120,7 +120,7 @@ class KubernetesCluster(Cluster):
             _LOG.warning("%s", self._kept())
         else:
             self._keep_logs()
-            self._objects.remove(grace_seconds)
+            objects.remove(self._api, self._plan.namespace, self._plan.search.name, grace_seconds)
         self._closed = True
 
     def _keep_logs(self) -> None:

@@ -11,8 +11,7 @@ import typer
 
 from custom_components.distributed_tuner import credentials
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
-from custom_components.distributed_tuner.cluster.kube import manifests, names, objects, place
+from custom_components.distributed_tuner.cluster.kube import connection, manifests, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.members import Seen, view
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
@@ -136,7 +135,7 @@ def _reaching(namespace: str | None) -> Iterator[tuple[KubernetesApi, str]]:
     """The API server and the namespace; what they refuse ends the command with its reason."""
     try:
         yield (
-            kubernetes_api.from_environment(patience_seconds=_PATIENCE_SECONDS),
+            connection.from_environment(patience_seconds=_PATIENCE_SECONDS),
             namespace or place.own_namespace() or place.context_namespace(),
         )
     except ClusterError as error:

@@ -1,28 +1,21 @@
-"""Creates, adopts and removes the objects of one search, in an order that survives being killed anywhere in it."""
+"""The objects of a search on its API server: where they are, and what is done to those that are there."""
 
 from __future__ import annotations
 
-import base64
-import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
-from custom_components.distributed_tuner import credentials
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests, names
+from custom_components.distributed_tuner.cluster.kube import diagnosis, names
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
-from custom_components.distributed_tuner.cluster.kube.manifests import DIRECTORY_ANNOTATION, QUEUE_LABEL
-from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
 from custom_components.distributed_tuner.cluster.kube.pod_template import CONTAINER
-from custom_components.distributed_tuner.credentials import Access
 
-_LOG = logging.getLogger(__name__)
+# How long something that was deleted may take to be gone, and how often that is looked at.
+GONE_SECONDS = 120.0
+LOOK_SECONDS = 0.2
 
-_GONE_SECONDS = 120.0
-_LOOK_SECONDS = 0.2
-_ATTEMPTS = 5
 _LOG_BYTES = 1 << 20
 _LOG_PATIENCE_SECONDS = 2.0
 _PREFIXES = {"Job": "/apis/batch/v1", "NetworkPolicy": "/apis/networking.k8s.io/v1"}
@@ -42,163 +35,6 @@ def path(kind: str, namespace: str, name: str | None = None) -> str:
     """The API's path of an object, or of the collection."""
     collection = f"{_PREFIXES.get(kind, '/api/v1')}/namespaces/{namespace}/{_PLURALS[kind]}"
     return f"{collection}/{name}" if name else collection
-
-
-class SearchObjects:
-    """The objects of one search on one API server."""
-
-    def __init__(self, api: KubernetesApi, plan: Plan, owners: Sequence[Mapping[str, Any]]) -> None:
-        self._api = api
-        self._plan = plan
-        self._owners = owners
-
-    def ensure(self, counts: Mapping[str, int]) -> Access:
-        """Creates what is not there and adopts what is; a search that is over is replaced by a new one.
-
-        Args:
-          counts: how many workers each group has; a group that is there keeps its own number, since somebody may have
-            scaled it.
-
-        Returns:
-          What the chief asks of its callers.
-
-        Raises:
-          ClusterError: the API server refused, or another search has these names.
-        """
-        for _ in range(_ATTEMPTS):
-            chief = self._ensure_chief()
-            access = self._ensure_secrets(chief)
-            if access is not None:
-                break
-            # The credentials of a chief that runs are gone: it cannot be spoken to any more.
-            self._replace(chief)
-        else:
-            raise ClusterError(f"the Secrets of search {self._plan.search.name} vanish as soon as they are made")
-        owners = [manifests.owner_reference(chief)]
-        self._ensure(manifests.service(self._plan, owners))
-        self._ensure(manifests.network_policy(self._plan, owners))
-        if chief["spec"].get("suspend") and QUEUE_LABEL not in chief["metadata"]["labels"]:
-            self._api.patch(self._path("Job", self._plan.search.chief), {"spec": {"suspend": False}})
-        for group in self._plan.options.groups:
-            self._ensure(manifests.worker_job(self._plan, group, counts[group.name], owners))
-        return access
-
-    def scale(self, group: str, count: int) -> None:
-        """Changes how many workers a group has. Those with the highest numbers go first, and are told to stop.
-
-        Raises:
-          ClusterError: there is no such group, or the API server refused.
-        """
-        scale(self._api, self._plan.namespace, self._plan.search.name, group, count)
-
-    def remove(self, grace_seconds: float) -> None:
-        """Removes all, workers before the chief, and looks that nothing is left.
-
-        Raises:
-          ClusterError: something is left.
-        """
-        remove(self._api, self._plan.namespace, self._plan.search.name, grace_seconds)
-
-    def _ensure_chief(self) -> Object:
-        name = self._plan.search.chief
-        deadline = time.monotonic() + _GONE_SECONDS
-        while time.monotonic() < deadline:
-            found = self._find("Job", name)
-            if found is None:
-                created = self._create(manifests.chief_job(self._plan, self._owners))
-                if created is not None:
-                    return created
-                continue
-            if found["metadata"].get("deletionTimestamp"):
-                self._wait_until_gone(found)
-                continue
-            self._check_same_search(found)
-            if not diagnosis.finished(found):
-                _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
-                return found
-            self._replace(found)
-        raise ClusterError(f"the Job {name} in namespace {self._plan.namespace} can be neither made nor adopted")
-
-    def _check_same_search(self, chief: Object) -> None:
-        directory = chief["metadata"].get("annotations", {}).get(DIRECTORY_ANNOTATION)
-        if directory != self._plan.root:
-            raise ClusterError(
-                f"a search of the same name, {self._plan.search.name}, runs in namespace {self._plan.namespace} "
-                f"already, in the directory {directory} and not {self._plan.root}. Wait for it, or use another run id"
-            )
-
-    def _ensure_secrets(self, chief: Object) -> Access | None:
-        """The search's credentials, made if need be; None where a running chief has lost them."""
-        owners = [manifests.owner_reference(chief)]
-        found = [self._find("Secret", name) for name in names.secrets(self._plan.search.name)]
-        if all(secret is not None and _owned(secret, chief) for secret in found):
-            data = {key: base64.b64decode(value) for key, value in (found[1] or {}).get("data", {}).items()}
-            return Access(data[credentials.TOKEN_FILE].decode(), data[credentials.AUTHORITY_FILE])
-        if chief.get("status", {}).get("startTime"):
-            return None
-        # Half of a pair that a step left that was killed between the two, or those of an earlier search.
-        for secret in filter(None, found):
-            self._delete(secret)
-            self._wait_until_gone(secret)
-        host = self._plan.search.chief
-        hosts = [host, f"{host}.{self._plan.namespace}", self._plan.chief_host]
-        made = credentials.make([*hosts, f"{self._plan.chief_host}.cluster.local"])
-        for component, files in ((names.CHIEF, made.chief_files()), (names.WORKER, made.worker_files())):
-            if self._create(manifests.secret(self._plan, component, files, owners)) is None:
-                return self._ensure_secrets(chief)
-        return made.access
-
-    def _ensure(self, manifest: Object) -> None:
-        """Creates an object; one of the same name is adopted if it has the same owner, else replaced."""
-        kind, name = manifest["kind"], manifest["metadata"]["name"]
-        owner = manifest["metadata"]["ownerReferences"][0]["uid"]
-        deadline = time.monotonic() + _GONE_SECONDS
-        while time.monotonic() < deadline:
-            if self._create(manifest) is not None:
-                return
-            found = self._find(kind, name)
-            if found is None:
-                continue
-            if not found["metadata"].get("deletionTimestamp"):
-                if any(reference["uid"] == owner for reference in found["metadata"].get("ownerReferences", ())):
-                    return
-                self._delete(found)
-            self._wait_until_gone(found)
-        raise ClusterError(f"the {kind} {name} in namespace {self._plan.namespace} can be neither made nor adopted")
-
-    def _replace(self, chief: Object) -> None:
-        _LOG.info("the earlier attempt at search %s is removed", self._plan.search.name)
-        self.remove(0.0)
-
-    def _create(self, manifest: Object) -> Object | None:
-        """The object, None where one of this name is there."""
-        try:
-            made = self._api.create(path(manifest["kind"], self._plan.namespace), manifest)
-        except ApiError as error:
-            if error.code == 409 and error.reason == "AlreadyExists":
-                return None
-            raise
-        return made
-
-    def _find(self, kind: str, name: str) -> Object | None:
-        return find(self._api, path(kind, self._plan.namespace, name))
-
-    def _delete(self, found: Object) -> None:
-        target = self._path(found["kind"], found["metadata"]["name"])
-        self._api.delete(target, propagation="Foreground", uid=found["metadata"]["uid"])
-
-    def _wait_until_gone(self, found: Object) -> None:
-        target, uid = self._path(found["kind"], found["metadata"]["name"]), found["metadata"]["uid"]
-        deadline = time.monotonic() + _GONE_SECONDS
-        while time.monotonic() < deadline:
-            now = find(self._api, target)
-            if now is None or now["metadata"]["uid"] != uid:
-                return
-            time.sleep(_LOOK_SECONDS)
-        raise ClusterError(f"the {found['kind']} {found['metadata']['name']} is not gone after {_GONE_SECONDS:g} s")
-
-    def _path(self, kind: str, name: str) -> str:
-        return path(kind, self._plan.namespace, name)
 
 
 def find(api: KubernetesApi, target: str) -> Object | None:
@@ -240,7 +76,14 @@ def no_such_search(namespace: str, search: str) -> str:
 
 
 def scale(api: KubernetesApi, namespace: str, search: str, group: str, count: int) -> None:
-    """See `SearchObjects.scale`; `search` is the name that its objects are labelled with.
+    """Changes how many workers a group has. Those with the highest numbers go first, and are told to stop.
+
+    Args:
+      api: where the search runs.
+      namespace: in which.
+      search: the name that its objects are labelled with.
+      group: of workers.
+      count: how many it should have.
 
     Raises:
       ClusterError: there is no such search or group, its queue decides, or the API server refused.
@@ -269,7 +112,13 @@ def scale(api: KubernetesApi, namespace: str, search: str, group: str, count: in
 
 
 def remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: float) -> None:
-    """Removes everything of a search; `search` is the name that its objects are labelled with.
+    """Removes everything of a search, workers before the chief, and looks that nothing is left.
+
+    Args:
+      api: where the search runs.
+      namespace: in which.
+      search: the name that its objects are labelled with.
+      grace_seconds: how long its pods may take to end.
 
     Raises:
       ClusterError: something is left, or the API server refused.
@@ -285,10 +134,10 @@ def remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: float
         _delete_all(api, kind, namespace, selector)
     for name in names.secrets(search):
         api.delete(path("Secret", namespace, name))
-    deadline = time.monotonic() + _GONE_SECONDS
+    deadline = time.monotonic() + GONE_SECONDS
     left = _left(api, namespace, search)
     while left and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
         left = _left(api, namespace, search)
     if left:
         raise ClusterError(
@@ -308,7 +157,7 @@ def _end_pods(api: KubernetesApi, namespace: str, selector: str, until: float) -
             for name in names_left:
                 api.delete(f"{collection}/{name}", grace_seconds=0)
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 def _delete_all(api: KubernetesApi, kind: str, namespace: str, selector: str) -> None:
@@ -329,8 +178,3 @@ def _left(api: KubernetesApi, namespace: str, search: str) -> list[str]:
 
 def _names(items: Iterable[Object]) -> list[str]:
     return [item["metadata"]["name"] for item in items]
-
-
-def _owned(found: Object, owner: Object) -> bool:
-    references = found["metadata"].get("ownerReferences", ())
-    return any(reference["uid"] == owner["metadata"]["uid"] for reference in references)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner.cluster.kube.api import SERVICE_ACCOUNT_DIR, KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.connection import SERVICE_ACCOUNT_DIR
 from custom_components.distributed_tuner.cluster.kube.manifests import owner_reference
 
 DEFAULT_NAMESPACE = "default"

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
 
-from custom_components.distributed_tuner import credentials
-from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 from tests.custom_components.distributed_tuner.cluster.kube.api_server import (
     Answer,
@@ -120,35 +116,3 @@ def test_a_watch_that_broke_stalled_or_is_forgotten_says_which() -> None:
     with serving(streams(change("ERROR", gone))) as server, pytest.raises(ApiError) as error:
         list(server.api().watch(PATH, seconds=5, stall_seconds=20.0))
     assert error.value.code == 410
-
-
-def service_account(folder: Path, made: credentials.Credentials, token: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "token").write_text(token)
-    (folder / "ca.crt").write_bytes(made.access.authority or b"")
-
-
-def test_a_token_that_the_kubelet_renews_is_used_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = credentials.make(["localhost"])
-    certificate = tmp_path / "server.pem"
-    certificate.write_bytes(made.server.certificate + made.server.key)
-    service_account(tmp_path / "account", made, "first")
-    with serving(says(thing("a")), certificate=str(certificate)) as server:
-        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
-        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.server_address[1]))
-        api = kubernetes_api.from_environment(patience_seconds=10.0, in_pod=tmp_path / "account")
-        api.get(PATH)
-        service_account(tmp_path / "account", made, "second")
-        api.get(PATH)
-        assert [request[4] for request in server.requests] == ["Bearer first", "Bearer second"]
-        # Another server behind that address is not waited for to become the right one.
-        service_account(tmp_path / "account", credentials.make(["localhost"]), "third")
-        with pytest.raises(ClusterError, match="not signed by the authority"):
-            kubernetes_api.from_environment(patience_seconds=60.0, in_pod=tmp_path / "account").get(PATH)
-
-
-def test_no_cluster_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
-        kubernetes_api.from_environment(patience_seconds=1.0, in_pod=tmp_path)

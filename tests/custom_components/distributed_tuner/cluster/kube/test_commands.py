@@ -9,7 +9,7 @@ import pytest
 import typer.testing
 
 from custom_components.distributed_tuner.__main__ import app
-from custom_components.distributed_tuner.cluster.kube import api as kubernetes_api
+from custom_components.distributed_tuner.cluster.kube import connection
 from tests.custom_components.distributed_tuner.cluster.kube.api_server import Answer, refuses, says, serving
 from tests.custom_components.distributed_tuner.cluster.kube.things import SEARCH, job, pod
 
@@ -27,7 +27,7 @@ def run(
 ) -> tuple[typer.testing.Result, list[Any]]:
     """Runs a command against a server that gives these answers."""
     with serving(*answers) as server:
-        monkeypatch.setattr(kubernetes_api, "from_environment", lambda patience_seconds: server.api(patience_seconds))
+        monkeypatch.setattr(connection, "from_environment", lambda patience_seconds: server.api(patience_seconds))
         result = invoke(*arguments, "--namespace", "ml")
         return result, server.requests
 

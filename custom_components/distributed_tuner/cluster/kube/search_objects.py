@@ -1,0 +1,176 @@
+"""Makes or adopts the objects of one search, in an order that survives being killed anywhere in it."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from custom_components.distributed_tuner import credentials
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests, names, objects
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.manifests import DIRECTORY_ANNOTATION, QUEUE_LABEL
+from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.credentials import Access
+
+_LOG = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+
+
+class SearchObjects:
+    """The objects of one search on one API server.
+
+    Args:
+      api: the API server.
+      plan: what they are made from.
+      owners: ownerReferences of the chief's Job, which owns the others.
+    """
+
+    def __init__(self, api: KubernetesApi, plan: Plan, owners: Sequence[Mapping[str, Any]]) -> None:
+        self._api = api
+        self._plan = plan
+        self._owners = owners
+
+    def ensure(self, counts: Mapping[str, int]) -> Access:
+        """Creates what is not there and adopts what is; a search that is over is replaced by a new one.
+
+        Args:
+          counts: how many workers each group has; a group that is there keeps its own number, since somebody may have
+            scaled it.
+
+        Returns:
+          What the chief asks of its callers.
+
+        Raises:
+          ClusterError: the API server refused, or another search has these names.
+        """
+        for _ in range(_ATTEMPTS):
+            chief = self._ensure_chief()
+            access = self._ensure_secrets(chief)
+            if access is not None:
+                break
+            # The credentials of a chief that runs are gone: it cannot be spoken to any more.
+            self._replace()
+        else:
+            raise ClusterError(f"the Secrets of search {self._plan.search.name} vanish as soon as they are made")
+        owners = [manifests.owner_reference(chief)]
+        self._ensure(manifests.service(self._plan, owners))
+        self._ensure(manifests.network_policy(self._plan, owners))
+        if chief["spec"].get("suspend") and QUEUE_LABEL not in chief["metadata"]["labels"]:
+            self._api.patch(self._path("Job", self._plan.search.chief), {"spec": {"suspend": False}})
+        for group in self._plan.options.groups:
+            self._ensure(manifests.worker_job(self._plan, group, counts[group.name], owners))
+        return access
+
+    def _ensure_chief(self) -> Object:
+        name = self._plan.search.chief
+        deadline = time.monotonic() + objects.GONE_SECONDS
+        while time.monotonic() < deadline:
+            found = self._find("Job", name)
+            if found is None:
+                created = self._create(manifests.chief_job(self._plan, self._owners))
+                if created is not None:
+                    return created
+                continue
+            if found["metadata"].get("deletionTimestamp"):
+                self._wait_until_gone(found)
+                continue
+            self._check_same_search(found)
+            if not diagnosis.finished(found):
+                _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
+                return found
+            self._replace()
+        raise ClusterError(f"the Job {name} in namespace {self._plan.namespace} can be neither made nor adopted")
+
+    def _check_same_search(self, chief: Object) -> None:
+        directory = chief["metadata"].get("annotations", {}).get(DIRECTORY_ANNOTATION)
+        if directory != self._plan.root:
+            raise ClusterError(
+                f"a search of the same name, {self._plan.search.name}, runs in namespace {self._plan.namespace} "
+                f"already, in the directory {directory} and not {self._plan.root}. Wait for it, or use another run id"
+            )
+
+    def _ensure_secrets(self, chief: Object) -> Access | None:
+        """The search's credentials, made if need be; None where a running chief has lost them."""
+        owners = [manifests.owner_reference(chief)]
+        found = [self._find("Secret", name) for name in names.secrets(self._plan.search.name)]
+        if all(secret is not None and _owned(secret, chief) for secret in found):
+            data = {key: base64.b64decode(value) for key, value in (found[1] or {}).get("data", {}).items()}
+            return Access(data[credentials.TOKEN_FILE].decode(), data[credentials.AUTHORITY_FILE])
+        if chief.get("status", {}).get("startTime"):
+            return None
+        # Half of a pair that a step left that was killed between the two, or those of an earlier search.
+        for secret in filter(None, found):
+            self._delete(secret)
+            self._wait_until_gone(secret)
+        host = self._plan.search.chief
+        hosts = [host, f"{host}.{self._plan.namespace}", self._plan.chief_host]
+        made = credentials.make([*hosts, f"{self._plan.chief_host}.cluster.local"])
+        for component, files in ((names.CHIEF, made.chief_files()), (names.WORKER, made.worker_files())):
+            if self._create(manifests.secret(self._plan, component, files, owners)) is None:
+                return self._ensure_secrets(chief)
+        return made.access
+
+    def _ensure(self, manifest: Object) -> None:
+        """Creates an object; one of the same name is adopted if it has the same owner, else replaced."""
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        owner = manifest["metadata"]["ownerReferences"][0]["uid"]
+        deadline = time.monotonic() + objects.GONE_SECONDS
+        while time.monotonic() < deadline:
+            if self._create(manifest) is not None:
+                return
+            found = self._find(kind, name)
+            if found is None:
+                continue
+            if not found["metadata"].get("deletionTimestamp"):
+                if any(reference["uid"] == owner for reference in found["metadata"].get("ownerReferences", ())):
+                    return
+                self._delete(found)
+            self._wait_until_gone(found)
+        raise ClusterError(f"the {kind} {name} in namespace {self._plan.namespace} can be neither made nor adopted")
+
+    def _replace(self) -> None:
+        _LOG.info("the earlier attempt at search %s is removed", self._plan.search.name)
+        objects.remove(self._api, self._plan.namespace, self._plan.search.name, 0.0)
+
+    def _create(self, manifest: Object) -> Object | None:
+        """The object, None where one of this name is there."""
+        try:
+            made = self._api.create(objects.path(manifest["kind"], self._plan.namespace), manifest)
+        except ApiError as error:
+            if error.code == 409 and error.reason == "AlreadyExists":
+                return None
+            raise
+        return made
+
+    def _find(self, kind: str, name: str) -> Object | None:
+        return objects.find(self._api, objects.path(kind, self._plan.namespace, name))
+
+    def _delete(self, found: Object) -> None:
+        target = self._path(found["kind"], found["metadata"]["name"])
+        self._api.delete(target, propagation="Foreground", uid=found["metadata"]["uid"])
+
+    def _wait_until_gone(self, found: Object) -> None:
+        target, uid = self._path(found["kind"], found["metadata"]["name"]), found["metadata"]["uid"]
+        deadline = time.monotonic() + objects.GONE_SECONDS
+        while time.monotonic() < deadline:
+            now = objects.find(self._api, target)
+            if now is None or now["metadata"]["uid"] != uid:
+                return
+            time.sleep(objects.LOOK_SECONDS)
+        raise ClusterError(
+            f"the {found['kind']} {found['metadata']['name']} is not gone after {objects.GONE_SECONDS:g} s"
+        )
+
+    def _path(self, kind: str, name: str) -> str:
+        return objects.path(kind, self._plan.namespace, name)
+
+
+def _owned(found: Object, owner: Object) -> bool:
+    references = found["metadata"].get("ownerReferences", ())
+    return any(reference["uid"] == owner["metadata"]["uid"] for reference in references)

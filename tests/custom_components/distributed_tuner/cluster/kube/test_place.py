@@ -1,0 +1,72 @@
+"""Whom a search belongs to, by the pod that starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.kube import place, plans
+from custom_components.distributed_tuner.cluster.kube.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.options import SearchOptions
+from tests.custom_components.distributed_tuner.cluster.kube.api_server import refuses, says, serving
+
+WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "w", "uid": "7", "controller": True}
+
+
+def step(**metadata: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "step-1", "uid": "1", **metadata}, "spec": {}, "status": {}}
+
+
+def test_the_workflow_owns_the_search_because_a_retry_is_another_pod() -> None:
+    labels = {"workflows.argoproj.io/workflow": "w", "pod-template-hash": "x"}
+    found = place.of_pod(step(ownerReferences=[WORKFLOW], labels=labels))
+    assert found.owners == ({**WORKFLOW, "controller": False, "blockOwnerDeletion": False},)
+    assert found.callers == {"workflows.argoproj.io/workflow": "w"}
+
+
+def test_a_pod_without_an_owner_owns_the_search_itself() -> None:
+    found = place.of_pod(step())
+    assert [(owner["kind"], owner["name"], owner["uid"]) for owner in found.owners] == [("Pod", "step-1", "1")]
+    assert found.callers is None
+
+
+def test_the_pod_is_looked_up_by_the_name_that_it_knows() -> None:
+    with serving(says(step())) as server:
+        found = place.find(server.api(), "ml", {"KFP_POD_NAME": "step-1", "HOSTNAME": "other"}, own="ml")
+        assert server.requests[0][1] == "/api/v1/namespaces/ml/pods/step-1" and found.owners
+        # An owner in another namespace would have the garbage collector remove the search at once.
+        assert place.find(server.api(), "elsewhere", {"HOSTNAME": "step-1"}, own="ml") == place.Place()
+        assert place.find(server.api(), "ml", {}, own="ml") == place.Place()
+        assert len(server.requests) == 1
+
+
+def test_a_host_that_is_no_pod_owns_nothing() -> None:
+    with serving(refuses(404, "NotFound")) as server:
+        assert place.find(server.api(), "ml", {"HOSTNAME": "laptop"}, own="ml") == place.Place()
+
+
+def test_the_namespace_is_the_users_then_the_pods_then_the_contexts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "namespace").write_text("team\n")
+    assert place.own_namespace(tmp_path) == "team" and place.own_namespace(tmp_path / "none") is None
+    name = SearchName("p", "r", "n")
+
+    def namespace(**settings: str) -> str:
+        options = KubernetesOptions.from_mapping({"image": "i", **settings})
+        return plans.make(options, SearchOptions(), name, tmp_path).namespace
+
+    monkeypatch.setattr(place, "own_namespace", lambda: "team")
+    assert namespace(namespace="chosen") == "chosen" and namespace() == "team"
+    monkeypatch.setattr(place, "own_namespace", lambda: None)
+    monkeypatch.setattr(place, "context_namespace", lambda: "context")
+    assert namespace() == "context"
+
+
+def test_each_attempt_at_a_search_is_told_from_the_last(tmp_path: Path) -> None:
+    options, name = KubernetesOptions.from_mapping({"image": "i", "namespace": "ml"}), SearchName("p", "r", "n")
+    one, other = (plans.make(options, SearchOptions(), name, tmp_path) for _ in range(2))
+    assert one.attempt != other.attempt and one.chief_address == other.chief_address
