@@ -90,7 +90,7 @@ def test_who_speaks_in_the_clear_is_not_heard(made: Credentials, port: int) -> N
 
 def test_a_client_believes_only_its_own_searchs_chief(made: Credentials, port: int) -> None:
     other = credentials.make(HOSTS)
-    with pytest.raises(ChiefUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(ChiefUnreachable):
         ask(f"localhost:{port}", Access(made.access.token, other.access.authority))
 
 
