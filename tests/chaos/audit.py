@@ -67,11 +67,18 @@ def audit(
     if len(record.trials) != expected.trials:
         problems.append(f"{len(record.trials)} trials instead of {expected.trials} (stopped: {record.stop_reason})")
     twice = _ended_twice(journal)
-    ended = {trial.trial_id: trial.stays[-1].ended or float("inf") for trial in final if trial.stays}
-    again = training_log.started_after(lines, ended) if expected.one_clock else set()
+    again: set[str] = set()
     at_once: set[str] = set()
     if expected.lease_seconds is not None:
         at_once = training_log.trained_at_once(lines, expected.lease_seconds)
+        # A trial may be on its way to a worker when the late result of another one ends it. That no trial is handed out
+        # once it has ended, to the moment, is what the journal tells.
+        ended = {
+            trial.trial_id: (trial.stays[-1].ended or float("inf")) + expected.lease_seconds
+            for trial in final
+            if trial.stays
+        }
+        again = training_log.started_after(lines, ended) if expected.one_clock else set()
     problems += [f"trial {name} ended more than once" for name in sorted(twice)]
     problems += [f"trial {name} was started after it had ended" for name in sorted(again)]
     problems += [f"trial {name} was trained by two processes at once" for name in sorted(at_once)]
