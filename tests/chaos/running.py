@@ -101,9 +101,7 @@ class Running:
 
         def run() -> None:
             try:
-                self.found = search.run(
-                    spec, self.directory, self.cluster, workers=plan.workers, watch=self._look
-                )
+                self.found = search.run(spec, self.directory, self.cluster, workers=plan.workers, watch=self._look)
             except BaseException as error:
                 self.error = error
 
