@@ -1,0 +1,57 @@
+"""The component's `cluster` argument, from the pipeline's file to what the step starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.types import channel, standard_artifacts
+
+from custom_components.distributed_tuner import executor, keys
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptionsError
+from custom_components.distributed_tuner.component import DistributedTuner
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.spec import SearchSpec
+
+NAME = SearchName("pipeline", "run", "node")
+
+
+def component(**cluster: Any) -> DistributedTuner:
+    return DistributedTuner(
+        examples=channel.Channel(type=standard_artifacts.Examples),
+        tuner_fn="a.b",
+        cluster={"kind": "kubernetes", **cluster},
+    )
+
+
+def test_a_wrong_setting_is_refused_when_the_pipeline_is_made() -> None:
+    with pytest.raises(KubernetesOptionsError, match=r"groups\[0\]\.cuont: unknown setting"):
+        component(image="i", groups=[{"cuont": 2}])
+
+
+def test_right_settings_reach_the_step_as_they_are() -> None:
+    made = component(image="i", groups=[{"name": "spot", "spot": True}])
+    assert json.loads(made.exec_properties[keys.CLUSTER]) == {
+        "kind": "kubernetes",
+        "image": "i",
+        "groups": [{"name": "spot", "spot": True}],
+    }
+
+
+def test_a_step_that_knows_no_cluster_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    spec = SearchSpec("s", "", {}, SearchOptions())
+    settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
+    with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
+        executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME)
+
+
+def test_an_unknown_kind_is_named_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match=r"'slurm'; known are 'local' and 'kubernetes'"):
+        executor._cluster({"kind": "slurm"}, SearchDir(tmp_path), SearchSpec("s", "", {}, SearchOptions()), NAME)
