@@ -16,7 +16,7 @@ import filelock
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot
+from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot, exit_reason
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
@@ -218,7 +218,7 @@ class _Watch:
     def _check_beginning(self, member: Member) -> None:
         if member.exit_code == _NEVER_BEGAN:
             raise SearchError(
-                f"{member.name} cannot start: {member.reason}. Its log is {member.log}\n"
+                f"{member.name} cannot start: {exit_reason(_NEVER_BEGAN)}. Its log is {member.log}\n"
                 f"{self._cluster.tail(member.name)}"
             )
 

@@ -94,13 +94,16 @@ class KubernetesCluster(Cluster):
 
     def tail(self, member: str, lines: int = 20) -> str:
         """See `Cluster.tail`."""
-        pod = next((seen.pod for seen in self._seen if seen.member.name == member), None)
-        if pod is None:
-            return ""
-        try:
-            return read_log(self._api, self._plan.namespace, pod, lines)
-        except ClusterError as error:
-            return f"(its log cannot be read: {error})"
+        words = ""
+        # A pod that has just begun has said nothing yet; the one before it may have.
+        for pod in next((seen.begun for seen in self._seen if seen.member.name == member), ()):
+            try:
+                text = read_log(self._api, self._plan.namespace, pod, lines)
+            except ClusterError as error:
+                text, words = "", words or f"(its log cannot be read: {error})"
+            if text:
+                return text
+        return words
 
     def scale(self, group: str, count: int) -> None:
         """Changes how many workers a group has.

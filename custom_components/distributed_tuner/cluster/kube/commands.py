@@ -113,13 +113,12 @@ def logs(
 ) -> None:
     """The log of the chief or of a worker of a running search."""
     with _reaching(namespace) as (api, where):
-        pods = {entry.member.name: entry.pod for entry in _view(api, where, search)}
-        if member not in pods:
-            raise ClusterError(f"search {search} has no {member}; it has {', '.join(pods)}")
-        pod = pods[member]
-        if pod is None:
-            raise ClusterError(f"{member} has no pod yet; `members {search}` tells what it waits for")
-        typer.echo(objects.read_log(api, where, pod, lines))
+        begun = {entry.member.name: entry.begun for entry in _view(api, where, search)}
+        if member not in begun:
+            raise ClusterError(f"search {search} has no {member}; it has {', '.join(begun)}")
+        if not begun[member]:
+            raise ClusterError(f"{member} has no pod that runs yet; `members {search}` tells what it waits for")
+        typer.echo(objects.read_log(api, where, begun[member][0], lines))
 
 
 def _view(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:

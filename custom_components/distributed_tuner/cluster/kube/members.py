@@ -26,12 +26,14 @@ class Seen:
       state: of the pod, or of the Job where it has none.
       job: the Job's name.
       pod: the name of the latest pod, None where there is none.
+      begun: the names of its pods that have run, and may have a log, the latest first.
     """
 
     member: Member
     state: PodState
     job: str
     pod: str | None
+    begun: Sequence[str] = ()
 
 
 def name_of(job: Object, index: int) -> str:
@@ -77,18 +79,20 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
             state = dataclasses.replace(verdict, exit_code=state.exit_code, reason=f"{state.reason}; {verdict.reason}")
     name = pod["metadata"]["name"] if pod is not None else None
     job_name = "job/" + job["metadata"]["name"]
-    ends = [diagnosis.of_pod(other) for other in sorted(pods, key=lambda other: other["metadata"]["creationTimestamp"])]
+    in_order = sorted(pods, key=lambda other: other["metadata"]["creationTimestamp"])
+    ends = [diagnosis.of_pod(other) for other in in_order]
     last = next((end for end in reversed(ends) if end.exit_code is not None), None)
+    begun = [other["metadata"]["name"] for other in reversed(in_order) if other["status"].get("phase") != "Pending"]
     member = Member(
         name=name_of(job, index),
         state=state.state,
         restarts=sum(end.fault for end in ends if end.state is not MemberState.FAILED),
         exit_code=last.exit_code if last else None,
         reason=state.reason or (last.reason if last else ""),
-        log=f"kubectl logs --namespace {namespace} {name or job_name}",
+        log=f"kubectl logs --namespace {namespace} {next(iter(begun), name) or job_name}",
         waiting=state.state is MemberState.PENDING and state.health is not Health.FINE,
     )
-    return Seen(member, state, job["metadata"]["name"], name)
+    return Seen(member, state, job["metadata"]["name"], name, begun)
 
 
 class Losses:

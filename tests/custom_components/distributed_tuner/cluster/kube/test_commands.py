@@ -92,7 +92,7 @@ def test_the_log_is_the_latest_pods(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "words"), [("spot-7", "has no spot-7; it has spot-0"), ("spot-0", "spot-0 has no pod yet")]
+    ("member", "words"), [("spot-7", "has no spot-7; it has spot-0"), ("spot-0", "spot-0 has no pod that runs yet")]
 )
 def test_a_log_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch, member: str, words: str) -> None:
     result, _ = run(monkeypatch, ["logs", SEARCH, member], items(job("spot", 1)), items())

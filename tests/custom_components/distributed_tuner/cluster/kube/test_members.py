@@ -34,6 +34,14 @@ def test_restarts_count_faults_only() -> None:
     assert (member.restarts, member.exit_code, member.state) == (1, 139, MemberState.RUNNING)
 
 
+def test_the_log_is_that_of_the_last_pod_that_ran() -> None:
+    ended, starting = pod(SPOT, 0, "Failed", exit_code=1, created=1), pod(SPOT, 0, "Pending", created=2)
+    seen = view([CHIEF, SPOT], [starting, ended], "ml")[1]
+    assert seen.pod == starting["metadata"]["name"] and seen.begun == [ended["metadata"]["name"]]
+    assert ended["metadata"]["name"] in seen.member.log
+    assert (seen.member.exit_code, seen.member.waiting) == (1, True)
+
+
 def test_a_worker_that_gave_up_for_good_has_failed_and_its_group_goes_on() -> None:
     pods = [pod(SPOT, 0, "Failed", exit_code=70), pod(SPOT, 1)]
     first, second = (seen.member for seen in view([CHIEF, SPOT], pods, "ml")[1:])
