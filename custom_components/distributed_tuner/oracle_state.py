@@ -62,8 +62,8 @@ class OracleState:
         self._adds_to_state = type(oracle).get_state is not oracle_module.Oracle.get_state or isinstance(
             oracle, gridsearch.GridSearchOracle
         )
-        self._stored = False
         self._compared_before: patches.State = {}
+        # Of the lists that only grow, as far as they are stored; empty before anything is.
         self._lengths: dict[str, int] = {}
         self._space_size = -1
         self._space: Any = None
@@ -79,8 +79,7 @@ class OracleState:
         patch = self._compared()
         if not self._known:
             return patch
-        if not self._stored:
-            self._stored = True
+        if not self._lengths:
             state = patches.freeze({**self._by_trial(list(oracle.trials)), **self._lists()})
             state[_TRIED] = dict.fromkeys(oracle._tried_so_far, True)
             self._follow()
@@ -102,7 +101,6 @@ class OracleState:
     def restore(self, state: patches.State) -> None:
         """Brings the oracle to what the merged patches hold. Its trials are there already."""
         _set(self._oracle, patches.thaw(state))
-        self._stored = True
         if self._known:
             self._follow()
         self._compared()

@@ -49,9 +49,9 @@ class ProjectFiles:
         with self._lock:
             pending, self._pending = self._pending, {}
         for trial_id, state in pending.items():
-            folder = self._root / f"trial_{trial_id}"
-            folder.mkdir(parents=True, exist_ok=True)
-            files.write_atomically(folder / "trial.json", patches.dumps(state).encode())
+            trial = self._root / f"trial_{trial_id}"
+            trial.mkdir(parents=True, exist_ok=True)
+            files.write_atomically(trial / "trial.json", patches.dumps(state).encode())
         if oracle_state is not None:
             self._root.mkdir(parents=True, exist_ok=True)
             files.write_atomically(self._root / "oracle.json", oracle_state.encode())

@@ -150,14 +150,16 @@ class _Watch:
             self._untold.extend(snapshot.losses)
             if self._cluster.chief_address() is not None:
                 try:
-                    if self._ask(snapshot):
-                        return self._collect()
+                    record, over = self._ask(snapshot)
+                    if over:
+                        return self._collect(record)
                 except ChiefUnreachable:
                     # It may die at any moment, also at the end; the cluster starts it again.
                     self._check_silence()
             time.sleep(_POLL_SECONDS)
 
-    def _ask(self, snapshot: Snapshot) -> bool:
+    def _ask(self, snapshot: Snapshot) -> tuple[SearchRecord, bool]:
+        """The search so far, and whether that is all."""
         while self._untold:
             # A chief that is away hears of it when it is back.
             loss = self._untold[0]
@@ -166,15 +168,17 @@ class _Watch:
         status = self._client.call(rpc.STATUS, {"revision": self._revision})
         self._heard = time.monotonic()
         self._revision = status["revision"]
+        record = self._record
         if status["record"] is not None:
             changed = record_from_json(status["record"])
-            self._record = changed if status["whole"] or self._record is None else self._record.updated(changed)
-        if self._record is not None:
-            alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
-            self._watch(self._record, time.time(), alive)
+            record = changed if status["whole"] or record is None else record.updated(changed)
+        assert record is not None, "the first answer holds the whole record"
+        self._record = record
+        alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
+        self._watch(record, time.time(), alive)
         if status["stop_reason"] is None and not status["over"]:
             self._report_fatal(snapshot)
-        return bool(status["over"])
+        return record, bool(status["over"])
 
     def _report_fatal(self, snapshot: Snapshot) -> None:
         """Ends the search, with what there is, for a worker that gave up for good and could not tell the chief."""
@@ -185,8 +189,7 @@ class _Watch:
                 self._client.call(rpc.FAIL, {"worker": member.name, "message": message, "traceback": trace})
                 return
 
-    def _collect(self) -> Found:
-        record = record_from_json(self._client.call(rpc.STATUS, {})["record"])
+    def _collect(self, record: SearchRecord) -> Found:
         best = self._client.call(rpc.BEST, {"count": max(1, len(record.completed()))}, timeout=60.0)
         trials = {trial["trial_id"]: trial for trial in best["trials"]}
         return Found(record, trials, self._directory.read_error())

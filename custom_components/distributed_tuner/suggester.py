@@ -127,9 +127,9 @@ class OracleSuggester:
         elif reports:
             for report in reports:
                 self._call("update_trial", trial_id, dict(report.metrics), step=report.step)
-        met = trial.hyperparameters
+        met, given = trial.hyperparameters, self._given.pop(trial_id, None)
         # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
-        if hyperparameters is not None and hyperparameters != self._given.pop(trial_id, None):
+        if hyperparameters is not None and hyperparameters != given:
             met = hp_module.HyperParameters.from_config(hyperparameters)
         ended = trial_module.Trial(
             hyperparameters=met,

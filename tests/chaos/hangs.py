@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import signal
 
@@ -21,21 +20,22 @@ def worker(arena: Arena) -> Result:
     plan = Plan(trials=6 if arena.small else 24, epochs=4)
     expected, choose = arena.expected(plan), random.Random(f"{arena.seed}/{fault}")
     running = arena.start(fault, plan)
-    running.wait_until_busy()
-    done, tries = 0, 2 if arena.small else 10
-    while done < tries and not running.over:
+
+    def hang() -> bool:
         running.pause(choose.uniform(0.2, 2.0))
         held = _held(running)
         if not held:
-            continue
+            return False
         trial, name = choose.choice(held)
-        taken = functools.partial(_lost_since, running, trial, _losses(running, trial))
+        losses = _losses(running, trial)
         if not running.hit(name, signal.SIGSTOP):
-            continue
-        running.wait(taken, 4 * LEASE_SECONDS)
+            return False
+        running.wait(lambda: _losses(running, trial) > losses, 4 * LEASE_SECONDS)
         running.pause(choose.uniform(0.0, 3.0))
         running.hit(name, signal.SIGCONT)
-        done += 1
+        return True
+
+    done = running.strike(2 if arena.small else 10, hang)
     return arena.end(fault, running, expected, deadline=_DEADLINE, tries=done)
 
 
@@ -45,14 +45,16 @@ def chief(arena: Arena) -> Result:
     plan = Plan(trials=6 if arena.small else 24, epochs=4)
     expected, choose = arena.expected(plan), random.Random(f"{arena.seed}/{fault}")
     running = arena.start(fault, plan)
-    running.wait_until_busy()
-    done, tries = 0, 1 if arena.small else 5
-    while done < tries and not running.over:
+
+    def hang() -> bool:
         running.pause(choose.uniform(0.2, 2.0))
-        if running.hit(CHIEF, signal.SIGSTOP):
-            running.pause(choose.uniform(1.1, 2.0) * LEASE_SECONDS)
-            running.hit(CHIEF, signal.SIGCONT)
-            done += 1
+        if not running.hit(CHIEF, signal.SIGSTOP):
+            return False
+        running.pause(choose.uniform(1.1, 2.0) * LEASE_SECONDS)
+        running.hit(CHIEF, signal.SIGCONT)
+        return True
+
+    done = running.strike(1 if arena.small else 5, hang)
     result = arena.end(fault, running, expected, deadline=_DEADLINE, tries=done)
     trials = running.found.record.trials if running.found else ()
     lost = [trial.trial_id for trial in trials if any(stay.outcome is Outcome.LOST for stay in trial.stays)]
@@ -63,10 +65,6 @@ def _held(running: Running) -> list[tuple[str, str]]:
     """(trial, worker) of each trial that is with a worker."""
     trials = running.record.trials if running.record else ()
     return [(trial.trial_id, trial.stays[-1].worker) for trial in trials if trial.status is TrialStatus.RUNNING]
-
-
-def _lost_since(running: Running, name: str, losses: int) -> bool:
-    return _losses(running, name) > losses
 
 
 def _losses(running: Running, name: str) -> int:

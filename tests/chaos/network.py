@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -38,29 +39,23 @@ def delays(arena: Arena) -> Result:
 
 def drops(arena: Arena) -> Result:
     """Nothing arrives for longer than a lease; then all of it does, late."""
-
-    def strike(running: Running, proxy: Proxy, choose: random.Random) -> bool:
-        running.pause(choose.uniform(0.5, 3.0))
-        proxy.hold()
-        running.pause(choose.uniform(0.3, 1.8) * LEASE_SECONDS)
-        proxy.release()
-        return True
-
-    return _suffer(arena, "network silent, then late", strike, tries=2 if arena.small else 10)
+    return _suffer(arena, "network silent, then late", _silence, tries=2 if arena.small else 10)
 
 
 def cuts(arena: Arena) -> Result:
     """Nothing arrives for longer than a lease, and then connections break with all that was under way."""
-
-    def strike(running: Running, proxy: Proxy, choose: random.Random) -> bool:
-        running.pause(choose.uniform(0.5, 3.0))
-        proxy.hold()
-        running.pause(choose.uniform(0.3, 1.8) * LEASE_SECONDS)
-        proxy.reset()
-        proxy.release()
-        return True
-
+    strike = functools.partial(_silence, broken=True)
     return _suffer(arena, "network silent, then broken", strike, tries=2 if arena.small else 10)
+
+
+def _silence(running: Running, proxy: Proxy, choose: random.Random, *, broken: bool = False) -> bool:
+    running.pause(choose.uniform(0.5, 3.0))
+    proxy.hold()
+    running.pause(choose.uniform(0.3, 1.8) * LEASE_SECONDS)
+    if broken:
+        proxy.reset()
+    proxy.release()
+    return True
 
 
 def _suffer(arena: Arena, fault: str, strike: Callable[[Running, Proxy, random.Random], bool], *, tries: int) -> Result:
@@ -70,9 +65,6 @@ def _suffer(arena: Arena, fault: str, strike: Callable[[Running, Proxy, random.R
     folder, choose = arena.folder(fault), random.Random(f"{arena.seed}/{fault}")
     with Proxy(SearchDir(folder).read_address, arena.seed) as proxy:
         running = arena.start(fault, plan, root=folder, worker_address=proxy.address)
-        running.wait_until_busy()
-        done = 0
-        while done < tries and not running.over:
-            done += strike(running, proxy, choose)
+        done = running.strike(tries, lambda: strike(running, proxy, choose))
         proxy.delay(0.0)
         return arena.end(fault, running, expected, deadline=_DEADLINE, tries=done)

@@ -140,6 +140,18 @@ class Running:
         """Waits until trials are trained."""
         return self.wait(lambda: self.record is not None and any(line.epoch >= 0 for line in self.lines()))
 
+    def strike(self, tries: int, blow: Callable[[], bool]) -> int:
+        """Once trials are trained, deals blows until so many met their aim, or the search is over.
+
+        Returns:
+          How many did.
+        """
+        self.wait_until_busy()
+        done = 0
+        while done < tries and not self.over:
+            done += blow()
+        return done
+
     def pause(self, seconds: float) -> None:
         """Lets the search go on for so long, or to its end."""
         self.wait(lambda: False, seconds)

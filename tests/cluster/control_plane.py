@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from tests.certificates import Authority
 from tests.cluster.api import Api
-from tests.cluster.certificates import Authority
 from tests.cluster.errors import ApiError, HarnessError
 from tests.cluster.namespaces import KUBERNETES_SERVICE, MACHINE, POD_NETWORK, SERVICE_NETWORK
 

@@ -18,7 +18,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.certificates import Authority
+from tests.certificates import Authority
 from tests.cluster.namespaces import MACHINE
 
 _UPSTREAM_SECONDS = 330.0

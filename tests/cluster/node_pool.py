@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.certificates import Authority
 from tests.cluster.api import Api
-from tests.cluster.certificates import Authority
 from tests.cluster.images import HOST_IMAGE, Image, host_image
 from tests.cluster.process_node import ProcessNode
 

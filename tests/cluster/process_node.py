@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.certificates import Authority
 from tests.cluster.api import MERGE, Api, Object
-from tests.cluster.certificates import Authority
 from tests.cluster.errors import ApiError
 from tests.cluster.images import Image
 from tests.cluster.log_server import LogServer

@@ -6,12 +6,13 @@ A conftest that wants it says `from tests.gcs.fixtures import gcs`.
 from __future__ import annotations
 
 import dataclasses
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.gcs import authority
+from tests.certificates import Authority
 from tests.gcs.objects import Objects
 from tests.gcs.server import HOSTS, Server, serving
 
@@ -49,13 +50,15 @@ class Gcs:
 @pytest.fixture
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
     """A bucket of its own for each test. A call that the server does not know fails the test."""
-    certificate, tls = authority.make(tmp_path_factory.mktemp("authority"), HOSTS)
+    authority = Authority(tmp_path_factory.mktemp("gcs") / "authority")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("server", user=HOSTS[0], hosts=HOSTS))
     objects = Objects(BUCKET)
     with serving(objects, tls) as server:
         environment = {
             # TensorFlow's file system has no setting for its address, but speaks through libcurl.
             "https_proxy": server.url,
-            "CURL_CA_BUNDLE": str(certificate),
+            "CURL_CA_BUNDLE": str(authority.certificate),
             "no_proxy": "",
             # It looks for credentials before it speaks to anybody, on the network if need be.
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",

@@ -6,6 +6,7 @@ its models: see `manifests`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import ssl
@@ -53,7 +54,7 @@ class KubernetesApi:
           ApiError: the server refused; code 404 where there is none.
           ApiUnavailable: it did not answer in time.
         """
-        return self._request("GET", path, query=query, patience_seconds=patience_seconds)
+        return self._object(_Call("GET", path, query), patience_seconds)
 
     def create(self, path: str, manifest: Mapping[str, Any]) -> Object:
         """Creates an object; unknown fields are refused.
@@ -63,7 +64,7 @@ class KubernetesApi:
             earlier answer was lost.
           ApiUnavailable: it did not answer in time.
         """
-        return self._request("POST", path, body=manifest, query={"fieldValidation": "Strict"})
+        return self._object(_Call("POST", path, {"fieldValidation": "Strict"}, manifest))
 
     def patch(self, path: str, change: Any, content_type: str = MERGE_PATCH) -> Object:
         """Changes an object.
@@ -72,8 +73,7 @@ class KubernetesApi:
           ApiError: the server refused.
           ApiUnavailable: it did not answer in time.
         """
-        query = {"fieldValidation": "Strict"}
-        return self._request("PATCH", path, body=change, query=query, content_type=content_type)
+        return self._object(_Call("PATCH", path, {"fieldValidation": "Strict"}, change, content_type))
 
     def delete(
         self,
@@ -101,7 +101,7 @@ class KubernetesApi:
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         try:
-            self._request("DELETE", path, body=body, query={})
+            self._object(_Call("DELETE", path, {}, body))
         except ApiError as error:
             # 409: the precondition failed, so it is another object by now.
             if error.code != 404 and not (error.code == 409 and uid is not None):
@@ -114,7 +114,7 @@ class KubernetesApi:
           ApiError: the server refused.
           ApiUnavailable: it did not answer in time.
         """
-        return self._send("GET", path, query=query, patience_seconds=patience_seconds).decode("utf-8", errors="replace")
+        return self._send(_Call("GET", path, query), patience_seconds).decode("utf-8", errors="replace")
 
     def watch(self, path: str, *, seconds: int, stall_seconds: float, **query: Any) -> Iterator[tuple[str, Object]]:
         """Yields (type, object) of each change; ends after about `seconds`. One attempt, without patience.
@@ -130,8 +130,7 @@ class KubernetesApi:
           ApiUnavailable: the connection broke or stalled.
         """
         query = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
-        response = self._attempt("GET", path, None, query, "", _timeout(stall_seconds))
-        with response:
+        with self._attempt(_Call("GET", path, query), stall_seconds) as response:
             for line in _lines(response):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -139,105 +138,78 @@ class KubernetesApi:
                     raise ApiError(status.get("code", 0), status.get("reason", ""), status.get("message", ""))
                 yield event["type"], event["object"]
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any],
-        body: Any = None,
-        content_type: str = "application/json",
-        patience_seconds: float | None = None,
-    ) -> Object:
-        answer: Object = json.loads(
-            self._send(
-                method, path, query=query, body=body, content_type=content_type, patience_seconds=patience_seconds
-            )
-        )
+    def _object(self, call: _Call, patience_seconds: float | None = None) -> Object:
+        answer: Object = json.loads(self._send(call, self._patience if patience_seconds is None else patience_seconds))
         return answer
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any],
-        body: Any = None,
-        content_type: str = "application/json",
-        patience_seconds: float | None = None,
-    ) -> bytes:
-        patience = self._patience if patience_seconds is None else patience_seconds
+    def _send(self, call: _Call, patience_seconds: float) -> bytes:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
             wait=_pause,
-            stop=tenacity.stop_after_delay(patience),
+            stop=tenacity.stop_after_delay(patience_seconds),
             before_sleep=tenacity.before_sleep_log(_LOG, logging.WARNING),
             reraise=True,
         )
 
         def attempt() -> bytes:
-            with self._attempt(method, path, body, query, content_type, _timeout(_ANSWER_SECONDS)) as response:
+            with self._attempt(call, _ANSWER_SECONDS) as response:
                 try:
                     data: bytes = response.data
                 except (urllib3.exceptions.HTTPError, OSError) as error:
-                    raise _Unreachable(f"the API server broke off its answer to {method} {path}: {error}") from error
+                    raise _Unreachable(f"the API server broke off its answer to {call}: {error}") from error
                 return data
 
         return retrying(attempt)
 
-    def _attempt(
-        self,
-        method: str,
-        path: str,
-        body: Any,
-        query: Mapping[str, Any],
-        content_type: str,
-        timeout: tuple[float, float],
-    ) -> urllib3.HTTPResponse:
-        client = self._client
+    def _attempt(self, call: _Call, answer_seconds: float) -> urllib3.HTTPResponse:
         try:
-            return self._call(client, method, path, body, query, content_type, timeout)
+            return call.to(self._client, answer_seconds)
         except ApiError as error:
             if error.code != 401:
                 raise
         # Its credentials have expired: once more with what is there now.
         self._client = self._connect()
-        return self._call(self._client, method, path, body, query, content_type, timeout)
+        return call.to(self._client, answer_seconds)
 
-    def _call(
-        self,
-        client: Any,
-        method: str,
-        path: str,
-        body: Any,
-        query: Mapping[str, Any],
-        content_type: str,
-        timeout: tuple[float, float],
-    ) -> urllib3.HTTPResponse:
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """What the API server is asked for."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any]
+    body: Any = None
+    content_type: str = "application/json"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def to(self, client: Any, answer_seconds: float) -> urllib3.HTTPResponse:
+        """Asks once."""
         from kubernetes.client.exceptions import ApiException
 
         headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        what = f"{method} {path}"
+        if self.body is not None:
+            headers["Content-Type"] = self.content_type
         try:
             response: urllib3.HTTPResponse = client.call_api(
-                path,
-                method,
-                query_params=list(query.items()),
+                self.path,
+                self.method,
+                query_params=list(self.query.items()),
                 header_params=headers,
-                body=body,
+                body=self.body,
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _preload_content=False,
-                _request_timeout=timeout,
+                _request_timeout=(_CONNECT_SECONDS, answer_seconds),
             )
         except ApiException as error:
             if not error.status:  # a failed handshake
-                raise _unreachable(client.configuration.host, what, error) from error
-            raise _api_error(error, what) from None
+                raise _unreachable(client.configuration.host, str(self), error) from error
+            raise _api_error(error, str(self)) from None
         except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
-            raise _unreachable(client.configuration.host, what, error) from error
+            raise _unreachable(client.configuration.host, str(self), error) from error
         return response
 
 
@@ -281,10 +253,6 @@ def _pause(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, ApiError) and error.retry_after else 0.0
     return max(asked, _BACKOFF(state))
-
-
-def _timeout(answer_seconds: float) -> tuple[float, float]:
-    return _CONNECT_SECONDS, answer_seconds
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:

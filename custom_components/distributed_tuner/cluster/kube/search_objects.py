@@ -99,7 +99,7 @@ class SearchObjects:
         """The search's credentials, made if need be; None where a running chief has lost them."""
         owners = [manifests.owner_reference(chief)]
         found = [self._find("Secret", name) for name in names.secrets(self._plan.search.name)]
-        if all(secret is not None and _owned(secret, chief) for secret in found):
+        if all(secret is not None and _owned(secret, chief["metadata"]["uid"]) for secret in found):
             data = {key: base64.b64decode(value) for key, value in (found[1] or {}).get("data", {}).items()}
             return Access(data[credentials.TOKEN_FILE].decode(), data[credentials.AUTHORITY_FILE])
         if chief.get("status", {}).get("startTime"):
@@ -128,7 +128,7 @@ class SearchObjects:
             if found is None:
                 continue
             if not found["metadata"].get("deletionTimestamp"):
-                if any(reference["uid"] == owner for reference in found["metadata"].get("ownerReferences", ())):
+                if _owned(found, owner):
                     return
                 self._delete(found)
             self._wait_until_gone(found)
@@ -171,6 +171,5 @@ class SearchObjects:
         return objects.path(kind, self._plan.namespace, name)
 
 
-def _owned(found: Object, owner: Object) -> bool:
-    references = found["metadata"].get("ownerReferences", ())
-    return any(reference["uid"] == owner["metadata"]["uid"] for reference in references)
+def _owned(found: Object, owner_uid: str) -> bool:
+    return any(reference["uid"] == owner_uid for reference in found["metadata"].get("ownerReferences", ()))

@@ -1,4 +1,4 @@
-"""The certificates of a cluster: an authority of its own, and one identity for each component."""
+"""Certificates for the tests' own servers: an authority whose files lie in a folder, and what it issues."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Authority:
         self.folder = folder
         folder.mkdir(parents=True, mode=0o700)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cluster-tests")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "thrown away after the tests")])
         usage = {name: name in ("key_cert_sign", "crl_sign", "digital_signature") for name in _USAGES}
         certificate = (
             self._builder(self._name, self._key)
