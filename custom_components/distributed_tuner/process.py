@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 _CHIEF_SWITCH_SECONDS = 0.0005
 
 # An earlier run's chief, whose run was killed, holds the lock until it is told to stop, or is killed in turn.
-LOCK_SECONDS = 10.0
+_LOCK_SECONDS = 10.0
 
 
 def run_chief(
@@ -36,7 +36,7 @@ def run_chief(
     fixed_port: bool = True,
     go_on: bool,
     server_key: ServerKey | None = None,
-    lock_seconds: float = LOCK_SECONDS,
+    lock_seconds: float = _LOCK_SECONDS,
 ) -> ExitCode:
     """Serves the search in `root` until SIGTERM.
 

@@ -28,15 +28,15 @@ import sys
 from pathlib import Path
 from custom_components.distributed_tuner import process
 process.set_up_logging()
-process.LOCK_SECONDS = 1.0
-sys.exit(process.run_chief(Path(sys.argv[1]), "token", go_on=True))
+sys.exit(process.run_chief(Path(sys.argv[1]), "token", go_on=True, lock_seconds=1.0))
 """
 
 
 def two_chiefs(arena: Arena) -> Result:
     """A second chief and a second run for a search that is served: both refuse, and touch nothing."""
     fault = "two chiefs, two runs"
-    plan = Plan(trials=6, epochs=3, workers=2)
+    # Long enough for both to be refused meanwhile.
+    plan = Plan(trials=12, epochs=3, workers=2)
     expected = arena.expected(plan)
     running = arena.start(fault, plan)
     running.wait_until_busy()
