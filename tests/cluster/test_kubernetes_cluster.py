@@ -133,7 +133,8 @@ def test_a_search_with_the_rights_of_deploy_leaves_nothing(make: Make, team: Nam
 
 def test_evicted_workers_and_chief_come_back_and_cost_nothing(make: Make, team: Namespace) -> None:
     made = make("waiting", {"max_trials": 6, "seconds": 3.0})
-    worker = Once(trials_run, lambda: team.evict(made.live("worker")[0]))
+    # Both workers have one, so that whoever is evicted loses it.
+    worker = Once(lambda record: record.count(TrialStatus.RUNNING) == 2, lambda: team.evict(made.live("worker")[0]))
     chief = Once(lambda record: record.count(TrialStatus.COMPLETED) >= 2, lambda: team.evict(made.live("chief")[0]))
     jobs: list[Object] = []
     last = Once(
