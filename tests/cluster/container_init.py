@@ -155,7 +155,8 @@ def _make_devices(folder: Path) -> None:
 def _bind_volume(source: str, target: Path, read_only: bool) -> None:
     if Path(source).is_dir():
         target.mkdir(parents=True, exist_ok=True)
-    else:
+    elif not target.exists():
+        # One that is there may lie in a folder that can only be read.
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
     syscalls.bind(source, target, read_only=read_only)
