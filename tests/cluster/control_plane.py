@@ -237,6 +237,8 @@ class ControlPlane:
             "--large-cluster-size-threshold=0",
             "--node-eviction-rate=10",
             "--secondary-node-eviction-rate=10",
+            # A volume whose binding met a conflict is tried again after this time.
+            "--pvclaimbinder-sync-period=1s",
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )

@@ -13,6 +13,7 @@ from tests.cluster.images import Image
 from tests.cluster.node_pool import NodePool
 from tests.cluster.objects import Namespace
 from tests.cluster.services import NameServer, ServiceProxy, ServiceTable
+from tests.cluster.waiting import until
 
 
 class LocalCluster(AbstractContextManager["LocalCluster"]):
@@ -49,7 +50,11 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         return self.control_plane.api(token=token)
 
     def share(self, namespace: Namespace, name: str, folder: Path) -> str:
-        """Makes a folder of this machine a claim that pods of a namespace can mount, and returns the claim's name."""
+        """Makes a folder of this machine a claim that pods of a namespace can mount, and returns the claim's name.
+
+        Raises:
+          TimeoutError: the claim did not become usable.
+        """
         folder.chmod(0o777)
         size, modes = {"storage": "1Gi"}, ["ReadWriteMany"]
         volume: Object = {
@@ -73,6 +78,13 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         }
         namespace.api.create("/api/v1/persistentvolumes", volume)
         namespace.api.create(namespace.path("persistentvolumeclaims"), claim)
+
+        def bound() -> bool:
+            found = namespace.api.get(namespace.path("persistentvolumeclaims", name))
+            return bool(found.get("status", {}).get("phase") == "Bound")
+
+        # A pod that comes before waits first for the claim, and tells of nothing else that it waits for.
+        until(bound, f"claim {name} of {namespace.name} to be bound")
         return name
 
     def __enter__(self) -> LocalCluster:
