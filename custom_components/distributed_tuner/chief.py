@@ -98,7 +98,14 @@ class Chief:
     async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one."""
         worker, trial_id = request["worker"], request["trial_id"]
-        accepted = self._study.begin_finish(worker, trial_id, request.get("epochs"), request.get("attempt"))
+        accepted = self._study.begin_finish(
+            worker,
+            trial_id,
+            request.get("epochs"),
+            request.get("attempt"),
+            succeeded=bool(request["succeeded"]),
+            process=request.get("process", ""),
+        )
         if accepted:
             end = {
                 "succeeded": bool(request["succeeded"]),

@@ -19,7 +19,8 @@ A trial moves through these states, and no others:
     the search goes on             STOPPED            WAITING     none
 
 COMPLETED and FAILED are final: a late or repeated result of such a trial changes nothing. A result from a worker that
-lost its lease is taken while the trial has not ended, once; whoever holds the trial by then is told to abandon it.
+lost its lease is taken while the trial has not ended, once; whoever holds the trial by then is told to abandon it. The
+failure of such a worker is not: the trial is somebody else's to run.
 """
 
 from __future__ import annotations
@@ -194,8 +195,20 @@ class Study:
         self._end_if_over(now)
         return trial_id
 
-    def begin_finish(self, worker: str, trial_id: str, epochs: int | None = None, attempt: int | None = None) -> bool:
+    def begin_finish(
+        self,
+        worker: str,
+        trial_id: str,
+        epochs: int | None = None,
+        attempt: int | None = None,
+        *,
+        succeeded: bool = True,
+        process: str = "",
+    ) -> bool:
         """Whether this result, after so many epochs, counts. One of an earlier attempt, or sent twice, does not.
+
+        Nor does the failure of a worker that does not hold the trial any more: what it failed of may be just that, its
+        files having been cleared away by the next one.
 
         If so the trial is the caller's until it calls `finished` or `unfinished`.
 
@@ -207,6 +220,8 @@ class Study:
             raise StudyError(f"{worker} sent a result of trial {trial_id}, which it never held")
         over = trial.status in FINAL or trial.status is TrialStatus.STOPPED
         if over or trial_id in self._finishing or attempt not in (None, trial.attempt):
+            return False
+        if not succeeded and not self._holds(worker, trial_id, process):
             return False
         self._finishing.add(trial_id)
         if epochs is not None:
@@ -413,6 +428,10 @@ class Study:
         self._waiting = [trial_id for trial_id in self._waiting if trial_id not in trial_ids]
 
     # The mechanics of the table.
+
+    def _holds(self, worker: str, trial_id: str, process: str) -> bool:
+        lease = self._leases.get(trial_id)
+        return lease is not None and lease.worker == worker and (not process or lease.process in ("", process))
 
     def _next_waiting(self, worker: str) -> str | None:
         # An idle worker asks before the next tick: it must not get a trial that the tick will fail.

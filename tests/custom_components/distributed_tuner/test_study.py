@@ -305,6 +305,21 @@ def test_a_worker_that_restarts_before_its_end_is_seen_cannot_run_a_deadly_trial
     assert study.gone("a", "exit code 137", 5.0, "3") is None
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_the_failure_of_a_worker_that_lost_its_trial_does_not_fail_the_trial(taken: bool) -> None:
+    study = make()
+    start(study, "a", "0", process="1")
+    study.gone("a", "silence", 1.0, "1")
+    if taken:
+        study.ask("b", 2.0, "2")
+    assert not study.begin_finish("a", "0", 1, 0, succeeded=False, process="1")
+    assert study.ask("b", 3.0, "2") == Grant("0", 0)
+    assert not study.begin_finish("b", "0", 1, 0, succeeded=False, process="an earlier one")
+    assert study.begin_finish("b", "0", 1, 0, succeeded=False, process="2")
+    study.finished("0", FAILED, 4.0)
+    assert trial(study).status is TrialStatus.FAILED
+
+
 def test_a_late_heartbeat_does_not_take_back_the_epochs_that_came_with_the_end() -> None:
     study = make()
     start(study, "a", "0")

@@ -239,7 +239,9 @@ class Searches(RuleBasedStateMachine):
 
     def send(self, run: Run, succeeded: bool, retry: bool, acknowledge: bool = False) -> None:
         """A result arrives at the chief."""
-        if self.study.begin_finish(run.worker, run.trial_id, 3, run.attempt):
+        holder = self.study.holder(run.trial_id)
+        if self.study.begin_finish(run.worker, run.trial_id, 3, run.attempt, succeeded=succeeded, process=run.process):
+            assert succeeded or holder == run.worker, "a worker failed a trial that it does not hold"
             assert (run.trial_id, run.attempt) not in self.judged
             assert run.attempt == self.study.attempt(run.trial_id)
             self.ending.append(End(run.trial_id, run.attempt, succeeded, retry))
