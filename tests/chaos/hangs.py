@@ -39,6 +39,45 @@ def worker(arena: Arena) -> Result:
     return arena.end(fault, running, expected, deadline=_DEADLINE, tries=done)
 
 
+def resumed_worker(arena: Arena) -> Result:
+    """A worker hangs while it takes up a saved trial, and wakes up when the next one has cleared its files away."""
+    fault = "SIGSTOP of a worker that resumes"
+    plan = Plan(trials=6, epochs=4)
+    expected = arena.expected(plan)
+    running = arena.start(fault, plan)
+    first = _next_run(running, 1, set())
+    killed = _hit(running, first, signal.SIGKILL)
+    second = _next_run(running, 1, {first}, first)
+    stopped = _hit(running, second, signal.SIGSTOP)
+    # Two epochs on, so that the third has saved one and removed what it found.
+    third = _next_run(running, 2, {first, second}, second)
+    woken = _hit(running, second, signal.SIGCONT)
+    result = arena.end(fault, running, expected, deadline=_DEADLINE, kills=1)
+    brought_about = killed and stopped and woken and third is not None
+    return result.but([] if brought_about else ["the trial ended before the fault could be brought about"])
+
+
+_Run = tuple[str, int]  # a trial, and the process that runs it
+
+
+def _next_run(running: Running, epoch: int, known: set[_Run | None], after: _Run | None = None) -> _Run | None:
+    """The first other run that begins this epoch or a later one, of the same trial as `after` if that is given."""
+    found: list[_Run] = []
+
+    def look() -> bool:
+        runs = [(line.trial, line.pid) for line in running.lines() if line.epoch >= epoch]
+        found[:] = [run for run in runs if run not in known and (after is None or run[0] == after[0])]
+        return bool(found)
+
+    running.wait(look, 60.0)
+    return found[0] if found else None
+
+
+def _hit(running: Running, run: _Run | None, number: signal.Signals) -> bool:
+    names = [name for name in running.workers if run is not None and running.cluster.pid(name) == run[1]]
+    return any(running.hit(name, number) for name in names)
+
+
 def chief(arena: Arena) -> Result:
     """The chief hangs for longer than a lease: no worker may lose its trial for that."""
     fault = "SIGSTOP of the chief"

@@ -19,6 +19,7 @@ def suite(kill_count: int = kills.KILLS) -> dict[str, Fault]:
     return {
         **kills.faults(kill_count),
         "worker-hangs": hangs.worker,
+        "resumed-worker-hangs": hangs.resumed_worker,
         "chief-hangs": hangs.chief,
         "network-resets": network.resets,
         "network-delays": network.delays,

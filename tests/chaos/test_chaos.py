@@ -31,6 +31,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         "kill-random",
         "kill-hyperband",
         "worker-hangs",
+        "resumed-worker-hangs",
         "network-resets",
         "full-disk",
         "full-disk-of-workers",
