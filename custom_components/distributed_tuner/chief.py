@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -18,7 +19,7 @@ from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
-from custom_components.distributed_tuner.store import Store
+from custom_components.distributed_tuner.store import Store, Stored
 from custom_components.distributed_tuner.study import Study
 from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
 from custom_components.distributed_tuner.trial_flow import TrialFlow, failure
@@ -28,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _RECORD_SECONDS = 1.0
 _ORACLE_SECONDS = 5.0
+# Limits count on what the journal's entries say of the time, also while no trial begins or ends.
+_TIME_SECONDS = 60.0
+_LONGEST_ABSENCE_SECONDS = 3600.0
 # Files that others read take at most this share of the chief's time, however large the search.
 _FILES_SHARE = 0.05
 
@@ -35,10 +39,19 @@ Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Clock:
-    """Seconds since the epoch that never jump: the wall clock is read once, a monotonic one after that."""
+    """Seconds since the epoch that never jump: the wall clock is read once, a monotonic one after that.
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+    Args:
+      last: what the chief before said last, None if there was none. Where the wall clock contradicts it (an earlier
+        time; a chief that was away for longer than any is) it goes on from there.
+      go_on: whether this is a new attempt, which may come at any later time.
+    """
+
+    def __init__(self, last: float | None = None, *, go_on: bool = True) -> None:
+        now = time.time()
+        if last is not None and not 0.0 <= now - last <= (math.inf if go_on else _LONGEST_ABSENCE_SECONDS):
+            now = last
+        self._offset = now - time.monotonic()
 
     def __call__(self) -> float:
         """The time now."""
@@ -62,6 +75,7 @@ class Chief:
 
         Raises:
           CorruptState: the journal is damaged.
+          OracleError: the oracle does not take back its state.
           OSError: the directory may not be written.
         """
         self._name = name
@@ -69,13 +83,15 @@ class Chief:
         self._options = options
         self._directory = directory
         self._store = Store(directory, project_dir)
-        self._clock = Clock()
+        stored = self._store.open()
+        self._clock = Clock(stored.time, go_on=go_on)
         self._study = Study(options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock())
-        self._unjudged = self._restore(go_on)
+        self._unjudged = self._restore(stored, go_on)
         self._flow = TrialFlow(self._study, suggester, self._store, self._clock, self._in_background)
         # Tells this chief's revisions from those of the one before it.
         self._incarnation = secrets.token_hex(4)
         self._recorded = -1
+        self._fault: tuple[str, str] | None = None
         self._broken: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.broken = asyncio.Event()
@@ -139,9 +155,18 @@ class Chief:
         return {"trial_id": trial_id}
 
     async def fail(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A worker met an error that ends the search."""
-        self._directory.write_error(request["worker"], request["message"], request.get("traceback", ""))
-        self._study.stop(request["message"], self._clock())
+        """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
+        worker, message, trace = request["worker"], request["message"], request.get("traceback", "")
+        if request.get("again"):
+            _LOG.warning("%s: %s\n%s", worker, message, trace)
+            # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
+            self._fault = (worker, trace) if self._fault is None or not self._study.faults else self._fault
+            stopped = self._study.fault(worker, message, self._clock())
+            if stopped is not None:
+                self._directory.write_error(self._fault[0], stopped, self._fault[1])
+        else:
+            self._directory.write_error(worker, message, trace)
+            self._study.stop(message, self._clock())
         await self._flow.commit()
         return {}
 
@@ -198,6 +223,14 @@ class Chief:
             rpc.STOP: self.stop,
         }
 
+    async def begin(self) -> None:
+        """Stores that this attempt has begun: whatever comes back after this one goes on with it.
+
+        Raises:
+          OSError: the disk refuses.
+        """
+        await self._flow.commit()
+
     def start(self) -> None:
         """Begins to watch over leases and limits, and judges what the chief before left unjudged."""
         for trial_id, end in self._unjudged.items():
@@ -207,14 +240,23 @@ class Chief:
 
     def give_up(self, error: OracleError) -> None:
         """The oracle is broken: the search ends with what there is."""
+        if self._flow.oracle_lost:
+            return
+        self._flow.oracle_lost = True
+        _LOG.error("the oracle is lost", exc_info=error)
         summary = str(error).splitlines()[0]
-        self._directory.write_error("chief", summary, str(error))
         self._study.stop(summary, self._clock())
+        try:
+            self._directory.write_error("chief", summary, str(error))
+        except OSError as disk:
+            self.break_down(disk)
+            return
+        self._in_background(self._flow.commit())
 
     def break_down(self, error: BaseException) -> None:
-        """The search cannot be stored any more: nobody may be told of a transition from now on."""
+        """The chief cannot go on, mostly for want of a disk: nobody may be told of a transition from now on."""
         if self._broken is None:
-            _LOG.critical("the search cannot be stored", exc_info=error)
+            _LOG.critical("the chief cannot go on", exc_info=error)
             self._broken = error
             self.broken.set()
 
@@ -223,9 +265,11 @@ class Chief:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._flow.close(durable=self._broken is None)
+        lost = self._flow.oracle_lost
+        self._flow.close(wait=not lost, durable=self._broken is None and not lost)
         if self._broken is None:
-            self._store.write_files(self._record(self._recorded), self._suggester.oracle_state())
+            oracle_state = None if lost else self._suggester.oracle_state()
+            self._store.write_files(self._record(self._recorded), oracle_state)
         self._store.close()
 
     def holder(self, trial_id: str) -> str | None:
@@ -254,7 +298,8 @@ class Chief:
                 await work
             except OracleError as error:
                 self.give_up(error)
-            except OSError as error:
+            except Exception as error:
+                # Nobody waits for this work, and nobody would miss it: a search that goes on without it may never end.
                 self.break_down(error)
 
         task = asyncio.ensure_future(watched())
@@ -264,37 +309,62 @@ class Chief:
 
     async def _watch(self) -> None:
         """Expires leases and enforces limits."""
-        last = self._clock()
+        last = noted = self._clock()
         stopped_since: float | None = None
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = self._clock()
             if now - last > 2 * self._options.heartbeat_seconds:
                 self._study.extend_leases(now - last)
+                self._flow.extend_silence(now - last)
             last = now
             version = self._study.version
             for trial_id, reason in self._study.tick(now):
                 self._in_background(self._flow.judge(trial_id, failure(reason)))
+            if not self._flow.oracle_lost and self._flow.oracle_silence(now) > self._options.max_oracle_seconds:
+                self.give_up(self._silent())
             if self._study.stop_reason is not None and not self._study.over:
                 stopped_since = stopped_since or now
                 if now - stopped_since > self._options.grace_seconds:
-                    self._study.abandon_running(now)
+                    self._study.abandon_running(now, unjudged=self._flow.oracle_lost)
             if version != self._study.version:
-                await self._flow.commit()
+                self._in_background(self._flow.commit())
+            if now - noted > _TIME_SECONDS and not self._study.over:
+                noted = now
+                self._in_background(self._note_time(now))
+
+    async def _note_time(self, now: float) -> None:
+        await self._store.append({"time": now})
+
+    def _silent(self) -> OracleError:
+        limit = self._options.max_oracle_seconds
+        return OracleError(
+            f"{type(self._suggester.oracle).__name__} did not answer within max_oracle_seconds={limit:g}: it hangs, or "
+            "takes that long for a search of this size"
+        )
 
     async def _keep_files(self) -> None:
         """Has written what others read."""
         oracle_stored = self._clock()
         pause = _RECORD_SECONDS
+        asked: asyncio.Task[None] | None = None
+        told: list[str] = []
+
+        async def ask() -> None:
+            told.append(await self._flow.oracle_state())
+
         while True:
             await asyncio.sleep(pause)
             began = self._clock()
             if self._recorded == self._study.revision:
                 continue
-            oracle_state = None
-            if began - oracle_stored >= _ORACLE_SECONDS:
+            # A slow oracle holds up its own file only.
+            idle = not self._flow.oracle_lost and (asked is None or asked.done())
+            if idle and began - oracle_stored >= _ORACLE_SECONDS:
                 oracle_stored = began
-                oracle_state = await self._flow.oracle_state()
+                asked = self._in_background(ask())
+                await asyncio.wait([asked], timeout=_RECORD_SECONDS)
+            oracle_state = told.pop() if told else None
             written = self._clock()
             changed, self._recorded = self._record(self._recorded), self._study.revision
             await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
@@ -314,10 +384,9 @@ class Chief:
             since=since,
         )
 
-    def _restore(self, go_on: bool) -> dict[str, dict[str, Any]]:
+    def _restore(self, stored: Stored, go_on: bool) -> dict[str, dict[str, Any]]:
         """Takes up what is stored. Returns the results that the oracle has not judged, by trial id."""
-        stored = self._store.open()
-        if not self._store.trials:
+        if stored.time is None:
             return {}
         self._suggester.restore(stored.oracle, self._store.trials)
         attempts = {trial_id: result["attempt"] for trial_id, result in stored.results.items()}

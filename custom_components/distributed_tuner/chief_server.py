@@ -53,6 +53,7 @@ async def run(
         stock_workers=stock_workers,
         server_key=server_key,
     )
+    await chief.begin()
     address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
     files.write_atomically(directory.chief, address.encode())
     _LOG.info("serving on %s:%d", host, bound)
@@ -64,11 +65,16 @@ async def run(
     await chief.close()
     for task in waiting:
         task.cancel()
-    if chief.failure is not None:
+    if isinstance(chief.failure, OSError):
         raise SearchError(
             f"the chief cannot store the search in {directory.root}: {chief.failure}. Make room or grant write access, "
             "then run the same run id again; finished trials are kept"
         )
+    if chief.failure is not None:
+        raise SearchError(
+            f"the chief met an error of its own, {type(chief.failure).__name__}: {chief.failure}. Finished trials are "
+            "kept: run the same run id again, and report what its log holds"
+        ) from chief.failure
 
 
 async def serve(

@@ -35,6 +35,8 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     # The user's code or the stored search is at fault: no restart helps. Kubernetes: podFailurePolicy FailJob.
     FATAL = 70
+    # An error outside of a trial, which the chief counts: another start may help.
+    FAULT = 71
     # The disk is full or may not be written; there may be no room for the reason either.
     CANNOT_STORE = 74
     # The worker's trial was taken from it and did not stop by itself: start it afresh.

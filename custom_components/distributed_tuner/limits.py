@@ -32,10 +32,10 @@ class Limits:
             return f"it ran longer than max_trial_seconds={limit:g}"
         return None
 
-    def must_fail(self, lease: Lease, now: float) -> str | None:
-        """Whether the trial has to be ended from outside."""
+    def must_fail(self, lease: Lease, trial: Trial, now: float) -> str | None:
+        """Whether the trial, which has this lease, has to be ended from outside."""
         limit = self._options.max_epoch_seconds
-        if limit is not None and now - lease.progressed > limit:
+        if limit is not None and lease.heard and now - trial.progressed > limit:
             return f"stuck: no epoch finished within max_epoch_seconds={limit:g}"
         limit = self._options.max_trial_seconds
         stayed = now - lease.began
@@ -80,6 +80,12 @@ class Limits:
         if limit is not None and len(failed) >= limit:
             return f"{len(failed)} trials failed in all (max_failed_trials={limit}); the first: {_told(failed[0])}"
         return None
+
+    def faults(self, row: int, first: str) -> str | None:
+        """Whether the search ends after workers met so many errors outside of a trial in a row, `first` before all."""
+        if row < self._options.max_worker_faults:
+            return None
+        return f"workers failed outside of a trial {row} times in a row; the first time: {first}"
 
     def search(self, seconds: float) -> str | None:
         """Whether the search ends after so many seconds."""

@@ -11,7 +11,10 @@ from custom_components.distributed_tuner.record import HyperparameterValue, Outc
 
 @dataclasses.dataclass
 class Trial:
-    """A trial while the search goes on; `number` counts the trials begun before it."""
+    """A trial while the search goes on.
+
+    `number` counts the trials begun before it; `progressed` is when its last epoch ended or its stay began, seconds.
+    """
 
     trial_id: str
     status: TrialStatus
@@ -24,6 +27,7 @@ class Trial:
     attempt: int = 0
     fruitless_losses: int = 0
     process: str = ""
+    progressed: float = 0.0
     stays: list[Stay] = dataclasses.field(default_factory=list)
 
     def to_record(self) -> TrialRecord:
@@ -42,9 +46,10 @@ class Trial:
 
 @dataclasses.dataclass
 class Lease:
-    """A trial's stay with a live worker. Times are seconds; `progressed` is when the last epoch ended, or it began.
+    """A trial's stay with a live worker. Times are seconds.
 
-    `limit` is why the worker was told to end the trial at its next epoch, empty if it was not.
+    `limit` is why the worker was told to end the trial at its next epoch, empty if it was not. `heard` tells whether
+    this chief heard of the worker: what a chief before it knew of the epochs may be old.
     """
 
     trial_id: str
@@ -52,8 +57,8 @@ class Lease:
     process: str
     began: float
     expires: float
-    progressed: float
     limit: str = ""
+    heard: bool = True
 
 
 def to_state(trial: Trial) -> dict[str, Any]:
@@ -68,6 +73,7 @@ def to_state(trial: Trial) -> dict[str, Any]:
         "attempt": trial.attempt,
         "fruitless_losses": trial.fruitless_losses,
         "process": trial.process,
+        "progressed": trial.progressed,
         "stays": [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays],
     }
 

@@ -31,6 +31,9 @@ class SearchOptions:
       max_fruitless_losses: a trial fails when so many workers in a row died with it without finishing an epoch (out of
         memory, a crash in native code); workers that gave it back on preemption do not count.
       max_lost_workers: the search ends when this many workers were lost in all.
+      max_worker_faults: the search ends when workers met so many errors outside of a trial (`tuner_fn` raised or hangs,
+        `search` returned too early) with no trial ended in between.
+      max_oracle_seconds: the search ends when the oracle takes longer than this for one answer.
       allow_stock_workers: keras-tuner's own workers may join, see `stock_service`. They show no token and send no
         heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease.
     """
@@ -47,6 +50,8 @@ class SearchOptions:
     max_consecutive_failures: int | None = None
     max_fruitless_losses: int = 3
     max_lost_workers: int | None = None
+    max_worker_faults: int = 3
+    max_oracle_seconds: float = 900.0
     allow_stock_workers: bool = False
 
     def __post_init__(self) -> None:

@@ -97,19 +97,14 @@ def worker(
         name = f"{group}-{_index(environment)}"
     except Exception as error:
         return _no_start("worker", error, None)
-    try:
-        return process.run_worker(
-            root,
-            name,
-            access.token,
-            address=address,
-            authority=access.authority,
-            process=environment.get(PROCESS_VARIABLE),
-        )
-    except SystemExit as error:
-        # The user's code has no say in what the exit code tells the Job's controller.
-        _LOG.error("the worker was ended by SystemExit(%r)\n%s", error.code, traceback.format_exc())
-        return ExitCode.ABANDONED
+    return process.run_worker(
+        root,
+        name,
+        access.token,
+        address=address,
+        authority=access.authority,
+        process=environment.get(PROCESS_VARIABLE),
+    )
 
 
 def leave(code: ExitCode) -> NoReturn:

@@ -13,7 +13,7 @@ from pathlib import Path
 import filelock
 
 from custom_components.distributed_tuner.credentials import Access, ServerKey
-from custom_components.distributed_tuner.errors import ExitCode, SearchError, SearchLocked
+from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -103,12 +103,19 @@ def run_worker(
         return worker_module.work(
             directory, worker, Access(token, authority), (lambda: address) if address else find, process
         )
+    except DiskFull as error:
+        _LOG.error("%s", error)
+        return ExitCode.CANNOT_STORE
+    except ChiefUnreachable as error:
+        _LOG.error("%s", error)
+        return ExitCode.CHIEF_LOST
     except SearchError as error:
         _LOG.error("%s", error)
         return ExitCode.FATAL
-    except Exception:
+    except BaseException:
+        # SystemExit too: the user's code has no say in what the exit code tells the cluster.
         _LOG.exception("the worker failed")
-        return ExitCode.ABANDONED
+        return ExitCode.FAULT
 
 
 def set_up_logging() -> None:
@@ -129,7 +136,7 @@ def _serve(
 ) -> ExitCode:
     from custom_components.distributed_tuner import chief_server, user_code
     from custom_components.distributed_tuner.chief import Chief
-    from custom_components.distributed_tuner.suggester import OracleSuggester
+    from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
 
     spec = SearchSpec.read(directory.spec)
     if server_key and spec.options.allow_stock_workers:
@@ -146,14 +153,17 @@ def _serve(
     gc.freeze()
 
     async def main() -> None:
-        chief = Chief(
-            name=spec.name,
-            suggester=OracleSuggester(tuner.oracle),
-            options=spec.options,
-            directory=directory,
-            project_dir=project_dir,
-            go_on=go_on,
-        )
+        try:
+            chief = Chief(
+                name=spec.name,
+                suggester=OracleSuggester(tuner.oracle),
+                options=spec.options,
+                directory=directory,
+                project_dir=project_dir,
+                go_on=go_on,
+            )
+        except OracleError as error:
+            raise SearchError(f"the stored search in {directory.root} cannot be taken up: {error}") from error
         await chief_server.run(
             chief,
             directory,

@@ -109,6 +109,10 @@ class RemoteOracle:
       worker: this worker's id.
       process: this process's own id, see `Study.ask`.
       current: told which trial runs.
+      asked: set once the tuner has asked for a trial.
+
+    Attributes:
+      over: whether the chief said that the search is over.
     """
 
     def __init__(
@@ -118,6 +122,7 @@ class RemoteOracle:
         worker: str,
         process: str,
         current: CurrentTrial,
+        asked: threading.Event,
     ) -> None:
         self._local = local
         self._client = client
@@ -127,6 +132,8 @@ class RemoteOracle:
         self._trial: trial_module.Trial | None = None
         self._next: dict[str, Any] | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
+        self._asked = asked
+        self.over = False
         self.multi_worker = False
         self.should_report = True
         self.verbose: Any = 0
@@ -143,11 +150,13 @@ class RemoteOracle:
           ChiefUnreachable: no chief within the worker's patience.
         """
         del tuner_id
+        self._asked.set()
         answer, self._next = self._next, None
         if answer is None:
             message = {"worker": self._worker, "process": self._process}
             answer = self._client.call(rpc.SUGGEST, message, timeout=_SUGGEST_TIMEOUT_SECONDS)
         if answer["answer"] != "trial":
+            self.over = answer["answer"] == "over"
             status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
             return trial_module.Trial(hp_module.HyperParameters(), status=status)
         trial = trial_module.Trial.from_state(answer["trial"])
@@ -215,12 +224,18 @@ class RemoteOracle:
             self._next = answer
             self._current.promise(answer["trial"]["trial_id"])
 
-    def end_running(self, error: BaseException) -> None:
-        """The running trial met an error that keras-tuner lets through: it failed for good."""
-        if self._trial is not None:
-            self._trial.status = _Status.FAILED
-            self._trial.message = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-            self.end_trial(self._trial)
+    def end_running(self, error: BaseException, *, retry: bool) -> bool:
+        """The running trial met an error that keras-tuner lets through. Returns whether a trial was running.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience.
+        """
+        if self._trial is None:
+            return False
+        self._trial.status = _Status.INVALID if retry else _Status.FAILED
+        self._trial.message = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self.end_trial(self._trial)
+        return True
 
     def get_trial(self, trial_id: str) -> trial_module.Trial:
         """The running trial.

@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -25,8 +25,11 @@ from custom_components.distributed_tuner.spec import SearchSpec
 _LOG = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
-# Before the first trial ran, a worker that dies so often has a fault that another start does not mend.
+# Before the first trial ran, a worker that dies so often has a fault that another start does not mend; later all
+# workers have to, with nothing else happening meanwhile.
 _MAX_FIRST_STARTS = 4
+# What a spot node that is taken away, or a loaded machine, does to a worker: no fault of its own.
+_KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 # How Python ends when it cannot import what it should run; our programs end with other codes once they have begun.
 _NEVER_BEGAN = 1
 
@@ -140,6 +143,9 @@ class _Watch:
         self._revision: list[Any] | None = None
         self._untold: list[Loss] = []
         self._heard = time.monotonic()
+        self._none_began = time.monotonic()
+        self._starts: dict[str, int] = {}
+        self._restarts: dict[str, int] = {}
 
     def until_over(self) -> Found:
         """Returns what was found when the chief says that the search is over."""
@@ -170,6 +176,7 @@ class _Watch:
         self._revision = status["revision"]
         record = self._record
         if status["record"] is not None:
+            self._restarts = {member.name: member.restarts for member in snapshot.workers}
             changed = record_from_json(status["record"])
             record = changed if status["whole"] or record is None else record.updated(changed)
         assert record is not None, "the first answer holds the whole record"
@@ -181,10 +188,16 @@ class _Watch:
         return record, bool(status["over"])
 
     def _report_fatal(self, snapshot: Snapshot) -> None:
-        """Ends the search, with what there is, for a worker that gave up for good and could not tell the chief."""
+        """Ends the search, with what there is, for a worker that gave up for good and could not tell the chief.
+
+        The snapshot is older than the chief's word that the search is not over: a worker in it that ended of itself
+        cannot have been told that it is.
+        """
         for member in snapshot.workers:
-            if member.state is MemberState.FAILED:
-                message = f"{member.name} ended with {member.reason}. Its log is {member.log}"
+            if member.state in (MemberState.FAILED, MemberState.SUCCEEDED):
+                early = member.state is MemberState.SUCCEEDED
+                why = "the search is not over; its tuner's code ended the process, as os._exit does" if early else ""
+                message = f"{member.name} ended with {member.reason}{why and f', but {why}'}. Its log is {member.log}"
                 trace = self._cluster.tail(member.name)
                 self._client.call(rpc.FAIL, {"worker": member.name, "message": message, "traceback": trace})
                 return
@@ -217,6 +230,39 @@ class _Watch:
                 )
         if self._record is None:
             self._check_silence(self._options.start_seconds)
+        elif not started:
+            self._check_first_trial(snapshot)
+        self._check_restarts(snapshot.workers)
+
+    def _check_first_trial(self, snapshot: Snapshot) -> None:
+        """Raises SearchError if workers run, and none of them has begun a trial for too long."""
+        running = [member for member in snapshot.workers if not member.waiting]
+        starts = {member.name: member.restarts for member in running}
+        if not running or starts != self._starts:
+            # How long a machine may take is for the cluster to say.
+            self._none_began, self._starts = time.monotonic(), starts
+        # A worker ends itself after `start_seconds`, says where it hangs, and is started again; this is for one that
+        # cannot.
+        limit = self._options.start_seconds + self._options.grace_seconds
+        if time.monotonic() - self._none_began > limit:
+            raise SearchError(
+                f"no worker began a trial within {limit:g} s (start_seconds and grace_seconds), although "
+                f"{running[0].name} runs: its tuner_fn hangs, or is slow. Its log is {running[0].log}\n"
+                f"{self._cluster.tail(running[0].name)}"
+            )
+
+    def _check_restarts(self, workers: Sequence[Member]) -> None:
+        """Raises SearchError if all workers die again and again, and nothing else happens in the search."""
+        for member in workers:
+            again = member.restarts - self._restarts.get(member.name, 0)
+            if again < _MAX_FIRST_STARTS or member.exit_code in _KILLED:
+                return
+        if workers:
+            member = workers[0]
+            raise SearchError(
+                f"all workers die as soon as they are started, {member.name} {member.restarts} times, the last time "
+                f"with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+            )
 
     def _check_beginning(self, member: Member) -> None:
         if member.exit_code == _NEVER_BEGAN:

@@ -8,46 +8,76 @@ as never sent: the trial is run again.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 import grpc.aio
 import numpy as np
 from keras_tuner.src import protos
 from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import trial as trial_module
 
+from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.limits import STOCK_PROCESS
+from custom_components.distributed_tuner.suggester import OracleError
 
 _Status = trial_module.TrialStatus
 _NO_REASON = "it failed in a plain keras-tuner worker, whose protocol carries no reason: see that worker's output"
+
+
+_Method = Callable[["StockService", Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+
+
+def _guarded(method: _Method) -> _Method:
+    """What the chief raises ends the search, or is told to the caller, as in the chief's own service."""
+
+    @functools.wraps(method)
+    async def guarded(service: StockService, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        chief = service.chief
+        try:
+            return await method(service, request, context)
+        except StudyError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except OracleError as error:
+            chief.give_up(error)
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        except OSError as error:
+            chief.break_down(error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
+
+    return guarded
 
 
 class StockService:
     """keras-tuner's Oracle service over a chief."""
 
     def __init__(self, chief: Chief) -> None:
-        self._chief = chief
+        self.chief = chief
         self._reports: dict[str, list[tuple[int, dict[str, float]]]] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._holders: dict[str, str] = {}
 
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
-        config = (await self._chief.space({}))["hyperparameters"]
+        config = (await self.chief.space({}))["hyperparameters"]
         return protos.get_service().GetSpaceResponse(
             hyperparameters=hp_module.HyperParameters.from_config(config).to_proto()
         )
 
+    @_guarded
     async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker met new hyperparameters."""
         hyperparameters = hp_module.HyperParameters.from_proto(request.hyperparameters)
-        await self._chief.update_space({"hyperparameters": hyperparameters.get_config()})
+        await self.chief.update_space({"hyperparameters": hyperparameters.get_config()})
         return protos.get_service().UpdateSpaceResponse()
 
+    @_guarded
     async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker wants a trial."""
-        answer = await self._chief.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
+        answer = await self.chief.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
         if answer["answer"] == "trial":
             state = answer["trial"]
             trial = trial_module.Trial.from_state(state)
@@ -70,6 +100,7 @@ class StockService:
         trial = await self._known(request.trial_id, context)
         return protos.get_service().GetTrialResponse(trial=self._with_metrics(trial).to_proto())
 
+    @_guarded
     async def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A trial ended."""
         ended = trial_module.Trial.from_proto(request.trial)
@@ -78,9 +109,9 @@ class StockService:
         reports = self._reports[trial_id]
         succeeded = ended.status == _Status.COMPLETED
         if succeeded and not reports:
-            await self._chief.release({"worker": self._holders[trial_id], "trial_id": trial_id})
+            await self.chief.release({"worker": self._holders[trial_id], "trial_id": trial_id})
         else:
-            await self._chief.finish(
+            await self.chief.finish(
                 {
                     "worker": self._holders[trial_id],
                     "trial_id": trial_id,
@@ -95,17 +126,17 @@ class StockService:
 
     async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The best completed trials."""
-        states = (await self._chief.best({"count": max(1, request.num_trials)}))["trials"]
+        states = (await self.chief.best({"count": max(1, request.num_trials)}))["trials"]
         trials = [trial_module.Trial.from_state(state).to_proto() for state in states]
         return protos.get_service().GetBestTrialsResponse(trials=trials)
 
     async def _known(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> trial_module.Trial:
         """The trial as the chief gave it; after the chief's restart, as it has it now."""
         if trial_id not in self._states:
-            holder = self._chief.holder(trial_id)
+            holder = self.chief.holder(trial_id)
             if holder is None:
                 await context.abort(grpc.StatusCode.NOT_FOUND, f"trial {trial_id} is not running")
-            self._states[trial_id] = self._chief.trial_state(trial_id)
+            self._states[trial_id] = self.chief.trial_state(trial_id)
             self._holders[trial_id] = str(holder)
             self._reports[trial_id] = []
         return trial_module.Trial.from_state(self._states[trial_id])

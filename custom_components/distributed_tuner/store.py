@@ -27,11 +27,13 @@ class Stored:
       study: for `Study.restore`.
       oracle: for `OracleSuggester.restore`.
       results: the last result of each trial that was acknowledged before the oracle had it, by trial id.
+      time: of the last entry, by the clock of the chief that wrote it; None if there is none.
     """
 
     study: dict[str, Any] = dataclasses.field(default_factory=lambda: {"trials": {}})
     oracle: patches.State = dataclasses.field(default_factory=dict)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    time: float | None = None
 
 
 class Store:
@@ -61,6 +63,7 @@ class Store:
         for entry in journal.read(self._directory.journal):
             stored.study["trials"].update(entry.get("trials", {}))
             stored.results.update(entry.get("results", {}))
+            stored.time = entry.get("time", stored.time)
             if "study" in entry:
                 stored.study["study"] = entry["study"]
             if "oracle" in entry:

@@ -74,6 +74,8 @@ class Study:
         self._stop_reason: str | None = None
         self._consecutive_failures = 0
         self._lost_workers = 0
+        self._faults = 0
+        self._first_fault = ""
         self._barren_idles = 0
         self._started = now
         self._session_started = now
@@ -160,18 +162,31 @@ class Study:
         if lease is None or lease.worker != worker or lease.process not in ("", process):
             return Directive.ABANDON, f"trial {trial_id} is no longer held by {worker}"
         lease.expires = now + self._options.lease_seconds
+        lease.heard = True
         trial = self._trials[trial_id]
         # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
         if epochs is not None and epochs != trial.epochs and trial_id not in self._finishing:
             trial.epochs = epochs
             trial.fruitless_losses = 0
-            lease.progressed = now
+            trial.progressed = now
             self._trials.changed(trial)
         if self._stop_reason is not None:
             lease.limit = self._stop_reason
             return Directive.FINISH, self._stop_reason
         lease.limit = self._limits.should_finish(lease, now) or lease.limit
         return (Directive.FINISH, lease.limit) if lease.limit else (Directive.CONTINUE, "")
+
+    def fault(self, worker: str, message: str, now: float) -> str | None:
+        """A worker met an error outside of a trial. Returns why that ends the search, None while it does not."""
+        self._faults += 1
+        if self._faults == 1:
+            self._first_fault = f"{worker}: {message}"
+        self._touch()
+        reason = self._limits.faults(self._faults, self._first_fault)
+        if reason is None or self._stop_reason is not None or self.over:
+            return None
+        self.stop(reason, now)
+        return reason
 
     def release(self, worker: str, trial_id: str, now: float) -> None:
         """A preempted worker gives its trial back. Counts for nothing; without a lease it does nothing."""
@@ -242,6 +257,7 @@ class Study:
         if trial_id not in self._finishing:
             raise StudyError(f"trial {trial_id} was not being finished")
         self._finishing.discard(trial_id)
+        self._faults = 0
         trial = self._trials[trial_id]
         trial.score, trial.best_step = result.score, result.best_step
         trial.message = result.message
@@ -281,7 +297,7 @@ class Study:
                 continue
             if lease.expires <= now:
                 self._lose(lease.trial_id, f"not heard of for {self._limits.lease_seconds(lease.process):g} s", now)
-            elif reason := self._limits.must_fail(lease, now):
+            elif reason := self._limits.must_fail(lease, self._trials[lease.trial_id], now):
                 doomed.append((lease.trial_id, reason))
         for trial_id in self._waiting:
             if trial_id not in self._finishing and (reason := self._limits.fruitless(self._trials[trial_id])):
@@ -296,7 +312,7 @@ class Study:
         """The chief itself was away (suspended, starved): no worker is to blame for silence meanwhile."""
         for lease in self._leases.values():
             lease.expires += seconds
-            lease.progressed += seconds
+            self._trials[lease.trial_id].progressed += seconds
 
     def stop(self, reason: str, now: float) -> None:
         """No trial is started from now on; running ones are told to end at their next epoch. The first reason stays."""
@@ -306,8 +322,15 @@ class Study:
             if not self._leases and not self._finishing:
                 self._end(now)
 
-    def abandon_running(self, now: float) -> None:
-        """Ends the leases that a stop left running past its grace; their trials count as stopped."""
+    def abandon_running(self, now: float, *, unjudged: bool = False) -> None:
+        """Ends the leases that a stop left running past its grace; their trials count as stopped.
+
+        Args:
+          now: the time, seconds.
+          unjudged: whether trials whose result is still to be judged count as stopped too, since nobody will judge it.
+        """
+        if unjudged:
+            self._finishing.clear()
         for trial_id in [trial_id for trial_id in self._leases if trial_id not in self._finishing]:
             self._end_lease(trial_id, Outcome.STOPPED, now)
             self._wait(trial_id)
@@ -326,6 +349,11 @@ class Study:
     def stop_reason(self) -> str | None:
         """Why the search was stopped before the oracle was exhausted; None if it was not."""
         return self._stop_reason
+
+    @property
+    def faults(self) -> int:
+        """How many times workers met an error outside of a trial since a trial last ended."""
+        return self._faults
 
     @property
     def version(self) -> int:
@@ -373,7 +401,10 @@ class Study:
                 "stop_reason": self._stop_reason,
                 "consecutive_failures": self._consecutive_failures,
                 "lost_workers": self._lost_workers,
+                "faults": self._faults,
+                "first_fault": self._first_fault,
                 "started": self._started,
+                "session_started": self._session_started,
                 "ended": self._ended,
             }
             self._meta_dirty = False
@@ -387,8 +418,8 @@ class Study:
         Args:
           state: the merged patches of `changes`.
           now: the time, seconds.
-          go_on: a new attempt at the search: an earlier stop is void, and failures are counted afresh. Without it (the
-            chief died and came back) they stay.
+          go_on: a new attempt at the search: an earlier stop is void, and failures, losses and the search's time are
+            counted afresh. Without it (the chief died and came back) they stay.
           results: the attempt of each result that was acknowledged, by trial id, be it judged or not.
 
         Returns:
@@ -396,9 +427,11 @@ class Study:
         """
         meta = state.get("study", {})
         self._exhausted = meta.get("exhausted", False)
-        self._lost_workers = meta.get("lost_workers", 0)
         self._started = meta.get("started", now)
+        self._session_started = now if go_on else meta.get("session_started", now)
         if not go_on:
+            self._lost_workers = meta.get("lost_workers", 0)
+            self._faults, self._first_fault = meta.get("faults", 0), meta.get("first_fault", "")
             self._stop_reason = meta.get("stop_reason")
             self._consecutive_failures = meta.get("consecutive_failures", 0)
         for trial_id, trial_state in state.get("trials", {}).items():
@@ -407,9 +440,9 @@ class Study:
                 trial.status = TrialStatus.WAITING
             if trial.status is TrialStatus.RUNNING:
                 worker = trial.stays[-1].worker
-                self._leases[trial_id] = Lease(
-                    trial_id, worker, trial.process, now, now + self._limits.lease_seconds(trial.process), now
-                )
+                expires = now + self._limits.lease_seconds(trial.process)
+                began = trial.stays[-1].started
+                self._leases[trial_id] = Lease(trial_id, worker, trial.process, began, expires, heard=False)
                 self._held[worker] = trial_id
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
@@ -452,7 +485,8 @@ class Study:
         trial.process = process
         trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
-        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process), now)
+        trial.progressed = now
+        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process))
         self._held[worker] = trial_id
         self._trials.changed(trial)
         return Grant(trial_id, trial.attempt)
@@ -473,7 +507,7 @@ class Study:
 
     def _lose(self, trial_id: str, reason: str, now: float) -> None:
         trial = self._trials[trial_id]
-        progressed = self._leases[trial_id].progressed > self._leases[trial_id].began
+        progressed = trial.progressed > self._leases[trial_id].began
         self._end_lease(trial_id, Outcome.LOST, now)
         trial.message = f"worker {self._last_worker(trial_id)} was lost: {reason}"
         trial.fruitless_losses = 0 if progressed else trial.fruitless_losses + 1

@@ -6,10 +6,11 @@ of workers are taken from it, since the chief does them durably and keras-tuner 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_tuner.src.engine import hyperparameters as hp_module
@@ -30,7 +31,7 @@ _QUICK = (randomsearch.RandomSearchOracle, hyperband_tuner.HyperbandOracle, grid
 
 
 class OracleError(RuntimeError):
-    """The oracle itself raised: no trial can be had from it any more."""
+    """The oracle itself raised, or gave what nobody can use: no trial can be had from it any more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,7 @@ class OracleSuggester:
           OracleError: the oracle raised.
         """
         trial = self._oracle.trials[trial_id]
+        trial.score, trial.best_step = None, None
         trial.metrics = metrics_tracking.MetricsTracker()
         # A late result may find its trial in the queue for a retry, out of which it would be handed once more.
         self._oracle._retry_queue = [queued for queued in self._oracle._retry_queue if queued != trial_id]
@@ -142,8 +144,11 @@ class OracleSuggester:
         self._dirty.add(trial_id)
         values = dict(trial.hyperparameters.values)
         if trial.status == _Status.COMPLETED:
-            return Result(Verdict.COMPLETED, float(trial.score), int(trial.best_step or 0), None, values)
+            with self._guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
+                return Result(Verdict.COMPLETED, float(trial.score), int(trial.best_step or 0), None, values)
         verdict = Verdict.RETRY if trial.status == _Status.INVALID else Verdict.FAILED
+        if message is None and trial.message is None:
+            message = f"{type(self._oracle).__name__}.score_trial gave it the score {trial.score}"
         return Result(verdict, message=trial.message or message, hyperparameters=values)
 
     def space(self) -> dict[str, Any]:
@@ -163,27 +168,45 @@ class OracleSuggester:
         return frozenset(self._oracle._retry_queue)
 
     def oracle_state(self) -> str:
-        """The oracle as keras-tuner stores it (`Oracle.get_state()`), as JSON."""
-        return patches.dumps(self._oracle.get_state())
+        """The oracle as keras-tuner stores it (`Oracle.get_state()`), as JSON.
+
+        Raises:
+          OracleError: the oracle raised, or its state is not JSON-able.
+        """
+        with self._guarded("get_state"):
+            return patches.dumps(self._oracle.get_state())
 
     def changes(self) -> dict[str, Any]:
-        """What changed since the last call: {"state": a patch of `patches.diff`, "trials": {id: state}}."""
+        """What changed since the last call: {"state": a patch of `patches.diff`, "trials": {id: state}}.
+
+        Raises:
+          OracleError: the oracle raised, or its state is not JSON-able.
+        """
         if not self._touched:
             return {"state": {}, "trials": {}}
         self._touched = False
-        trials = {trial_id: self._oracle.trials[trial_id].get_state() for trial_id in sorted(self._dirty)}
+        with self._guarded("get_state"):
+            trials = {trial_id: self._oracle.trials[trial_id].get_state() for trial_id in sorted(self._dirty)}
+            patch = {"state": self._state.changes(self._dirty), "trials": trials}
+            if not self.quick:
+                # Whoever stores it could not tell whose fault it is.
+                patches.dumps(patch)
         running = {trial_id: trial for trial_id, trial in trials.items() if trial["status"] == _Status.RUNNING}
         self._given.update({trial_id: trial["hyperparameters"] for trial_id, trial in running.items()})
-        patch = {"state": self._state.changes(self._dirty), "trials": trials}
         self._dirty.clear()
         return patch
 
     def restore(self, state: patches.State, trials: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes up what the merged `changes` hold."""
+        """Takes up what the merged `changes` hold.
+
+        Raises:
+          OracleError: the oracle raised.
+        """
         oracle = self._oracle
-        oracle.trials = {trial_id: trial_module.Trial.from_state(dict(trial)) for trial_id, trial in trials.items()}
-        if state:
-            self._state.restore(state)
+        with self._guarded("set_state"):
+            oracle.trials = {trial_id: trial_module.Trial.from_state(dict(trial)) for trial_id, trial in trials.items()}
+            if state:
+                self._state.restore(state)
 
     def _objection(self, reports: Sequence[Report]) -> str | None:
         objective = self._oracle.objective
@@ -203,14 +226,23 @@ class OracleSuggester:
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self._touched = True
+        with self._guarded(method):
+            try:
+                return getattr(self._oracle, method)(*args, **kwargs)
+            except Exception:
+                # keras-tuner's lock has no finally, and would stop every later call.
+                lock = oracle_module.LOCKS[self._oracle]
+                oracle_module.THREADS[self._oracle] = None
+                if lock.locked():
+                    lock.release()
+                raise
+
+    @contextlib.contextmanager
+    def _guarded(self, method: str) -> Iterator[None]:
+        """Whatever is raised within is the oracle's error."""
         try:
-            return getattr(self._oracle, method)(*args, **kwargs)
+            yield
         except Exception as error:
-            # keras-tuner's lock has no finally, and would stop every later call.
-            lock = oracle_module.LOCKS[self._oracle]
-            oracle_module.THREADS[self._oracle] = None
-            if lock.locked():
-                lock.release()
             raise OracleError(
                 f"{type(self._oracle).__name__}.{method} raised {type(error).__name__}: {error}\n"
                 f"{traceback.format_exc()}"

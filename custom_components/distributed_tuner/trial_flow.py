@@ -30,6 +30,10 @@ def failure(reason: str) -> End:
 class TrialFlow:
     """Used in one event loop. Nothing is durable, and nobody may be told of it, before `commit` has returned.
 
+    Attributes:
+      changes: wakes up those who wait for a trial.
+      oracle_lost: set once nobody wants the oracle's answers any more; one that comes late changes nothing.
+
     Args:
       study: who holds what.
       suggester: the oracle; nobody else calls it.
@@ -53,6 +57,8 @@ class TrialFlow:
         self._in_background = in_background
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="oracle")
         self._turn = asyncio.Lock()
+        self._asked_at: float | None = None
+        self.oracle_lost = False
         self._asking: set[asyncio.Future[Grant | Ask]] = set()
         self.changes = Changes()
 
@@ -103,7 +109,7 @@ class TrialFlow:
                     result, patch = await self._in_thread(self._bring, trial_id, end)
                     self._study.finished(trial_id, result, self._clock())
                     self.append(patch)
-            except OracleError:
+            except Exception:
                 self._study.unfinished(trial_id)
                 raise
         await self.commit()
@@ -129,6 +135,15 @@ class TrialFlow:
             state, _ = await self._in_thread(self._suggester.oracle_state)
         return str(state)
 
+    def oracle_silence(self, now: float) -> float:
+        """For how many seconds the oracle has not answered what it was asked; 0.0 while it was asked nothing."""
+        return 0.0 if self._asked_at is None else now - self._asked_at
+
+    def extend_silence(self, seconds: float) -> None:
+        """The chief itself was away so long, and its oracle with it."""
+        if self._asked_at is not None:
+            self._asked_at += seconds
+
     def append(self, oracle_patch: dict[str, Any] | None = None) -> Awaitable[None]:
         """Queues what changed for the disk; `oracle_patch` comes from the oracle's thread, if it has one."""
         if self._suggester.quick:
@@ -145,9 +160,17 @@ class TrialFlow:
         await self.append()
         self.changes.announce(self._study.version)
 
-    def close(self, *, durable: bool) -> None:
-        """Waits for the oracle; its last changes are queued for the disk, if that takes any."""
-        self._thread.shutdown(wait=True)
+    def close(self, *, wait: bool, durable: bool) -> None:
+        """Ends the oracle's thread.
+
+        Args:
+          wait: whether the oracle will answer what it was asked.
+          durable: whether the disk takes its last changes.
+
+        Raises:
+          OracleError: the oracle raised.
+        """
+        self._thread.shutdown(wait=wait, cancel_futures=True)
         if durable:
             self.append(self._suggester.changes())
 
@@ -163,7 +186,7 @@ class TrialFlow:
     def _judge_now(self, trial_id: str, end: End) -> None:
         try:
             result = self._bring(trial_id, end)
-        except OracleError:
+        except Exception:
             self._study.unfinished(trial_id)
             raise
         self._study.finished(trial_id, result, self._clock())
@@ -184,4 +207,11 @@ class TrialFlow:
         def call() -> tuple[Any, dict[str, Any]]:
             return function(*args), self._suggester.changes()
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        self._asked_at = self._clock()
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        finally:
+            self._asked_at = None
+        if self.oracle_lost:
+            raise OracleError("the oracle answered after it had been given up")
+        return answer

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from custom_components.distributed_tuner import rpc, training, user_code
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
-from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError
+from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, DiskFull, ExitCode, SearchError
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
@@ -42,6 +43,10 @@ def work(
 
     Returns:
       How the process should end.
+
+    Raises:
+      ChiefUnreachable: no chief answered for `chief_timeout_seconds`.
+      SearchError: the search directory cannot be read.
     """
     spec = SearchSpec.read(directory.spec)
     options = spec.options
@@ -55,12 +60,13 @@ def work(
     calls = client(options.chief_timeout_seconds)
     give_back_on_sigterm(client(options.grace_seconds / 2), worker, current)
     randomness.make_restorable()
+    begun = threading.Event()
+    _end_unless_begun(begun, client(options.grace_seconds), worker, options.start_seconds)
     try:
         tuner, fit_kwargs = user_code.build(spec, directory.root, process=worker, populate=False)
     except user_code.UserCodeError as error:
-        calls.call(rpc.FAIL, {"worker": worker, "message": str(error), "traceback": error.trace})
-        return ExitCode.FATAL
-    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current)
+        return _fault(calls, worker, str(error), error.trace)
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun)
     tuner.oracle, tuner.tuner_id = oracle, worker
     # A worker stores no tuner state; the trial's results are with the chief.
     tuner.save = lambda: None
@@ -92,22 +98,56 @@ def work(
         _LOG.error("%s", error)
         _give_back(calls, worker, current, patience_seconds=options.grace_seconds / 2)
         return ExitCode.CANNOT_STORE
-    except (keras_tuner_errors.FatalError, SearchError) as error:
+    except keras_tuner_errors.FatalError as error:
         # keras-tuner's word for a fault of the user's code that every trial would meet.
         trace = traceback.format_exc()
         _LOG.error("%s", trace)
-        oracle.end_running(error)
+        oracle.end_running(error, retry=False)
         message = f"{type(error).__name__}: {error}"
         calls.call(rpc.FAIL, {"worker": worker, "message": message, "traceback": trace})
         return ExitCode.FATAL
+    except BaseException as error:
+        # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
+        trace = traceback.format_exc()
+        _LOG.error("%s", trace)
+        if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
+            return ExitCode.FAULT
+        return _fault(calls, worker, f"{type(error).__name__}: {error}", trace)
     finally:
         heartbeat.stop()
         try:
             oracle.give_back_next()
         except SearchError as error:
             _LOG.warning("the next trial could not be given back, its lease expires by itself: %s", error)
-        calls.close()
+    if not oracle.over:
+        name = f"{type(tuner).__name__}.search"
+        return _fault(calls, worker, f"{name} returned although the search is not over: it has trials left", "")
     return ExitCode.DONE
+
+
+def _fault(client: ChiefClient, worker: str, message: str, trace: str) -> ExitCode:
+    _LOG.error("%s\n%s", message, trace)
+    client.call(rpc.FAIL, {"worker": worker, "message": message, "traceback": trace, "again": True})
+    return ExitCode.FAULT
+
+
+def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, seconds: float) -> None:
+    """Ends the process, saying where it hangs, unless it has asked for a trial within so many seconds."""
+    main = threading.get_ident()
+
+    def watch() -> None:
+        if begun.wait(seconds):
+            return
+        stack = "".join(traceback.format_stack(sys._current_frames()[main]))
+        message = f"no trial was asked for within start_seconds={seconds:g} of its start: tuner_fn hangs, or is slow"
+        try:
+            _fault(client, worker, message, f"Where it was (most recent call last):\n{stack}")
+        except SearchError as error:
+            _LOG.error("%s", error)
+        logging.shutdown()
+        os._exit(ExitCode.FAULT)
+
+    threading.Thread(target=watch, name="start", daemon=True).start()
 
 
 def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial) -> None:

@@ -127,6 +127,7 @@ def exit_reason(code: int) -> str:
     known: dict[int, str] = {
         0: "ended",
         70: "gave up for good",
+        71: "met an error outside of a trial",
         74: "could not store the search",
         75: "left a trial that was taken from it",
         76: "found no chief",

@@ -221,5 +221,6 @@ class LocalCluster(Cluster):
         if process.name == CHIEF:
             # A chief that comes back goes on with the same attempt, if it can at the address that its workers know.
             address = self.chief_address()
-            process.request["arguments"]["go_on"] = False
-            process.request["arguments"]["port"] = int(address.rsplit(":", 1)[1]) if address else 0
+            if address is not None:
+                process.request["arguments"]["go_on"] = False
+                process.request["arguments"]["port"] = int(address.rsplit(":", 1)[1])

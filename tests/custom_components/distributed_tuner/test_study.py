@@ -531,3 +531,74 @@ def test_only_what_changed_is_stored(study: Study) -> None:
     assert set(study.changes()["trials"]) == {"1"}
     study.heartbeat("a", "0", 4, 1.0)
     assert study.changes()["trials"]["0"]["epochs"] == 4
+
+
+def test_faults_outside_of_trials_end_the_search_with_the_first_of_a_row() -> None:
+    study = make(max_worker_faults=3)
+    assert study.fault("a", "an old story", 0.0) is None
+    start(study, "a", "0")
+    finish(study, "a", "0", FAILED, 1.0)
+    assert [study.fault("b", "no file server", 2.0), study.fault("a", "boom", 3.0)] == [None, None]
+    back = restarted(study, 4.0, max_worker_faults=3)
+    reason = "workers failed outside of a trial 3 times in a row; the first time: b: no file server"
+    assert (back.fault("a", "boom", 5.0), back.stop_reason, back.over) == (reason, reason, True)
+    assert back.fault("a", "boom", 6.0) is None
+
+
+def test_a_chief_that_comes_back_counts_on_and_a_new_attempt_afresh() -> None:
+    limits = {"max_search_seconds": 50.0, "max_lost_workers": 2}
+    study = make(**limits)
+    start(study, "a", "0")
+    study.gone("a", "exit", 1.0)
+    state = json.loads(json.dumps(study.changes()))
+    for go_on in (False, True):
+        back = make(**limits)
+        back.restore(state, 40.0, go_on=go_on)
+        assert back.ask("a", 41.0) == Grant("0", 0)
+        back.tick(50.5)
+        assert (back.stop_reason is None) is go_on
+        again = make(**limits)
+        again.restore(state, 40.0, go_on=go_on)
+        again.ask("a", 41.0)
+        again.gone("a", "exit", 42.0)
+        assert (again.stop_reason is None) is go_on
+
+
+def test_a_trials_time_goes_on_with_a_chief_that_comes_back() -> None:
+    study = make(max_trial_seconds=30, grace_seconds=5)
+    start(study, "a", "0")
+    back = restarted(study, 25.0, max_trial_seconds=30, grace_seconds=5)
+    assert back.heartbeat("a", "0", 1, 29.0)[0] is Directive.CONTINUE
+    assert back.heartbeat("a", "0", 1, 31.0)[0] is Directive.FINISH
+
+
+def test_a_stuck_trials_time_goes_on_with_a_chief_that_comes_back_and_has_heard_of_it() -> None:
+    study = make(max_epoch_seconds=30)
+    for worker, trial_id in (("a", "0"), ("b", "1")):
+        start(study, worker, trial_id)
+        study.heartbeat(worker, trial_id, 1, 5.0)
+    back = restarted(study, 34.0, max_epoch_seconds=30)
+    back.heartbeat("b", "1", 2, 35.0)
+    assert back.tick(36.0) == []
+    back.heartbeat("a", "0", 1, 37.0)
+    assert back.tick(38.0) == [("0", "stuck: no epoch finished within max_epoch_seconds=30")]
+
+
+def test_what_a_lost_oracle_never_judges_is_stopped_and_judged_when_the_search_goes_on(study: Study) -> None:
+    assert study.begin_finish("a", "0")
+    study.stop("the oracle is lost", 1.0)
+    study.abandon_running(2.0)
+    assert not study.over
+    study.abandon_running(3.0, unjudged=True)
+    assert study.over and trial(study).status is TrialStatus.STOPPED
+    back = make()
+    unjudged = back.restore(json.loads(json.dumps(study.changes())), 4.0, go_on=True, results={"0": 0})
+    assert unjudged == {"0"}
+    back.finished("0", COMPLETED, 5.0)
+    assert trial(back).status is TrialStatus.COMPLETED
+
+
+def test_a_stop_before_the_first_trial_outlives_the_chief() -> None:
+    study = make()
+    study.stop("enough", 1.0)
+    assert restarted(study, 2.0).over

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -289,3 +290,120 @@ def leaves_workers(fn_args: Any) -> TunerFnResult:
     if fn_args.custom_config.get("in_trial"):
         result.tuner.run_trial = lambda trial, **kwargs: os._exit(code)
     return result
+
+
+class _Oracle(kt.oracles.RandomSearchOracle):
+    """An oracle that somebody wrote, with the fault that its `fault` names."""
+
+    fault = ""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        if self.fault == "hangs" and len(self.trials) == 2:
+            time.sleep(600)
+        return super().populate_space(trial_id)
+
+    def score_trial(self, trial: Any) -> None:
+        super().score_trial(trial)
+        if self.fault == "best step":
+            trial.best_step = "last"
+        if self.fault == "no score":
+            trial.score = float("nan")
+
+    def get_state(self) -> dict[str, Any]:
+        state = super().get_state()
+        if self.fault == "state":
+            state["seen"] = {object()}
+        if self.fault == "state raises" and len(self.end_order) > 1:
+            raise ValueError("no state after the second trial")
+        return state
+
+
+def own_oracle(fn_args: Any) -> TunerFnResult:
+    """A search with an oracle of the user's own, and its `fault`."""
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = _Oracle(max_trials=4, seed=1, hyperparameters=space)
+    oracle.fault = fn_args.custom_config["fault"]
+    tuner = Waiting(oracle, directory=fn_args.working_dir, project_name="own_oracle")
+    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": 0.0})
+
+
+class _Faulty(Waiting):
+    """Its methods beside `run_trial` do what they should not, `times` times."""
+
+    def __init__(self, fault: str, marks: Path, times: int, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fault = fault
+        self._marks = marks
+        self._times = times
+
+    def _now(self, fault: str) -> bool:
+        return fault == self._fault and _one_of(self._marks, self._times)
+
+    def search(self, *args: Any, **kwargs: Any) -> None:
+        if self._now("search returns"):
+            return
+        super().search(*args, **kwargs)
+
+    def on_trial_begin(self, trial: Any) -> None:
+        if self._now("on_trial_begin raises"):
+            raise ValueError("no place to log to")
+        super().on_trial_begin(trial)
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        if self._now("on_trial_end raises"):
+            raise ValueError("the logger is gone")
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._now("exits"):
+            raise SystemExit(0)
+        return super().run_trial(trial, *args, **kwargs)
+
+
+def _one_of(marks: Path, times: int) -> bool:
+    """Whether this is one of the first calls, in whatever process."""
+    marks.mkdir(exist_ok=True)
+    for number in range(times):
+        try:
+            (marks / str(number)).touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return True
+    return False
+
+
+def faulty(fn_args: Any) -> TunerFnResult:
+    """A worker's own fault, named `fault`, the first `times` times."""
+    config = fn_args.custom_config
+    fault, marks, times = config["fault"], Path(fn_args.working_dir, "marks"), config.get("times", 1)
+    if os.environ["KERASTUNER_TUNER_ID"] != "chief" and fault.startswith("tuner_fn") and _one_of(marks, times):
+        if fault == "tuner_fn raises":
+            raise OSError("the file server is away")
+        if fault == "tuner_fn hangs":
+            time.sleep(600)
+        if fault == "tuner_fn hangs in C":
+            ctypes.PyDLL(None).sleep(600)  # holds Python's lock all the while
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=4, seed=1, hyperparameters=space)
+    tuner = _Faulty(fault, marks, times, oracle, directory=fn_args.working_dir, project_name="faulty")
+    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": 0.0})
+
+
+def crashes_after_a_trial(fn_args: Any) -> TunerFnResult:
+    """Workers crash in native code as they start, once a trial has ended."""
+    worker = os.environ["KERASTUNER_TUNER_ID"] != "chief"
+    if worker and Path(fn_args.working_dir, "ran.log").exists():
+        os.kill(os.getpid(), signal.SIGSEGV)
+    result = waiting(fn_args)
+    result.tuner.on_trial_end = _crashing(result.tuner.on_trial_end)
+    return result
+
+
+def _crashing(on_trial_end: Any) -> Any:
+    def end(trial: Any) -> None:
+        on_trial_end(trial)
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    return end

@@ -25,7 +25,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 # The caller decides when a search is given up, not the Job's controller.
 _NO_LIMIT = 1_000_000
-_RESTART_CODES = [int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
+_RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
 # Besides our own: options that the program in the image does not know, and no such program.
 FATAL_CODES = [2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127]
 

@@ -1,0 +1,129 @@
+"""What goes wrong outside of a trial, in workers and in the oracle: the search goes on, or ends and says why."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+
+QUICK = {"heartbeat_seconds": 0.5, "lease_seconds": 3.0, "grace_seconds": 2.0}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "fault", ["tuner_fn raises", "search returns", "on_trial_begin raises", "on_trial_end raises", "exits"]
+)
+def test_one_workers_fault_costs_no_trial(make_search: Callable[..., Any], fault: str) -> None:
+    found = make_search("faulty", {"fault": fault}).run(workers=2)
+    failed = 1 if fault in ("on_trial_begin raises", "exits") else 0
+    assert (found.record.count(TrialStatus.COMPLETED), found.record.count(TrialStatus.FAILED)) == (4 - failed, failed)
+    assert (found.error, found.record.stop_reason) == (None, None)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("fault", "message", "trace"),
+    [
+        ("tuner_fn raises", "user_tuners.faulty raised OSError: the file server is away", "user_tuners.py"),
+        ("search returns", "_Faulty.search returned although the search is not over", ""),
+        ("on_trial_begin raises", "ValueError: no place to log to", ""),
+        ("exits", "SystemExit: 0", ""),
+    ],
+)
+def test_a_fault_of_every_worker_ends_the_search_with_the_first_one(
+    make_search: Callable[..., Any], fault: str, message: str, trace: str
+) -> None:
+    found = make_search("faulty", {"fault": fault, "times": 100}).run(workers=2)
+    assert found.record.stop_reason is not None and message in found.record.stop_reason
+    assert "3 times in a row" in found.record.stop_reason or "3 trials failed in a row" in found.record.stop_reason
+    if trace:
+        assert found.error is not None and trace in found.error[2]
+        assert found.error[1] == found.record.stop_reason
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_whose_tuner_fn_hangs_is_started_anew(make_search: Callable[..., Any]) -> None:
+    options = SearchOptions(**QUICK, start_seconds=8.0)
+    found = make_search("faulty", {"fault": "tuner_fn hangs"}, options).run(workers=1)
+    assert found.record.count(TrialStatus.COMPLETED) == 4
+
+
+@pytest.mark.timeout(180)
+def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_search: Callable[..., Any]) -> None:
+    options = SearchOptions(**QUICK, start_seconds=6.0)
+    found = make_search("faulty", {"fault": "tuner_fn hangs", "times": 100}, options).run(workers=1)
+    assert found.error is not None
+    assert "no trial was asked for within start_seconds=6" in found.error[1]
+    assert "time.sleep(600)" in found.error[2]
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_that_hangs_in_native_code_at_its_start_ends_the_search(make_search: Callable[..., Any]) -> None:
+    options = SearchOptions(**QUICK, start_seconds=6.0)
+    with pytest.raises(SearchError, match=r"no worker began a trial within 8 s .*although worker-0 runs"):
+        make_search("faulty", {"fault": "tuner_fn hangs in C"}, options).run(workers=1)
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_that_ends_as_if_all_were_done_ends_the_search(make_search: Callable[..., Any]) -> None:
+    found = make_search("leaves_workers", {"code": 0, "in_trial": True}).run(workers=1)
+    assert found.error is not None
+    assert "exit code 0: ended, but the search is not over" in found.error[1]
+    assert found.record.ended is not None
+
+
+@pytest.mark.timeout(180)
+def test_workers_that_crash_at_every_start_after_the_first_trial_end_the_search(
+    make_search: Callable[..., Any],
+) -> None:
+    with pytest.raises(SearchError, match=r"all workers die as soon as they are started.*exit code 139"):
+        make_search("crashes_after_a_trial").run(workers=2)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("state", "_Oracle.get_state raised TypeError"),
+        ("state raises", "_Oracle.get_state raised ValueError: no state after the second trial"),
+        ("best step", "_Oracle.score_trial set score="),
+        ("hangs", "_Oracle did not answer within max_oracle_seconds=2"),
+    ],
+)
+def test_a_faulty_oracle_ends_the_search_with_its_name(make_search: Callable[..., Any], fault: str, words: str) -> None:
+    options = SearchOptions(**QUICK, max_oracle_seconds=2.0)
+    found = make_search("own_oracle", {"fault": fault}, options).run(workers=2)
+    assert found.record.stop_reason is not None and words in found.record.stop_reason
+    assert found.record.ended is not None
+    assert found.error is not None and found.error[0] == "chief"
+
+
+@pytest.mark.timeout(180)
+def test_trials_without_a_score_fail_and_say_so(make_search: Callable[..., Any]) -> None:
+    found = make_search("own_oracle", {"fault": "no score"}).run(workers=1)
+    assert {trial.message for trial in found.record.failed()} == {"_Oracle.score_trial gave it the score nan"}
+
+
+@pytest.mark.timeout(180)
+def test_a_search_whose_chief_dies_again_and_again_keeps_to_its_time(make_search: Callable[..., Any]) -> None:
+    options = SearchOptions(**QUICK, max_search_seconds=8.0)
+    kills: list[int] = []
+
+    def kill(running: Any, record: SearchRecord) -> None:
+        if len(record.trials) > 2 * len(kills) and len(kills) < 4:
+            pid = running.cluster.pid("chief")
+            if pid is not None:
+                kills.append(len(record.trials))
+                os.kill(pid, signal.SIGKILL)
+
+    found = make_search("waiting", {"max_trials": 1000, "seconds": 0.5}, options).run(workers=2, watch=kill)
+    assert len(kills) == 4
+    assert found.record.stop_reason == "the search reached max_search_seconds=8"
+    assert found.record.ended is not None and found.record.ended - found.record.started < 16.0
