@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from custom_components.distributed_tuner.errors import CorruptState
+
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
     """Replaces `path` by `data` in one step; `durable` also survives a power cut.
@@ -40,17 +42,23 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path) -> Any | None:
+def read_json(path: Path, remedy: str = "Restore it from a copy, or remove it") -> Any | None:
     """The JSON in `path`, None where there is no such file.
 
+    Args:
+      path: of the file.
+      remedy: what to do about one that is damaged.
+
     Raises:
-      ValueError: the file holds no JSON.
+      CorruptState: the file holds no JSON.
+      OSError: it cannot be read.
     """
     try:
-        text = path.read_text("utf-8")
+        return json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         return None
-    return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptState(f"{path} is damaged: it holds no JSON: {error}. {remedy}") from error
 
 
 def tail(path: Path, lines: int = 20) -> str:

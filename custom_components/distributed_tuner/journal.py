@@ -1,7 +1,9 @@
 """The durable record of a search: one line for each transition, on the disk before anybody is told of it.
 
-A line is `<crc32, 8 hex digits> <JSON>\\n`. A torn last line (the writer died while writing it) was never acknowledged
-and is cut off; damage anywhere else is reported and nothing is guessed.
+A line is `<crc32, 8 hex digits> <JSON>\\n`. What follows the last newline is torn: its writer died while writing it, so
+it was never acknowledged, and it is cut off. A line with its newline was written whole and may have been acknowledged:
+damage there is reported, and nothing is guessed. Lines that were written together may be left, by a power cut, with
+zeros in the midst of them; nobody can tell that from damage to an acknowledged line, so it is reported too.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from custom_components.distributed_tuner.errors import CorruptState
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the entries of a journal, oldest first; a torn last line is left out.
+    """Yields the entries of a journal, oldest first; what follows the last newline is left out.
 
     Raises:
-      CorruptState: a line other than the last is damaged.
+      CorruptState: a line is damaged.
     """
     for _, entry in _entries(path):
         yield entry
@@ -36,30 +38,26 @@ def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except FileNotFoundError:
         return
     offset = 0
-    lines = data.splitlines(keepends=True)
+    *lines, _ = data.split(b"\n")
     for number, line in enumerate(lines, start=1):
         entry = _parse(line)
         if entry is None:
-            if number == len(lines):
-                return
             raise CorruptState(
                 f"{path}, line {number}: the stored search is damaged (checksum does not match). The disk or a copy of "
                 f"the directory is at fault. Restore the directory, or start a new search under another run id."
             )
-        offset += len(line)
+        offset += len(line) + 1
         yield offset, entry
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     checksum, _, body = line.partition(b" ")
-    if not body.endswith(b"\n"):
-        return None
     try:
-        if int(checksum, 16) != zlib.crc32(body[:-1]):
+        if int(checksum, 16) != zlib.crc32(body):
             return None
+        entry = json.loads(body)
     except ValueError:
         return None
-    entry = json.loads(body)
     return entry if isinstance(entry, dict) else None
 
 

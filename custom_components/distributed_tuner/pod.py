@@ -144,7 +144,7 @@ class _Watch:
                 if time.monotonic() - looked >= look_every:
                     looked = time.monotonic()
                     self._look_at_the_end(looked)
-            except (OSError, ValueError):
+            except (OSError, SearchError):
                 _LOG.warning("the search directory cannot be looked at", exc_info=True)
 
     def _look_at_the_end(self, now: float) -> None:

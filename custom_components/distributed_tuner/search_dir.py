@@ -20,9 +20,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner import fields, files
 from custom_components.distributed_tuner.errors import CorruptState
-from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, Stay, TrialRecord, TrialStatus
+from custom_components.distributed_tuner.record import (
+    INTERNAL_PREFIX,
+    Direction,
+    Outcome,
+    SearchRecord,
+    Stay,
+    TrialRecord,
+    TrialStatus,
+)
+
+_RECORD_REMEDY = (
+    "While the journal is there nothing is lost: run the same run id again, and the chief writes the file anew"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,15 +110,25 @@ class SearchDir:
         """Where the chief listens (`host:port`), None while it has not said so, or in a file that is damaged."""
         try:
             chief = files.read_json(self.chief)
-        except ValueError:
+        except CorruptState:
             return None
         address = chief.get("address") if isinstance(chief, dict) else None
         return address if isinstance(address, str) else None
 
     def read_record(self) -> SearchRecord | None:
-        """The search as data, None before the chief stored it the first time."""
-        data = files.read_json(self.record)
-        return record_from_json(data) if data is not None else None
+        """The search as data, None before the chief stored it the first time.
+
+        Raises:
+          CorruptState: the file holds no record; the message names the file, the place in it, and what to do.
+          OSError: it cannot be read.
+        """
+        data = files.read_json(self.record, _RECORD_REMEDY)
+        if data is None:
+            return None
+        try:
+            return record_from_json(data)
+        except CorruptState as error:
+            raise CorruptState(f"{self.record} is damaged: {error}. {_RECORD_REMEDY}") from error
 
 
 def trial_to_json(trial: TrialRecord) -> dict[str, Any]:
@@ -137,23 +159,62 @@ def record_to_json(record: SearchRecord) -> dict[str, Any]:
     }
 
 
-def record_from_json(data: Mapping[str, Any]) -> SearchRecord:
+def record_from_json(data: object) -> SearchRecord:
     """Undoes `record_to_json`.
 
     Raises:
-      CorruptState: the data is no record.
+      CorruptState: the data is no record; the message names the place.
     """
     try:
-        trials = tuple(
-            TrialRecord(
-                **{
-                    **trial,
-                    "status": TrialStatus(trial["status"]),
-                    "stays": tuple(Stay(w, began, ended, Outcome(out)) for w, began, ended, out in trial["stays"]),
-                }
-            )
-            for trial in data["trials"]
-        )
-        return SearchRecord(**{**data, "direction": Direction(data["direction"]), "trials": trials})
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptState(f"this is no record of a search: {type(error).__name__}: {error}") from error
+        record = fields.check(data, _RECORD, "")
+        trials = [fields.check(trial, _TRIAL, f"trials[{index}]") for index, trial in enumerate(record["trials"])]
+        return SearchRecord(**{**record, "trials": tuple(TrialRecord(**trial) for trial in trials)})
+    except ValueError as error:
+        raise CorruptState(f"this is no record of a search: {error}") from error
+
+
+def _stays(value: object, place: str) -> tuple[Stay, ...]:
+    return tuple(_stay(each, f"{place}[{index}]") for index, each in enumerate(fields.array(value, place)))
+
+
+def _stay(value: object, place: str) -> Stay:
+    worker, started, ended, outcome = fields.array(value, place, 4)
+    return Stay(
+        fields.text(worker, f"{place}[0]"),
+        fields.time(started, f"{place}[1]"),
+        _TIME_OR_NONE(ended, f"{place}[2]"),
+        _OUTCOME(outcome, f"{place}[3]"),
+    )
+
+
+def _hyperparameters(value: object, place: str) -> dict[str, Any]:
+    values = fields.mapping(value, place)
+    for name, each in values.items():
+        # What an oracle keeps there for itself is its own affair.
+        if not name.startswith(INTERNAL_PREFIX):
+            fields.scalar(each, f"{place}.{name}")
+    return values
+
+
+_TIME_OR_NONE = fields.optional(fields.time)
+_OUTCOME = fields.one_of(Outcome)
+_TRIAL: Mapping[str, fields.Kind] = {
+    "trial_id": fields.text,
+    "status": fields.one_of(TrialStatus),
+    "hyperparameters": _hyperparameters,
+    "score": fields.optional(fields.number),
+    "best_step": fields.optional(fields.whole),
+    "epochs": fields.whole,
+    "message": fields.optional(fields.text),
+    "stays": _stays,
+}
+_RECORD: Mapping[str, fields.Kind] = {
+    "name": fields.text,
+    "objective": fields.text,
+    "direction": fields.one_of(Direction),
+    "trials": fields.array,
+    "max_trials": fields.optional(fields.number),
+    "started": fields.time,
+    "ended": _TIME_OR_NONE,
+    "stop_reason": fields.optional(fields.text),
+}

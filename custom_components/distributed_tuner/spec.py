@@ -45,10 +45,7 @@ class SearchSpec:
         Raises:
           SearchError: there is no spec, or it is unreadable.
         """
-        try:
-            data = files.read_json(path)
-        except ValueError as error:
-            raise SearchError(f"{path} is damaged: {error}") from error
+        data = files.read_json(path)
         if data is None:
             raise SearchError(f"{path}: no search was set up in this directory")
         try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Awaitable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from custom_components.distributed_tuner import journal, patches
+from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.project_files import ProjectFiles
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.record_file import RecordFile
@@ -49,6 +51,7 @@ class Store:
         self._record = RecordFile(directory.record)
         self._journal: journal.Journal | None = None
         self._written: Future[None] | None = None
+        self._files = threading.Lock()
         self._on_disk: asyncio.Future[None] | None = None
         self.trials: dict[str, dict[str, Any]] = {}
 
@@ -56,11 +59,13 @@ class Store:
         """Reads the journal and opens it for what comes.
 
         Raises:
-          CorruptState: the journal is damaged.
+          CorruptState: the journal is damaged, or lost.
           OSError: the directory may not be written.
         """
         stored = Stored()
+        empty = True
         for entry in journal.read(self._directory.journal):
+            empty = False
             stored.study["trials"].update(entry.get("trials", {}))
             stored.results.update(entry.get("results", {}))
             stored.time = entry.get("time", stored.time)
@@ -69,6 +74,8 @@ class Store:
             if "oracle" in entry:
                 patches.apply(stored.oracle, entry["oracle"]["state"])
                 self.trials.update(entry["oracle"]["trials"])
+        if empty:
+            self._check_new()
         self._project.update(self.trials)
         self._project.ended(_ended(self.trials))
         self._journal = journal.Journal(self._directory.journal)
@@ -92,6 +99,23 @@ class Store:
             self._on_disk.set_result(None)
         return asyncio.shield(self._on_disk)
 
+    def _check_new(self) -> None:
+        """The journal is the search: where others were told of trials, it cannot be empty."""
+        path, record = self._directory.journal, self._directory.record
+        try:
+            stored = self._directory.read_record()
+        except CorruptState:
+            trace = f"there is a {record}, so that a search has run here"
+        else:
+            if stored is None or not stored.trials:
+                return
+            trace = f"{record} tells of {len(stored.trials)} trials"
+        raise CorruptState(
+            f"{path} is {'empty' if path.exists() else 'missing'}, but {trace}: the search's state was lost. Restore "
+            f"the file from a copy, or start a new search under another run id. Or remove {record}, and the same run "
+            f"id starts from nothing"
+        )
+
     def _write(self, entry: dict[str, Any], ended: list[str]) -> None:
         assert self._journal is not None
         written = self._journal.append(entry)
@@ -108,7 +132,7 @@ class Store:
         return completed[:count]
 
     def write_files(self, changed: SearchRecord, oracle_state: str | None) -> None:
-        """Writes what others read: the record, and keras-tuner's files. One thread at a time.
+        """Writes what others read: the record, and keras-tuner's files. It is on the disk in the journal before.
 
         Args:
           changed: the record with the trials that changed since the last call.
@@ -117,8 +141,12 @@ class Store:
         Raises:
           OSError: the disk refuses.
         """
-        self._record.write(changed)
-        self._project.write(oracle_state)
+        written = self._written
+        with self._files:
+            if written is not None:
+                written.result()
+            self._record.write(changed)
+            self._project.write(oracle_state)
 
     def close(self) -> None:
         """Brings what is queued to the disk, and clears up."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner.errors import CorruptState
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -54,9 +55,15 @@ def test_json_is_read_or_absent_or_damaged(tmp_path: Path) -> None:
     assert files.read_json(path) is None
     path.write_text('{"a": ["ä", 1]}', encoding="utf-8")
     assert files.read_json(path) == {"a": ["ä", 1]}
-    path.write_text('{"a": ')
-    with pytest.raises(ValueError):
-        files.read_json(path)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff\xfe\x00\x01", b"\x00" * 100, b"[" * 100_000])
+def test_what_is_no_json_is_told_with_its_file_and_what_to_do(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(CorruptState) as damage:
+        files.read_json(path, "Buy a disk")
+    assert f"{path} is damaged" in str(damage.value) and str(damage.value).endswith(". Buy a disk")
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:

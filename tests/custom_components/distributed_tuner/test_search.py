@@ -260,6 +260,32 @@ def test_a_chief_that_cannot_write_says_where(make_search: Callable[..., Any], t
         made.run()
 
 
+def _last_line(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-3] + b"~" + content[-2:])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, ["is missing, but", "record.json tells of 2 trials", "Restore the file"]),
+        (lambda path: path.write_bytes(b""), ["is empty, but", "record.json tells of 2 trials", "another run id"]),
+        (_last_line, ["the stored search is damaged", "Restore the directory"]),
+    ],
+    ids=["missing", "empty", "last line"],
+)
+def test_a_search_whose_journal_was_harmed_does_not_start_anew(
+    make_search: Callable[..., Any], damage: Callable[[Path], Any], words: list[str]
+) -> None:
+    made = make_search("waiting", {"max_trials": 2})
+    made.run()
+    damage(made.directory.journal)
+    with pytest.raises(SearchError) as told:
+        make_search("waiting", {"max_trials": 2}).run()
+    assert all(word in str(told.value) for word in [str(made.directory.journal), *words]), told.value
+    assert set(runs(made.directory.root).values()) == {1}
+
+
 def test_worker_that_cannot_start_is_not_started_for_ever(make_search: Callable[..., Any]) -> None:
     with pytest.raises(SearchError, match=r"died 4 times before any trial began.*exit code 139"):
         made = make_search("crashes_in_workers")

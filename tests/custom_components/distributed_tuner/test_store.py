@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.record import Direction
+from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.store import Store
 from tests.custom_components.distributed_tuner import event_loop
@@ -22,6 +26,18 @@ def state(trial_id: str, score: float | None, status: str = "COMPLETED") -> dict
 
 def patch(*trials: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"state": changes, "trials": {trial["trial_id"]: trial for trial in trials}}
+
+
+class Held(Future[None]):
+    """Tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+
+    def result(self, timeout: float | None = None) -> None:
+        self.asked.set()
+        return super().result(timeout)
 
 
 @pytest.fixture
@@ -125,3 +141,62 @@ def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
     assert json.loads((project / "trial_0" / "trial.json").read_text()) == state("0", 1.5)
     assert json.loads((project / "oracle.json").read_text()) == {"seed": 1}
     assert directory.read_record() == search(trial("0", 1.5))
+
+
+def test_files_for_others_tell_nothing_that_is_not_on_the_disk(directory: SearchDir) -> None:
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        await store.append({"trials": {"0": {}}}, patch(state("0", None)))
+        store.append({"results": {"0": {}}})
+        held = store._written = Held()  # a disk that takes its time
+        writing = asyncio.get_running_loop().run_in_executor(None, store.write_files, search(trial("0", 1.5)), None)
+        assert await asyncio.to_thread(held.asked.wait, 30.0)
+        assert directory.read_record() is None
+        held.set_result(None)
+        await asyncio.wait_for(writing, 30.0)
+        assert directory.read_record() == search(trial("0", 1.5))
+        store.close()
+
+    event_loop.run(write())
+
+
+@pytest.mark.parametrize("lost", ["missing", "empty", "torn"])
+def test_a_journal_that_was_lost_is_told_and_no_new_search_takes_its_place(directory: SearchDir, lost: str) -> None:
+    RecordFile(directory.record).write(search(trial("0", 1.5), trial("1", 2.5)))
+    if lost != "missing":
+        directory.journal.write_bytes(b"1234abcd {" if lost == "torn" else b"")
+    before = {path: path.read_bytes() for path in directory.root.iterdir() if path.is_file()}
+    word = "missing" if lost == "missing" else "empty"
+    with pytest.raises(CorruptState, match=f"{directory.journal} is {word}, but {directory.record} tells of 2 trials"):
+        Store(directory, "project").open()
+    assert {path: path.read_bytes() for path in directory.root.iterdir() if path.is_file()} == before
+
+
+def test_no_journal_with_a_damaged_record_is_told_too(directory: SearchDir) -> None:
+    directory.record.write_text("{half")
+    with pytest.raises(
+        CorruptState, match=r"journal is missing, but there is a .*record\.json, so that a search has run"
+    ):
+        Store(directory, "project").open()
+
+
+def test_a_search_that_was_ended_before_its_first_trial_begins_anew(directory: SearchDir) -> None:
+    RecordFile(directory.record).write(search())
+    store = Store(directory, "project")
+    assert store.open().study == {"trials": {}}
+    store.close()
+
+
+def test_a_damaged_record_hinders_no_search_that_has_its_journal(directory: SearchDir) -> None:
+    async def write() -> None:
+        store = Store(directory, "project")
+        store.open()
+        await store.append({"trials": {"0": {"n": 1}}})
+        store.close()
+
+    event_loop.run(write())
+    directory.record.write_text("{half")
+    store = Store(directory, "project")
+    assert store.open().study == {"trials": {"0": {"n": 1}}}
+    store.close()
