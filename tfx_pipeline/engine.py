@@ -81,7 +81,12 @@ def dag_runner(settings: Settings) -> TfxRunner | tfx_runner.IrBasedRunner:
     if settings.engine is Engine.KUBEFLOW:
         from tfx.orchestration.kubeflow import kubeflow_dag_runner
 
-        config = kubeflow_dag_runner.KubeflowDagRunnerConfig(tfx_image=settings.kubeflow_image)
+        from tfx_pipeline import kubeflow
+
+        config = kubeflow_dag_runner.KubeflowDagRunnerConfig(
+            tfx_image=settings.kubeflow_image,
+            pipeline_operator_funcs=kubeflow.changes(settings.cluster_argument),
+        )
         return kubeflow_dag_runner.KubeflowDagRunner(config=config, output_filename=f"{settings.pipeline_name}.yaml")
     runner: _SettingsRunner = BeamRunner() if settings.engine is Engine.BEAM else LocalRunner()
     runner.settings = settings

@@ -114,6 +114,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         tuner_fn=f"{model}.model.tuner_fn",
         custom_config=search_config(settings),
         top_n=settings.top_n,
+        cluster=settings.cluster_argument,
         options=search_options(settings),
         **_search_size(settings),
     ).with_id(nodes.SEARCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -14,7 +15,7 @@ from typing import TextIO
 from custom_components.distributed_tuner.cluster import prewarm
 from tfx_pipeline import inputs, processes, progress, quiet, workspace
 from tfx_pipeline.errors import ExitCode, SettingsError
-from tfx_pipeline.settings import Engine, Settings
+from tfx_pipeline.settings import Cluster, Engine, Settings
 
 
 def run(settings: Settings) -> ExitCode:
@@ -63,7 +64,7 @@ def _run_quietly(settings: Settings, rows: int | None) -> ExitCode:
         try:
             _greet(settings, rows, log_file, stream)
             # What the search's processes import takes as long as the nodes before it, on another core.
-            with prewarm.prewarmed(settings.log_dir / "fork-server.log"):
+            with _prewarmed(settings):
                 return _run_and_show(settings, log_file, stream)
         except KeyboardInterrupt:
             return _stopped(settings, stream)
@@ -73,6 +74,12 @@ def _greet(settings: Settings, rows: int | None, log_file: Path, stream: TextIO)
     trips = "trips from BigQuery" if rows is None else f"{rows:,} trips from {workspace.shown(settings.csv)}"
     size = f"{settings.trials} trials by {settings.workers} workers, the best {settings.top_n} trained in full"
     print(f"Run {settings.run_id}: {trips}; {size}.\nLog: {workspace.shown(log_file)}\n", file=stream, flush=True)
+
+
+def _prewarmed(settings: Settings) -> contextlib.AbstractContextManager[None]:
+    if settings.cluster is not Cluster.LOCAL:
+        return contextlib.nullcontext()
+    return prewarm.prewarmed(settings.log_dir / "fork-server.log")
 
 
 def _run_and_show(settings: Settings, log_file: Path, stream: TextIO) -> ExitCode:

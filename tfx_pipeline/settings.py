@@ -16,6 +16,7 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
+from tfx_pipeline import search_cluster
 from tfx_pipeline.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,13 @@ class Algorithm(str, enum.Enum):
     BAYESIAN = "bayesian"
     HYPERBAND = "hyperband"
     GRID = "grid"
+
+
+class Cluster(str, enum.Enum):
+    """Where chief and workers of the search run: processes beside the pipeline's step, or Kubernetes Jobs."""
+
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
 
 
 class Server(str, enum.Enum):
@@ -103,6 +111,15 @@ class Settings(pydantic.BaseModel):
     top_n: int = Field(2, ge=1, le=16, description="How many of the best configurations are trained in full")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the search and of the trainings")
 
+    cluster: Cluster = Field(
+        Cluster.LOCAL, description="Where chief and workers run: processes on the step's machine, or Kubernetes Jobs"
+    )
+    cluster_options: Path | None = Field(
+        None,
+        description="YAML or JSON file with the options of CLUSTER=kubernetes: image, namespace, groups of workers, "
+        "volumes (docs/kubernetes.md)",
+    )
+
     # The limits of the search
     max_search_seconds: float | None = Field(
         None, gt=0, le=30 * 86_400, description="The search ends then with what it found; default: no limit"
@@ -155,7 +172,7 @@ class Settings(pydantic.BaseModel):
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return {name: value for name, value in values.items() if value != ""}
 
-    @pydantic.validator("runs_dir", "data")
+    @pydantic.validator("runs_dir", "data", "cluster_options")
     def _absolute(cls, value: Path | None) -> Path | None:  # noqa: N805
         return None if value is None else value.expanduser().absolute()
 
@@ -179,10 +196,39 @@ class Settings(pydantic.BaseModel):
                 raise ValueError(f"BIGQUERY_TEMP={values['bigquery_temp']!r}: must begin with gs://")
         return values
 
+    @pydantic.root_validator(skip_on_failure=True)
+    def _cluster_fits(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        file = values["cluster_options"]
+        if values["cluster"] is not Cluster.KUBERNETES:
+            if file is not None:
+                raise ValueError(f"CLUSTER_OPTIONS={file}: is for CLUSTER=kubernetes, and CLUSTER is local")
+            return values
+        if file is None:
+            raise ValueError(
+                "CLUSTER=kubernetes needs CLUSTER_OPTIONS, a YAML file with groups of workers and volumes "
+                "(docs/kubernetes.md has one)"
+            )
+        try:
+            search_cluster.kubernetes(file, values["kubeflow_image"], _root(values))
+        except ValueError as error:
+            raise ValueError(f"CLUSTER_OPTIONS={file}: {error}") from None
+        return values
+
     @property
     def root(self) -> str:
         """Pipeline root: the folder or bucket under which TFX keeps the artifacts."""
-        return self.pipeline_root or str(self.runs_dir / "pipelines" / self.pipeline_name)
+        return _root(dict(self))
+
+    @property
+    def cluster_argument(self) -> dict[str, Any]:
+        """The component's `cluster`. The file is read now.
+
+        Raises:
+          ValueError: the file was changed since, and a setting in it is wrong.
+        """
+        if self.cluster_options is None:
+            return dict(search_cluster.LOCAL)
+        return search_cluster.kubernetes(self.cluster_options, self.kubeflow_image, self.root)
 
     @property
     def metadata_path(self) -> Path:
@@ -209,6 +255,10 @@ class Settings(pydantic.BaseModel):
     def log_dir(self) -> Path:
         """Folder of this run's logs."""
         return self.runs_dir / "logs" / self.run_id
+
+
+def _root(values: Mapping[str, Any]) -> str:
+    return values["pipeline_root"] or str(values["runs_dir"] / "pipelines" / values["pipeline_name"])
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

@@ -20,7 +20,10 @@ from tfx_pipeline.settings import Settings
 MIN_FREE_BYTES = 300 * 2**20  # A run on the sample leaves about a tenth of this behind.
 STORAGE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 # Settings that may differ when a run goes on: they choose where and how it runs, not what comes out.
-_FREE_TO_CHANGE = {"engine", "runs_dir", "workers", "server", "rest_port", "grpc_port", "tensorboard_port"}
+_FREE_TO_CHANGE = {
+    *("engine", "runs_dir", "workers", "cluster", "cluster_options"),
+    *("server", "rest_port", "grpc_port", "tensorboard_port"),
+}
 
 
 def check_usable(directory: Path, min_free: int = MIN_FREE_BYTES) -> None:

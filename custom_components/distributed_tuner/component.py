@@ -21,6 +21,7 @@ from custom_components.distributed_tuner.keys import (
     CLUSTER,
     DEFAULT_WORKERS,
     EPOCHS,
+    LOCAL_KIND,
     MAX_TRIALS,
     NUM_WORKERS,
     OPTIONS,
@@ -100,8 +101,7 @@ class DistributedTuner(base_component.BaseComponent):
             num_workers = (tune_args.num_parallel_trials if tune_args else 0) or DEFAULT_WORKERS
         if isinstance(num_workers, int) and num_workers < 1:
             raise ValueError(f"DistributedTuner: num_workers must be at least 1, got {num_workers}")
-        if cluster and cluster.get("kind") == kube_options.KIND:
-            kube_options.KubernetesOptions.from_mapping(cluster)
+        _check_cluster(cluster)
         outputs = {hyperparameters_key(rank): standard_artifacts.HyperParameters for rank in range(1, top_n + 1)}
         outputs[standard_component_specs.TUNER_RESULTS_KEY] = standard_artifacts.TunerResults
         outputs[SEARCH_REPORT] = SearchReport
@@ -121,7 +121,7 @@ class DistributedTuner(base_component.BaseComponent):
                 NUM_WORKERS: num_workers,
                 MAX_TRIALS: max_trials,
                 EPOCHS: epochs,
-                CLUSTER: json.dumps(cluster or {"kind": "local"}, sort_keys=True),
+                CLUSTER: json.dumps(cluster or {"kind": LOCAL_KIND}, sort_keys=True),
                 OPTIONS: (options or SearchOptions()).to_json(),
             },
             **{key: types.Channel(type=artifact) for key, artifact in outputs.items()},
@@ -131,6 +131,22 @@ class DistributedTuner(base_component.BaseComponent):
             udf_utils.add_user_module_dependency(
                 self, standard_component_specs.MODULE_FILE_KEY, standard_component_specs.MODULE_PATH_KEY
             )
+
+
+def _check_cluster(cluster: dict[str, Any] | None) -> None:
+    """Tells now what the step would find wrong with it."""
+    if cluster is None:
+        return
+    kind = cluster.get("kind")
+    if kind == kube_options.KIND:
+        kube_options.KubernetesOptions.from_mapping(cluster)
+    elif kind != LOCAL_KIND:
+        raise ValueError(
+            f"DistributedTuner: cluster: kind {kind!r}; known are {LOCAL_KIND!r} and {kube_options.KIND!r}"
+        )
+    elif len(cluster) > 1:
+        unknown = ", ".join(sorted(set(cluster) - {"kind"}))
+        raise ValueError(f"DistributedTuner: cluster: {unknown}: not a setting of the local cluster")
 
 
 def _spec_class(outputs: dict[str, Any]) -> type[ComponentSpec]:

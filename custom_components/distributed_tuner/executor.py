@@ -108,11 +108,14 @@ def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, An
 def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, name: SearchName) -> Cluster:
     kind = config.get("kind")
     directory.create()
-    if kind == "local":
+    if kind == keys.LOCAL_KIND:
         return LocalCluster(directory, secrets.token_urlsafe(32), server=prewarm.server())
     if kind == kube_options.KIND:
-        return KubernetesCluster(plans.make(KubernetesOptions.from_mapping(config), spec.options, name, directory.root))
-    raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are 'local' and {kube_options.KIND!r}")
+        options = KubernetesOptions.from_mapping(config)
+        options.check_root(str(directory.root))
+        return KubernetesCluster(plans.make(options, spec.options, name, directory.root))
+    known = f"{keys.LOCAL_KIND!r} and {kube_options.KIND!r}"
+    raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are {known}")
 
 
 def _write_report(

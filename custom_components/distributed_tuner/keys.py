@@ -19,6 +19,9 @@ SEARCHES_DIR = "searches"
 
 DEFAULT_WORKERS = 2
 
+# The `kind` of a cluster whose members are processes of the step; the other one is `kube.options.KIND`.
+LOCAL_KIND = "local"
+
 
 def hyperparameters_key(rank: int) -> str:
     """The output with the configuration of this rank, 1 for the best."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import pydantic
@@ -67,6 +68,8 @@ class KubernetesOptions(Strict):
             raise ValueError(f"two groups have the same name: {', '.join(names)}")
         if sum(group.count is None for group in groups) > 1:
             raise ValueError("only one group may leave its count open")
+        if all(group.count == 0 for group in groups):
+            raise ValueError("no group has a worker: raise a count, or leave one open")
         return groups
 
     @pydantic.validator("chief")
@@ -88,6 +91,21 @@ class KubernetesOptions(Strict):
         """How many workers each group has, when so many are wanted in all; groups with a count of their own keep it."""
         fixed = sum(group.count or 0 for group in self.groups)
         return {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
+
+    def check_root(self, root: str) -> None:
+        """Makes sure that chief and workers find the search directory at the same path as the step.
+
+        Raises:
+          KubernetesOptionsError: a pod has no volume there that it may write to.
+        """
+        for place, pod in [("chief", self.chief), *((f"group {group.name}", group) for group in self.groups)]:
+            volumes = [volume for volume in (*self.volumes, *pod.volumes) if not volume.read_only]
+            if not any(PurePosixPath(root).is_relative_to(PurePosixPath(volume.mount_path)) for volume in volumes):
+                mounted = ", ".join(sorted(volume.mount_path for volume in volumes)) or "none"
+                raise KubernetesOptionsError(
+                    f"{place}: no volume that it may write to holds the search directory, which is below {root} (its "
+                    f"volumes: {mounted}). Mount one there, in the pipeline's step too"
+                )
 
     def to_json(self) -> str:
         """The settings that differ from their defaults, as a JSON object."""

@@ -47,9 +47,29 @@ def test_right_settings_reach_the_step_as_they_are() -> None:
 def test_a_step_that_knows_no_cluster_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     spec = SearchSpec("s", "", {}, SearchOptions())
-    settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
+    volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
+    settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume]}
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
         executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME)
+
+
+def test_a_step_whose_search_directory_is_on_no_volume_says_so(tmp_path: Path) -> None:
+    spec = SearchSpec("s", "", {}, SearchOptions())
+    with pytest.raises(ClusterError, match=f"chief: no volume .* holds the search directory, .*{tmp_path}"):
+        executor._cluster({"kind": "kubernetes", "image": "i"}, SearchDir(tmp_path / "search"), spec, NAME)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        ({"kind": "slurm"}, r"kind 'slurm'; known are 'local' and 'kubernetes'"),
+        ({"image": "i"}, "kind None; known are"),
+        ({"kind": "local", "image": "i"}, "image: not a setting of the local cluster"),
+    ],
+)
+def test_another_cluster_is_refused_when_the_pipeline_is_made(cluster: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        DistributedTuner(examples=channel.Channel(type=standard_artifacts.Examples), tuner_fn="a.b", cluster=cluster)
 
 
 def test_an_unknown_kind_is_named_with_those_that_are_known(tmp_path: Path) -> None:

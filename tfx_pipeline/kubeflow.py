@@ -1,0 +1,53 @@
+"""What the steps of the compiled workflow have besides TFX's own: the volumes that the search writes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kubernetes.client
+from kfp import dsl
+from tfx.orchestration.kubeflow import kubeflow_dag_runner
+
+from custom_components.distributed_tuner.cluster.kube import options as kube_options
+from custom_components.distributed_tuner.cluster.kube.groups import Volume
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+
+Change = Callable[[dsl.ContainerOp], None]
+
+
+def changes(cluster: Mapping[str, Any]) -> list[Change]:
+    """Changes to each step; with TFX's own.
+
+    Args:
+      cluster: the component's argument. The pipeline root is on one of its volumes, and every step uses it.
+    """
+    own: list[Change] = []
+    if cluster["kind"] == kube_options.KIND:
+        own = [_mounting(volume) for volume in KubernetesOptions.from_mapping(cluster).volumes]
+    return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), *own]
+
+
+def _mounting(volume: Volume) -> Change:
+    mount = kubernetes.client.V1VolumeMount(
+        name=volume.name,
+        mount_path=volume.mount_path,
+        read_only=volume.read_only or None,
+        sub_path=volume.sub_path or None,
+    )
+
+    def change(step: dsl.ContainerOp) -> None:
+        step.add_volume(_model({"name": volume.name, **volume.source}))
+        step.container.add_volume_mount(mount)
+
+    return change
+
+
+def _model(volume: Mapping[str, Any]) -> kubernetes.client.V1Volume:
+    """A volume in Kubernetes' words as the client's object, which kfp asks for."""
+
+    class Answer:
+        data = json.dumps(volume)
+
+    return kubernetes.client.ApiClient().deserialize(Answer, "V1Volume")
