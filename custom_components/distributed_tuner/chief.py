@@ -150,7 +150,13 @@ class Chief:
 
     async def gone(self, request: dict[str, Any]) -> dict[str, Any]:
         """The cluster saw a worker die."""
-        trial_id = self._study.gone(request["worker"], request["reason"], self._clock(), request.get("process", ""))
+        trial_id = self._study.gone(
+            request["worker"],
+            request["reason"],
+            self._clock(),
+            request.get("process", ""),
+            bool(request.get("fault", True)),
+        )
         await self._flow.commit()
         return {"trial_id": trial_id}
 

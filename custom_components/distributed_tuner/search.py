@@ -169,7 +169,8 @@ class _Watch:
         while self._untold:
             # A chief that is away hears of it when it is back.
             loss = self._untold[0]
-            self._client.call(rpc.GONE, {"worker": loss.name, "reason": loss.reason, "process": loss.process})
+            told = {"reason": loss.reason, "process": loss.process, "fault": loss.fault}
+            self._client.call(rpc.GONE, {"worker": loss.name, **told})
             del self._untold[0]
         status = self._client.call(rpc.STATUS, {"revision": self._revision})
         self._heard = time.monotonic()

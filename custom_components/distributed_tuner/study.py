@@ -70,6 +70,7 @@ class Study:
         self._waiting: list[str] = []
         self._finishing: set[str] = set()
         self._seen: dict[str, float] = {}
+        self._blamed: dict[tuple[str, str], tuple[str, int, int]] = {}  # (worker, process) -> trial, attempt, epochs
         self._exhausted = False
         self._stop_reason: str | None = None
         self._consecutive_failures = 0
@@ -195,18 +196,21 @@ class Study:
             self._wait(trial_id)
             self._end_if_over(now)
 
-    def gone(self, worker: str, reason: str, now: float, process: str = "") -> str | None:
+    def gone(self, worker: str, reason: str, now: float, process: str = "", fault: bool = True) -> str | None:
         """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
 
-        The news may be older than the worker's next process, which keeps what it has been granted since.
+        The news may be older than the worker's next process, which keeps what it has been granted since. Without
+        `fault` its machine was taken away: that is not held against the trial, nor is the silence before the news.
         """
+        if not fault:
+            self._forgive(worker, process)
         trial_id = self._held.get(worker)
         if trial_id is not None and "" != process != self._leases[trial_id].process != "":
             return None
         self._seen.pop(worker, None)
         if trial_id is None or trial_id in self._finishing:
             return None
-        self._lose(trial_id, reason, now)
+        self._lose(trial_id, reason, now, fault)
         self._end_if_over(now)
         return trial_id
 
@@ -505,16 +509,28 @@ class Study:
         self._trials.changed(trial)
         self._touch()
 
-    def _lose(self, trial_id: str, reason: str, now: float) -> None:
-        trial = self._trials[trial_id]
-        progressed = trial.progressed > self._leases[trial_id].began
+    def _lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
+        trial, lease = self._trials[trial_id], self._leases[trial_id]
+        progressed = trial.progressed > lease.began
         self._end_lease(trial_id, Outcome.LOST, now)
         trial.message = f"worker {self._last_worker(trial_id)} was lost: {reason}"
-        trial.fruitless_losses = 0 if progressed else trial.fruitless_losses + 1
+        if progressed:
+            trial.fruitless_losses = 0
+        elif fault:
+            trial.fruitless_losses += 1
+            self._blamed[lease.worker, lease.process] = (trial_id, trial.attempt, trial.epochs)
         self._lost_workers += 1
         self._wait(trial_id)
         if told := self._limits.losses(self._lost_workers, trial.message):
             self.stop(told, now)
+
+    def _forgive(self, worker: str, process: str) -> None:
+        """Takes back the loss that a silent process was counted as, unless its trial got on or began anew since."""
+        trial_id, *then = self._blamed.pop((worker, process), ("", 0, 0))
+        trial = self._trials.get(trial_id)
+        if trial is not None and then == [trial.attempt, trial.epochs] and trial.fruitless_losses:
+            trial.fruitless_losses -= 1
+            self._trials.changed(trial)
 
     def _count_failures(self, result: Result, now: float) -> None:
         if result.verdict is Verdict.COMPLETED:

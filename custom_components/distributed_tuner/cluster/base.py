@@ -45,11 +45,20 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A worker that the cluster saw die since the last `poll`; `process` as in `Study.ask`."""
+    """A worker that the cluster saw die since the last `poll`.
+
+    Attributes:
+      name: the worker's id.
+      reason: of its end, for people.
+      process: as in `Study.ask`.
+      fault: whether it ended by itself, for all that is known; False where its machine was taken away, or an order
+        ended it.
+    """
 
     name: str
     reason: str
     process: str
+    fault: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

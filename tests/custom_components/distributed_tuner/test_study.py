@@ -320,6 +320,45 @@ def test_the_failure_of_a_worker_that_lost_its_trial_does_not_fail_the_trial(tak
     assert trial(study).status is TrialStatus.FAILED
 
 
+def test_machines_that_are_taken_away_are_not_held_against_a_trial() -> None:
+    study = make(max_fruitless_losses=2)
+    start(study, "a", "0", process="1")
+    for turn in range(2, 6):
+        assert study.gone("a", "its node is gone", float(turn), str(turn - 1), fault=False) == "0"
+        assert study.tick(float(turn)) == []
+        assert study.ask("a", float(turn), str(turn)) == Grant("0", 0)
+    assert [outcome for _, outcome in outcomes(study)] == [*[Outcome.LOST] * 4, Outcome.RUNNING]
+
+
+def test_a_silence_is_forgiven_when_the_cluster_says_that_the_machine_is_gone() -> None:
+    study = make(max_fruitless_losses=2)
+    start(study, "w1", "0", process="1")
+    for turn in range(1, 5):
+        now = 10.0 * turn
+        assert study.tick(now) == []  # the lease ends long before anybody knows why
+        assert study.ask(f"w{turn + 1}", now, "1") == Grant("0", 0)
+        assert study.gone(f"w{turn}", "its node is gone", now, "1", fault=False) is None
+    for worker in ("w5", "w6"):
+        assert study.ask(worker, 41.0, "1") == Grant("0", 0)
+        assert study.gone(worker, "exit code 137", 41.0, "1") == "0"
+    assert [trial_id for trial_id, _ in study.tick(42.0)] == ["0"]
+
+
+def test_only_a_loss_that_still_counts_is_forgiven() -> None:
+    study = make(max_fruitless_losses=2)
+    start(study, "a", "0", process="1")
+    study.tick(10.0)
+    study.ask("b", 10.0, "1")
+    study.heartbeat("b", "0", 1, 11.0, "1")  # the epoch clears what was counted
+    study.tick(21.0)
+    study.ask("c", 21.0, "1")
+    study.tick(31.0)
+    study.gone("a", "its node is gone", 32.0, "1", fault=False)
+    study.ask("d", 32.0, "1")
+    study.gone("d", "exit code 137", 33.0, "1")
+    assert [trial_id for trial_id, _ in study.tick(33.0)] == ["0"]
+
+
 def test_a_late_heartbeat_does_not_take_back_the_epochs_that_came_with_the_end() -> None:
     study = make()
     start(study, "a", "0")

@@ -272,14 +272,14 @@ class Searches(RuleBasedStateMachine):
         self.processes[run.worker] += 1
         self.happened(LOST, HALTED)
 
-    @rule(worker=st.sampled_from(WORKERS), noticed=st.booleans())
-    def die(self, worker: str, noticed: bool) -> None:
+    @rule(worker=st.sampled_from(WORKERS), noticed=st.booleans(), fault=st.booleans())
+    def die(self, worker: str, noticed: bool, fault: bool) -> None:
         """A worker's process ends without a word, and another one begins under its id."""
         old = self.process(worker)
         self.believed.pop(worker, None)
         self.processes[worker] += 1
         if noticed:
-            self.study.gone(worker, "exit code 137", self.now, old)
+            self.study.gone(worker, "exit code 137", self.now, old, fault)
         self.happened(LOST, HALTED)
 
     # Time and people.

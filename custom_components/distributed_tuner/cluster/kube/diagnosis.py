@@ -168,13 +168,15 @@ def _ended(pod: Object) -> bool:
 def _failed(pod: Object) -> PodState:
     status = pod["status"]
     disruption = _disruption(status)
+    # A group was made smaller, or somebody deleted the pod.
+    ordered = "deletionTimestamp" in pod["metadata"]
     terminated = next(
         (c["state"]["terminated"] for c in status.get("containerStatuses", ()) if "terminated" in c.get("state", {})),
         None,
     )
     if terminated is None:
         words = disruption or " ".join(filter(None, [status.get("reason"), status.get("message")]))
-        return PodState(MemberState.PENDING, reason=words or "its pod ended", fault=not disruption)
+        return PodState(MemberState.PENDING, reason=words or "its pod ended", fault=not disruption and not ordered)
     code = int(terminated["exitCode"])
     reason = exit_reason(code)
     if terminated.get("reason") == _OUT_OF_MEMORY:
@@ -186,7 +188,7 @@ def _failed(pod: Object) -> PodState:
         reason = f"{reason}: {terminated.get('message', '')}"
     if code in FATAL_CODES:
         return PodState(MemberState.FAILED, reason=reason, exit_code=code, fault=True)
-    fault = not disruption and code not in _NO_FAULT
+    fault = not disruption and not ordered and code not in _NO_FAULT
     return PodState(MemberState.PENDING, reason=reason, exit_code=code, fault=fault)
 
 

@@ -99,28 +99,33 @@ class Losses:
     """Notices workers' pods that ended or vanished, each once."""
 
     def __init__(self) -> None:
-        self._alive: dict[str, tuple[str, str]] = {}
+        self._alive: dict[str, tuple[str, str]] | None = None
 
     def since_last(self, jobs: Iterable[Object], pods: Iterable[Object]) -> list[Loss]:
-        """Who was alive at the last call and is not now."""
+        """Who was alive at the last call and is not now.
+
+        At the first call, those that ended by no fault of their own while nobody looked: the chief, which has taken
+        their silence for a fault by now, should know.
+        """
         by_uid = {job["metadata"]["uid"]: job for job in jobs}
         before, self._alive = self._alive, {}
-        ended: dict[str, str] = {}
+        losses: list[Loss] = []
         for pod in pods:
             job = by_uid.get(_owner(pod) or "")
             if job is None or names.GROUP_LABEL not in job["metadata"]["labels"]:
                 continue
-            uid = pod["metadata"]["uid"]
-            if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-                state = diagnosis.of_pod(pod)
-                ended[uid] = "" if state.state is MemberState.SUCCEEDED else state.reason
-            else:
-                self._alive[uid] = (name_of(job, diagnosis.index(pod)), pod["metadata"]["name"])
-        losses = []
-        for uid, (name, process) in before.items():
-            reason = ended.get(uid, "its pod vanished; its node, probably, with it")
-            if uid not in self._alive and reason:
-                losses.append(Loss(name, reason, process))
+            uid, process = pod["metadata"]["uid"], pod["metadata"]["name"]
+            name = name_of(job, diagnosis.index(pod))
+            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+                self._alive[uid] = (name, process)
+                continue
+            state = diagnosis.of_pod(pod)
+            told = not state.fault if before is None else before.pop(uid, None) is not None
+            if told and state.state is not MemberState.SUCCEEDED:
+                losses.append(Loss(name, state.reason, process, state.fault))
+        for uid, (name, process) in (before or {}).items():
+            if uid not in self._alive:
+                losses.append(Loss(name, "its pod vanished; its node, probably, with it", process, fault=False))
         return losses
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from custom_components.distributed_tuner.cluster.base import Loss, MemberState
 from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
 from custom_components.distributed_tuner.cluster.kube.members import Losses, view
@@ -71,7 +75,7 @@ def test_a_worker_that_ended_or_vanished_is_lost_once() -> None:
     lost = losses.since_last(jobs, [ended])
     assert lost == [
         Loss("spot-0", "exit code 139: crashed in native code (SIGSEGV)", dying["metadata"]["name"]),
-        Loss("spot-1", "its pod vanished; its node, probably, with it", vanishing["metadata"]["name"]),
+        Loss("spot-1", "its pod vanished; its node, probably, with it", vanishing["metadata"]["name"], fault=False),
     ]
     assert losses.since_last(jobs, [ended]) == []
 
@@ -82,5 +86,26 @@ def test_a_worker_that_is_done_is_no_loss() -> None:
     assert losses.since_last([SPOT], [{**done, "status": {"phase": "Succeeded"}}]) == []
 
 
-def test_what_had_ended_before_the_first_look_is_no_news() -> None:
-    assert Losses().since_last([SPOT], [pod(SPOT, 0, "Failed", exit_code=1)]) == []
+def test_what_had_ended_by_a_fault_before_the_first_look_is_no_news() -> None:
+    assert Losses().since_last([SPOT], [pod(SPOT, 0, "Failed", exit_code=1), pod(SPOT, 1, "Succeeded")]) == []
+
+
+def test_a_pod_that_was_taken_away_is_nobodys_fault_also_while_no_step_looked() -> None:
+    taken = pod(SPOT, 0, "Failed", exit_code=137, disruption="the node is gone")
+    losses = Losses()
+    for look in (Losses(), losses):
+        if look is losses:
+            look.since_last([SPOT], [{**taken, "status": {"phase": "Running"}}])
+        (loss,) = look.since_last([SPOT], [taken])
+        assert (loss.name, loss.process, loss.fault) == ("spot-0", taken["metadata"]["name"], False)
+        assert "the node is gone" in loss.reason
+        assert look.since_last([SPOT], [taken]) == []
+
+
+@pytest.mark.parametrize(
+    ("ended", "fault"), [({}, True), ({"deleted": True}, False), ({"disruption": "drained"}, False)]
+)
+def test_only_an_end_of_its_own_is_held_against_the_trial(ended: dict[str, Any], fault: bool) -> None:
+    losses, dead = Losses(), pod(SPOT, 0, "Failed", exit_code=137, **ended)
+    losses.since_last([SPOT], [{**dead, "status": {"phase": "Running"}}])
+    assert [loss.fault for loss in losses.since_last([SPOT], [dead])] == [fault]
