@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import rich.console
 import typer
 
-from custom_components.distributed_tuner import keys, pod, process, progress
+from custom_components.distributed_tuner import joining, keys, pod, process, progress, quiet
 from custom_components.distributed_tuner.cluster.kube import commands
-from custom_components.distributed_tuner.errors import CorruptState
+from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 from custom_components.distributed_tuner.report import html, text
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
@@ -63,6 +63,23 @@ def report(
     typer.echo(f"report: {out.resolve()}")
 
 
+@app.command()
+def join(
+    search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine.")],
+) -> None:
+    """Adds a worker to a search that runs on this machine, until the search is over or Ctrl-C.
+
+    Run it from the folder where the search was started, as the same user.
+    """
+    quiet.libraries()
+    process.set_up_logging()
+    try:
+        code = joining.join(search_dir.absolute())
+    except (SearchError, ValueError) as error:
+        _fail(str(error))
+    pod.leave(code)
+
+
 @app.command(hidden=True)
 def chief(
     search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR")],
@@ -99,15 +116,21 @@ def _read(search_dir: str) -> SearchRecord:
     try:
         record = _load(search_dir)
     except (CorruptState, ValueError) as error:
-        raise typer.BadParameter(f"{search_dir}: {error}") from error
+        _fail(f"{search_dir}: {error}")
     except OSError as error:
-        raise typer.BadParameter(f"{search_dir} cannot be read: {error}") from error
+        _fail(f"{search_dir} cannot be read: {error}")
     if record is None:
-        raise typer.BadParameter(
+        _fail(
             f"{search_dir} holds no search, or one whose chief has not started yet (there is no record.json). "
             f"Searches are under PIPELINE_ROOT/DistributedTuner/{keys.SEARCHES_DIR}/RUN_ID"
         )
     return record
+
+
+def _fail(message: str) -> NoReturn:
+    """Ends the command with its reason."""
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(1)
 
 
 def _load(search_dir: str) -> SearchRecord | None:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import socket
 from typing import Any
 
 import grpc
@@ -54,7 +55,7 @@ async def run(
         server_key=server_key,
     )
     await chief.begin()
-    address = json.dumps({"address": f"{host}:{bound}", "pid": os.getpid()})
+    address = json.dumps({"address": f"{host}:{bound}", "machine": socket.gethostname(), "pid": os.getpid()})
     files.write_atomically(directory.chief, address.encode())
     _LOG.info("serving on %s:%d", host, bound)
     stop = asyncio.Event()

@@ -1,6 +1,8 @@
 """What lets chief and workers of one search trust each other over a network: a certificate and a bearer token.
 
-They reach the processes as files of a folder that only they may read, never as arguments or in the environment. The key
+They reach the processes as files that only they may read, never as arguments or in the environment: in a pod a mounted
+folder; on one machine, where chief and workers speak in the clear, a token in the search directory for those who join
+by hand. The key
 of the authority that signed the certificate is forgotten at once: nobody can make a second certificate for the search.
 """
 
@@ -12,6 +14,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from custom_components.distributed_tuner import files
 from custom_components.distributed_tuner.errors import SearchError
 
 TOKEN_FILE = "token"
@@ -147,6 +150,33 @@ def read_chief(folder: Path) -> tuple[str, ServerKey]:
     """
     token = _read(folder, TOKEN_FILE).decode()
     return token, ServerKey(_read(folder, CERTIFICATE_FILE), _read(folder, KEY_FILE))
+
+
+def store_token(path: Path, token: str) -> None:
+    """Leaves a token for other processes of the same user, and for nobody else.
+
+    Raises:
+      OSError: the disk is full or may not be written.
+    """
+    files.write_atomically(path, token.encode(), mode=0o600)
+
+
+def stored_token(path: Path) -> str | None:
+    """Reads what `store_token` left, None where there is nothing.
+
+    Raises:
+      SearchError: this user may not read it.
+    """
+    try:
+        return path.read_text("utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise SearchError(
+            f"the search's token cannot be read: {path}: {reason}. It is for the user who started the search, and for "
+            "nobody else: join as that user"
+        ) from error
 
 
 def _read(folder: Path, name: str) -> bytes:

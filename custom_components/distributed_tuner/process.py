@@ -81,6 +81,7 @@ def run_worker(
     address: str | None = None,
     authority: bytes | None = None,
     process: str | None = None,
+    guest: bool = False,
 ) -> ExitCode:
     """Runs trials of the search in `root`.
 
@@ -91,6 +92,7 @@ def run_worker(
       address: `host:port` of the chief; read from the search directory if left out.
       authority: the certificate that the chief's is signed with, where it asks for TLS.
       process: see `worker.work`.
+      guest: see `worker.work`.
 
     Returns:
       How the process should end.
@@ -101,7 +103,7 @@ def run_worker(
     find = directory.read_address
     try:
         return worker_module.work(
-            directory, worker, Access(token, authority), (lambda: address) if address else find, process
+            directory, worker, Access(token, authority), (lambda: address) if address else find, process, guest=guest
         )
     except DiskFull as error:
         _LOG.error("%s", error)

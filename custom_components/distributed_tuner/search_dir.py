@@ -4,6 +4,7 @@ search.lock             held by the chief that serves the search
 search.json             what chief and workers are started with (the executor)
 journal                 every transition, durable (the chief)
 chief.json              where the chief listens (the chief)
+token                   what it asks of those who call it; for the user's own eyes (the cluster, on one machine)
 record.json             the search as data, at most a second old (the chief)
 attempt                 which attempt at the search the journal has entries of (a chief in a pod)
 error.json              why chief or worker gave up for good
@@ -64,6 +65,11 @@ class SearchDir:
         return self.root / "chief.json"
 
     @property
+    def token(self) -> Path:
+        """What the chief asks of those who call it, while a local cluster runs the search."""
+        return self.root / "token"
+
+    @property
     def record(self) -> Path:
         """The search as data."""
         return self.root / "record.json"
@@ -108,12 +114,19 @@ class SearchDir:
 
     def read_address(self) -> str | None:
         """Where the chief listens (`host:port`), None while it has not said so, or in a file that is damaged."""
+        return self._read_chief("address")
+
+    def read_machine(self) -> str | None:
+        """The host name of the chief's machine, None as for `read_address`."""
+        return self._read_chief("machine")
+
+    def _read_chief(self, key: str) -> str | None:
         try:
             chief = files.read_json(self.chief)
         except CorruptState:
             return None
-        address = chief.get("address") if isinstance(chief, dict) else None
-        return address if isinstance(address, str) else None
+        value = chief.get(key) if isinstance(chief, dict) else None
+        return value if isinstance(value, str) else None
 
     def read_record(self) -> SearchRecord | None:
         """The search as data, None before the chief stored it the first time.

@@ -29,7 +29,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def work(
-    directory: SearchDir, worker: str, access: Access, address: Callable[[], str | None], process: str | None = None
+    directory: SearchDir,
+    worker: str,
+    access: Access,
+    address: Callable[[], str | None],
+    process: str | None = None,
+    *,
+    guest: bool = False,
 ) -> ExitCode:
     """Runs trials until the search is over.
 
@@ -40,6 +46,8 @@ def work(
       address: where the chief is.
       process: tells this process from others, also on other machines, that bear the same worker's id; its number if
         left out.
+      guest: whether somebody started this worker by hand, so that a tuner that cannot be built is a fault of the place
+        where that was done, and ends this worker instead of the search.
 
     Returns:
       How the process should end.
@@ -65,6 +73,8 @@ def work(
     try:
         tuner, fit_kwargs = user_code.build(spec, directory.root, process=worker, populate=False)
     except user_code.UserCodeError as error:
+        if guest:
+            raise
         return _fault(calls, worker, str(error), error.trace)
     oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun)
     tuner.oracle, tuner.tuner_id = oracle, worker
@@ -151,7 +161,7 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
 
 
 def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial) -> None:
-    """On SIGTERM the trial goes back to the chief at once, and the process ends.
+    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once, and the process ends.
 
     Python runs a signal handler between two bytecodes of the main thread, which a long TensorFlow call puts off; the
     wake-up descriptor is written by the C handler itself, so a thread that reads it is told within milliseconds.
@@ -159,14 +169,20 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    ending = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        ending.append(signal.SIGINT)
+    for number in ending:
+        signal.signal(number, lambda number, frame: None)
 
     def wait(open_end: socket.socket = writer) -> None:
         # Python keeps the descriptor only; the socket must live as long as this thread, hence `open_end`. Every signal
         # that Python handles is written to it.
-        while signal.SIGTERM not in reader.recv(16):
-            continue
-        _LOG.warning("SIGTERM: this worker ends")
+        told: list[signal.Signals] = []
+        while not told:
+            received = reader.recv(16)
+            told = [number for number in ending if number in received]
+        _LOG.warning("%s: this worker ends", told[0].name)
         _give_back(client, worker, current)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)

@@ -137,7 +137,7 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         arguments = dict(request["arguments"])
         arguments["root"] = Path(arguments["root"])
         if request["role"] == "worker":
-            _share_cores(arguments.pop("share", 1))
+            share_cores(arguments.pop("share", 1))
             code = process.run_worker(**arguments)
         else:
             code = process.run_chief(**arguments)
@@ -148,7 +148,7 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         os._exit(int(code))
 
 
-def _share_cores(workers: int) -> None:
+def share_cores(workers: int) -> None:
     """Workers on one machine that each used every core would hinder each other."""
     import tensorflow as tf
 

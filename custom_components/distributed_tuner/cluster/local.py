@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner import credentials, files
 from custom_components.distributed_tuner.cluster import gpus
 from custom_components.distributed_tuner.cluster.base import (
     Cluster,
@@ -108,6 +108,7 @@ class LocalCluster(Cluster):
         """See `Cluster.start`."""
         if self._server is None:
             self._server = ForkServerHandle(self._directory.log("fork-server"), with_tfx=self._with_tfx)
+        credentials.store_token(self._directory.token, self._token)
         root = str(self._directory.root)
         if CHIEF not in self._processes:
             self._directory.chief.unlink(missing_ok=True)
@@ -160,6 +161,8 @@ class LocalCluster(Cluster):
             # The server is gone, and its children with it.
             return
         finally:
+            # Workers that joined by hand take it for the end of the run.
+            self._directory.token.unlink(missing_ok=True)
             if self._owns_server:
                 self._server.close(_KILL_SECONDS)
 

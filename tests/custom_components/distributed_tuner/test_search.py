@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,17 +239,23 @@ def test_no_process_outlives_its_search(make_search: Callable[..., Any]) -> None
     assert left == set(), f"only the tests' own fork server should be left, found {left}"
 
 
-def test_the_token_is_in_no_file_and_no_command_line(make_search: Callable[..., Any]) -> None:
+def test_the_token_is_in_one_file_for_the_user_alone_and_on_no_command_line(make_search: Callable[..., Any]) -> None:
     made = make_search("waiting", {"max_trials": 2, "seconds": 0.5})
     lines: list[str] = []
+    files: dict[Path, int] = {}
 
     def read(running: Any, record: SearchRecord) -> None:
+        for path in made.directory.root.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # a file is replaced while it is looked at
+                if path.is_file() and made.token.encode() in path.read_bytes():
+                    files[path] = stat.S_IMODE(path.stat().st_mode)
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):  # it may end while it is looked at
                 lines.append(" ".join(process.cmdline()) + " ".join(f"{k}={v}" for k, v in process.environ().items()))
 
     made.run(watch=read)
     assert lines and not any(made.token in line for line in lines)
+    assert files == {made.directory.token: 0o600}
     texts = [path.read_bytes() for path in made.directory.root.rglob("*") if path.is_file()]
     assert texts and not any(made.token.encode() in text for text in texts)
 
