@@ -1,6 +1,7 @@
 """A plain keras-tuner script as anybody would write it. It knows nothing of this project."""
 
 import sys
+import time
 from typing import Any
 
 import keras_tuner as kt
@@ -10,7 +11,8 @@ class Quadratic(kt.Tuner):
     """Minimizes (x - 1)^2."""
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
-        """One trial."""
+        """One trial, which takes as long as the command line says."""
+        time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)
         return (trial.hyperparameters.Float("x", -2.0, 2.0) - 1.0) ** 2
 
 

@@ -8,8 +8,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,32 +201,6 @@ def test_a_diverged_trial_fails_with_its_objective_named(make_search: Callable[.
         "the objective 'default_objective' was inf at step 0: the training diverged",
     }
     assert found.record.count(TrialStatus.COMPLETED) == 2
-
-
-def test_a_plain_keras_tuner_script_joins_as_a_worker(make_search: Callable[..., Any], tmp_path: Path) -> None:
-    options = SearchOptions(allow_stock_workers=True, max_trial_seconds=60.0)
-    scripts: list[subprocess.Popen[bytes]] = []
-    output = tmp_path / "stock.log"
-
-    def join(running: Any, record: SearchRecord) -> None:
-        if not scripts:
-            host, port = str(running.cluster.chief_address()).split(":")
-            environment = {"KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port, "KERASTUNER_TUNER_ID": "plain"}
-            command = [sys.executable, str(Path(__file__).with_name("stock_script.py")), str(tmp_path / "plain")]
-            with output.open("wb") as log:
-                scripts.append(subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log))
-
-    # The script needs some seconds to import TensorFlow; the search's own worker must leave it something to do.
-    found = make_search("waiting", {"max_trials": 8, "seconds": 3.0}, options).run(workers=1, watch=join)
-    for script in scripts:
-        script.wait(60)
-    assert found.record.count(TrialStatus.COMPLETED) == 8
-    plain = [t for t in found.record.trials if t.stays[-1].worker == "plain"]
-    assert plain, output.read_text()
-    # What went through float32 and back is still the value that the oracle chose, and the score is the script's own.
-    for trial in plain:
-        assert trial.hyperparameters == found.trials[trial.trial_id]["hyperparameters"]["values"]
-        assert trial.score == pytest.approx((float(trial.hyperparameters["x"]) - 1.0) ** 2, rel=1e-5, abs=1e-6)
 
 
 def test_no_process_outlives_its_search(make_search: Callable[..., Any]) -> None:

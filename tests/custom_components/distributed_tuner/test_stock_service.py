@@ -1,0 +1,131 @@
+"""A plain keras-tuner script joins a search where that was allowed, and what guards the search from it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from keras_tuner.src import protos
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+
+ALLOWED = SearchOptions(allow_stock_workers=True, max_trial_seconds=60.0)
+
+
+class Scripts:
+    """Plain scripts, told where the chief is by keras-tuner's own variables."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, address: str, name: str, *, seconds: float = 0.0) -> None:
+        """Starts one whose trials take so many seconds."""
+        host, port = address.split(":")
+        variables = {"KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port, "KERASTUNER_TUNER_ID": name}
+        script = str(Path(__file__).with_name("stock_script.py"))
+        command = [sys.executable, script, str(self._folder / name), str(seconds)]
+        with self.log.open("ab") as log:
+            self.started.append(subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log))
+
+    @property
+    def log(self) -> Path:
+        """What they said."""
+        return self._folder / "stock.log"
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Iterator[Scripts]:
+    made = Scripts(tmp_path)
+    yield made
+    for each in made.started:
+        if each.poll() is None:
+            each.kill()
+            each.wait()
+
+
+def asked(address: str, service: str) -> grpc.StatusCode:
+    """What a caller without a token gets of keras-tuner's service, or of the search's own."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            if service == "stock":
+                message = protos.get_service().GetSpaceRequest()
+                protos.get_service_grpc().OracleStub(channel).GetSpace(message, timeout=60.0)
+            else:
+                channel.unary_unary(f"/{rpc.SERVICE}/{rpc.STATUS}")(b"{}", timeout=60.0)
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+    return grpc.StatusCode.OK
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("options", "stock"), [(SearchOptions(), grpc.StatusCode.UNIMPLEMENTED), (ALLOWED, grpc.StatusCode.OK)]
+)
+def test_only_where_it_is_allowed_keras_tuners_service_is_there_and_asks_for_no_token(
+    make_search: Callable[..., Any], options: SearchOptions, stock: grpc.StatusCode
+) -> None:
+    answers: dict[str, grpc.StatusCode] = {}
+
+    def ask(running: Any, record: SearchRecord) -> None:
+        address = running.directory.read_address()
+        assert address.startswith("127.0.0.1:")
+        for service in ("stock", "own"):
+            answers[service] = asked(address, service)
+
+    make_search("waiting", {"max_trials": 1}, options).run(workers=1, watch=ask)
+    assert answers == {"stock": stock, "own": grpc.StatusCode.UNAUTHENTICATED}
+
+
+@pytest.mark.timeout(300)
+def test_a_plain_script_joins_as_a_worker(make_search: Callable[..., Any], scripts: Scripts) -> None:
+    def join(running: Any, record: SearchRecord) -> None:
+        if not scripts.started:
+            scripts.start(running.directory.read_address(), "plain")
+
+    # The script needs some seconds to import TensorFlow; the search's own worker must leave it something to do.
+    found = make_search("waiting", {"max_trials": 8, "seconds": 3.0}, ALLOWED).run(workers=1, watch=join)
+    assert scripts.started[0].wait(120) == 0, scripts.log.read_text()
+    assert found.record.count(TrialStatus.COMPLETED) == 8
+    plain = [t for t in found.record.trials if t.stays[-1].worker == "plain"]
+    assert plain, scripts.log.read_text()
+    # What went through float32 and back is still the value that the oracle chose, and the score is the script's own.
+    for trial in plain:
+        assert trial.hyperparameters == found.trials[trial.trial_id]["hyperparameters"]["values"]
+        assert trial.score == pytest.approx((float(trial.hyperparameters["x"]) - 1.0) ** 2, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.timeout(300)
+def test_a_plain_script_that_is_killed_keeps_its_trial_no_longer_than_a_trial_may_take(
+    make_search: Callable[..., Any], scripts: Scripts
+) -> None:
+    killed: list[str] = []
+
+    def kill(running: Any, record: SearchRecord) -> None:
+        if not scripts.started:
+            scripts.start(running.directory.read_address(), "plain", seconds=600.0)
+        held = [t for t in record.trials if t.status is TrialStatus.RUNNING and t.stays[-1].worker == "plain"]
+        if held and not killed:
+            killed.append(held[0].trial_id)
+            with contextlib.suppress(ProcessLookupError):
+                scripts.started[0].send_signal(signal.SIGKILL)
+
+    options = SearchOptions(allow_stock_workers=True, max_trial_seconds=10.0)
+    found = make_search("waiting", {"max_trials": 12, "seconds": 2.0}, options).run(workers=1, watch=kill)
+    assert killed, scripts.log.read_text()
+    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 12
+    first, *others = next(t for t in found.record.trials if t.trial_id == killed[0]).stays
+    assert (first.worker, first.outcome) == ("plain", Outcome.LOST)
+    assert first.ended is not None and first.ended - first.started >= 10.0
+    assert [(stay.worker, stay.outcome) for stay in others] == [("worker-0", Outcome.COMPLETED)]
