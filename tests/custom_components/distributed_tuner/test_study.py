@@ -627,9 +627,9 @@ def test_what_a_lost_oracle_never_judges_is_stopped_and_judged_when_the_search_g
     assert study.begin_finish("a", "0")
     study.stop("the oracle is lost", 1.0)
     study.abandon_running(2.0)
-    assert not study.over
+    assert record(study).ended is None
     study.abandon_running(3.0, unjudged=True)
-    assert study.over and trial(study).status is TrialStatus.STOPPED
+    assert (record(study).ended, trial(study).status) == (3.0, TrialStatus.STOPPED)
     back = make()
     unjudged = back.restore(json.loads(json.dumps(study.changes())), 4.0, go_on=True, results={"0": 0})
     assert unjudged == {"0"}

@@ -13,7 +13,9 @@ from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 
-QUICK = {"heartbeat_seconds": 0.5, "lease_seconds": 3.0, "grace_seconds": 2.0}
+
+def quick(**limits: Any) -> SearchOptions:
+    return SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, grace_seconds=2.0, **limits)
 
 
 @pytest.mark.timeout(180)
@@ -50,14 +52,14 @@ def test_a_fault_of_every_worker_ends_the_search_with_the_first_one(
 
 @pytest.mark.timeout(180)
 def test_a_worker_whose_tuner_fn_hangs_is_started_anew(make_search: Callable[..., Any]) -> None:
-    options = SearchOptions(**QUICK, start_seconds=8.0)
+    options = quick(start_seconds=8.0)
     found = make_search("faulty", {"fault": "tuner_fn hangs"}, options).run(workers=1)
     assert found.record.count(TrialStatus.COMPLETED) == 4
 
 
 @pytest.mark.timeout(180)
 def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_search: Callable[..., Any]) -> None:
-    options = SearchOptions(**QUICK, start_seconds=6.0)
+    options = quick(start_seconds=6.0)
     found = make_search("faulty", {"fault": "tuner_fn hangs", "times": 100}, options).run(workers=1)
     assert found.error is not None
     assert "no trial was asked for within start_seconds=6" in found.error[1]
@@ -66,7 +68,7 @@ def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_
 
 @pytest.mark.timeout(180)
 def test_a_worker_that_hangs_in_native_code_at_its_start_ends_the_search(make_search: Callable[..., Any]) -> None:
-    options = SearchOptions(**QUICK, start_seconds=6.0)
+    options = quick(start_seconds=6.0)
     with pytest.raises(SearchError, match=r"no worker began a trial within 8 s .*although worker-0 runs"):
         make_search("faulty", {"fault": "tuner_fn hangs in C"}, options).run(workers=1)
 
@@ -98,7 +100,7 @@ def test_workers_that_crash_at_every_start_after_the_first_trial_end_the_search(
     ],
 )
 def test_a_faulty_oracle_ends_the_search_with_its_name(make_search: Callable[..., Any], fault: str, words: str) -> None:
-    options = SearchOptions(**QUICK, max_oracle_seconds=2.0)
+    options = quick(max_oracle_seconds=2.0)
     found = make_search("own_oracle", {"fault": fault}, options).run(workers=2)
     assert found.record.stop_reason is not None and words in found.record.stop_reason
     assert found.record.ended is not None
@@ -113,7 +115,7 @@ def test_trials_without_a_score_fail_and_say_so(make_search: Callable[..., Any])
 
 @pytest.mark.timeout(180)
 def test_a_search_whose_chief_dies_again_and_again_keeps_to_its_time(make_search: Callable[..., Any]) -> None:
-    options = SearchOptions(**QUICK, max_search_seconds=8.0)
+    options = quick(max_search_seconds=8.0)
     kills: list[int] = []
 
     def kill(running: Any, record: SearchRecord) -> None:
