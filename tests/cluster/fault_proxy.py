@@ -37,10 +37,12 @@ class Fault:
       status: answers this, and the API server never hears of the request.
       retry_after: seconds for the answer's Retry-After.
       reason: Kubernetes' word for the status.
+      message: the answer's.
       reset: breaks the connection.
       after_server: breaks it once the API server has done its work.
       lines: of a watch, lets so many events pass before.
       stall: keeps the connection open and sends nothing more.
+      expire: tells that the version is too old, and ends the watch.
       delay: seconds to wait first.
     """
 
@@ -50,10 +52,12 @@ class Fault:
     status: int = 0
     retry_after: int | None = None
     reason: str = ""
+    message: str = "injected by the tests"
     reset: bool = False
     after_server: bool = False
     lines: int | None = None
     stall: bool = False
+    expire: bool = False
     delay: float = 0.0
 
     def matches(self, method: str, path: str) -> bool:
@@ -103,10 +107,28 @@ class FaultProxy:
         return f"https://{MACHINE}:{self._port}"
 
     def refuse(
-        self, method: str, path: str, status: int, *, retry_after: int | None = None, reason: str = "", times: int = 1
+        self,
+        method: str,
+        path: str,
+        status: int,
+        *,
+        retry_after: int | None = None,
+        reason: str = "",
+        message: str = "injected by the tests",
+        times: int = 1,
     ) -> None:
         """Answers the next requests with this status."""
-        self._add(Fault(method, re.compile(path), times, status=status, retry_after=retry_after, reason=reason))
+        self._add(
+            Fault(
+                method,
+                re.compile(path),
+                times,
+                status=status,
+                retry_after=retry_after,
+                reason=reason,
+                message=message,
+            )
+        )
 
     def reset(self, method: str, path: str, *, times: int = 1, after_server: bool = False) -> None:
         """Breaks the connection of the next requests; with `after_server` what they asked for has been done by then."""
@@ -119,6 +141,15 @@ class FaultProxy:
     def stall_watch(self, path: str, *, lines: int = 0, times: int = 1) -> None:
         """Has the next watch go silent after so many events, its connection open."""
         self._add(Fault("GET", re.compile(f"(?=.*{path}).*watch=", re.IGNORECASE), times, stall=True, lines=lines))
+
+    def expire_watch(self, path: str, *, lines: int = 0, times: int = 1) -> None:
+        """Ends the next watch after so many events with the news that the server has forgotten its version (410)."""
+        self._add(Fault("GET", re.compile(f"(?=.*{path}).*watch=", re.IGNORECASE), times, expire=True, lines=lines))
+
+    def unmet(self) -> list[str]:
+        """The faults that still wait for a request: a test that ends with some has not tested them."""
+        with self._lock:
+            return [f"{fault.method} {fault.path.pattern}" for fault in self._faults if fault.times > 0]
 
     def delay(self, method: str, path: str, seconds: float, *, times: int = 1) -> None:
         """Lets the next requests wait."""
@@ -253,9 +284,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             left -= 1
+        if fault is not None and fault.expire:
+            self._expire()
+            return
         if fault is not None and fault.stall:
             self.server.proxy.released.wait()
         self._break()
+
+    def _expire(self) -> None:
+        _, status = _refusal(Fault("GET", re.compile(""), status=410, reason="Expired", message="too old a version"))
+        line = json.dumps({"type": "ERROR", "object": json.loads(status)}).encode() + b"\n"
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(line), line))
 
     def _break(self) -> None:
         """Ends the connection by a reset, in the middle of whatever it is in."""
@@ -273,7 +312,7 @@ def _refusal(fault: Fault) -> tuple[dict[str, str], bytes]:
         "status": "Failure",
         "reason": fault.reason
         or {429: "TooManyRequests", 503: "ServiceUnavailable"}.get(fault.status, "InternalError"),
-        "message": "injected by the tests",
+        "message": fault.message,
         "code": fault.status,
     }
     headers = {"Content-Type": "application/json"}

@@ -4,105 +4,29 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import itertools
-import os
 import re
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
-from tests.cluster import syscalls
-from tests.cluster.api import Api, Object
+from tests.cluster.api import Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fault_proxy import FaultProxy
-from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.namespaces import MACHINE
+from tests.cluster.kubernetes_search import connect
 from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
-from tests.cluster.objects import Namespace, make_namespace
+from tests.cluster.objects import Namespace
+from tests.cluster.searching import Make, Once, all_completed, each_of, trials_run
 from tests.cluster.waiting import until
 
 # Chief and workers each import TensorFlow and TFX, on whatever cores there are.
 pytestmark = pytest.mark.timeout(400)
 
-_numbers = itertools.count(1)
-Make = Callable[..., KubernetesSearch]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cluster_dns(local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The tests are the pipeline's step, and call the chief by the name of its Service."""
-    file = tmp_path_factory.mktemp("dns") / "resolv.conf"
-    file.write_text(f"nameserver {MACHINE}\nsearch svc.cluster.local cluster.local\noptions ndots:5 timeout:2\n")
-    syscalls.bind(file, "/etc/resolv.conf")
-
-
-@pytest.fixture
-def team(api: Api, image: str, local_cluster: LocalCluster, tmp_path: Path) -> Iterator[Namespace]:
-    """A namespace with what deploy/ brings and a claim named `runs`, which is the test's `tmp_path`."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    made = make_namespace(api, f"team-{os.getpid()}-{next(_numbers)}", image, labels=labels)
-    local_cluster.share(made, "runs", tmp_path)
-    yield made
-    api.delete(f"/api/v1/namespaces/{made.name}")
-
-
-@pytest.fixture
-def token(team: Namespace) -> str:
-    return deploy(team)
-
-
-@pytest.fixture
-def step(control_plane: ControlPlane, token: str) -> KubernetesApi:
-    """The step's connection: it has the rights of deploy/ and no others."""
-    return connect(control_plane.url, control_plane.authority.certificate, token)
-
-
-@pytest.fixture
-def make(local_cluster: LocalCluster, team: Namespace, step: KubernetesApi, tmp_path: Path) -> Make:
-    def made(function: str = "waiting", config: Any = None, **more: Any) -> KubernetesSearch:
-        api = more.pop("api", step)
-        return KubernetesSearch(local_cluster, team, tmp_path, api, function, config, **more)
-
-    return made
-
-
-class Once:
-    """Does something when a record shows that the time has come, once."""
-
-    def __init__(self, when: Callable[[SearchRecord], bool], then: Callable[[], object]) -> None:
-        self.when, self.then, self.done = when, then, False
-
-    def __call__(self, record: SearchRecord) -> None:
-        if not self.done and self.when(record):
-            self.done = True
-            self.then()
-
-
-def each_of(*watchers: Once) -> Callable[[SearchRecord], None]:
-    """All of them, one after another."""
-
-    def watch(record: SearchRecord) -> None:
-        for watcher in watchers:
-            watcher(record)
-
-    return watch
-
-
-def trials_run(record: SearchRecord) -> bool:
-    return record.count(TrialStatus.RUNNING) >= 1
-
-
-def all_completed(made: KubernetesSearch, count: int, record: SearchRecord) -> None:
-    assert record.count(TrialStatus.COMPLETED) == len(record.trials) == count, made.directory.root
-    assert record.stop_reason is None
+pytest_plugins = ["tests.cluster.search_fixtures"]
 
 
 def test_a_search_with_the_rights_of_deploy_leaves_nothing(make: Make, team: Namespace, token: str) -> None:

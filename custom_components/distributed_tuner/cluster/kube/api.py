@@ -39,13 +39,15 @@ class KubernetesApi:
     Args:
       connect: makes the kubernetes client's `ApiClient`; called again when the server does not know the client any
         more, since tokens and certificates expire.
-      patience_seconds: how long a request is tried while the server is busy or away.
+      patience_seconds: how long a request is tried while the server is busy or away, or does not know a client that it
+        has known before.
     """
 
     def __init__(self, connect: Callable[[], Any], *, patience_seconds: float) -> None:
         self._connect = connect
         self._client = connect()
         self._patience = patience_seconds
+        self._known = False
 
     def get(self, path: str, *, patience_seconds: float | None = None, **query: Any) -> Object:
         """Reads one object, or a list of them.
@@ -144,7 +146,7 @@ class KubernetesApi:
 
     def _send(self, call: _Call, patience_seconds: float) -> bytes:
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(self._may_pass),
             wait=_pause,
             stop=tenacity.stop_after_delay(patience_seconds),
             before_sleep=tenacity.before_sleep_log(_LOG, logging.WARNING),
@@ -163,13 +165,22 @@ class KubernetesApi:
 
     def _attempt(self, call: _Call, answer_seconds: float) -> urllib3.HTTPResponse:
         try:
-            return call.to(self._client, answer_seconds)
+            response = call.to(self._client, answer_seconds)
         except ApiError as error:
             if error.code != 401:
                 raise
-        # Its credentials have expired: once more with what is there now.
-        self._client = self._connect()
-        return call.to(self._client, answer_seconds)
+            # Its credentials have expired: once more with what is there now.
+            self._client = self._connect()
+            response = call.to(self._client, answer_seconds)
+        self._known = True
+        return response
+
+    def _may_pass(self, error: BaseException) -> bool:
+        if not isinstance(error, ApiError):
+            return isinstance(error, _Unreachable)
+        # A token that is being replaced; or the server cannot read accounts at the moment, and knows nobody.
+        expired = error.code == 401 and self._known
+        return expired or error.code in _BUSY or _is_passing(error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,8 +253,12 @@ def _api_error(error: Any, what: str) -> ApiError:
     )
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, _Unreachable) or (isinstance(error, ApiError) and error.code in _BUSY)
+def _is_passing(error: ApiError) -> bool:
+    if error.code == 409:
+        # Two wrote at once, a quota's counter for example; not a name that is taken, nor another object of that name.
+        return error.reason == "Conflict" and "Precondition failed" not in error.message
+    # A server that has just started does not serve all kinds yet.
+    return error.code == 404 and "could not find the requested resource" in error.message
 
 
 _BACKOFF = tenacity.wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE_SECONDS)

@@ -58,6 +58,7 @@ class KubernetesCluster(Cluster):
         self._ran: set[str] = set()
         self._words: dict[str, tuple[float, diagnosis.PodState | None]] = {}
         self._closed = False
+        self._out_of_reach = False
 
     def start(self, workers: int) -> None:
         """See `Cluster.start`."""
@@ -119,7 +120,9 @@ class KubernetesCluster(Cluster):
             return
         for mirror in (self._jobs, self._pods):
             mirror.stop()
-        if failed and self._plan.options.keep_on_failure:
+        if self._out_of_reach:
+            _LOG.warning("chief and workers are left alone: they may be going on, and the next run finds them")
+        elif failed and self._plan.options.keep_on_failure:
             _LOG.warning("%s", self._kept())
         else:
             self._keep_logs()
@@ -147,9 +150,12 @@ class KubernetesCluster(Cluster):
         limit = self._plan.options.api_patience_seconds
         silence = max(self._jobs.silence(), self._pods.silence())
         if silence > limit:
+            self._out_of_reach = True
+            trouble = self._jobs.trouble() or self._pods.trouble()
             raise ClusterError(
                 f"the Kubernetes API was not heard of for {silence:.0f} s (api_patience_seconds is {limit:g}). Run the "
                 "same run id again when it is back: chief and workers may be going on meanwhile"
+                + (f". The last trouble: {trouble}" if trouble else "")
             )
 
     def _with_events(self, seen: Seen, jobs: Sequence[Object]) -> Seen:

@@ -23,7 +23,7 @@ _WATCH_SECONDS = 30
 _STALL_SECONDS = 40.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
-_REFUSED = frozenset({401, 403, 404})
+_REFUSED = frozenset({403, 404})
 # An API server that has just started refuses, for some seconds, what it has not read the roles for yet.
 _REFUSAL_SECONDS = 20.0
 
@@ -63,6 +63,7 @@ class Mirror:
         self._version: str | None = None
         self._heard = clock()
         self._refusal: tuple[float, ApiError] | None = None
+        self._trouble = ""
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -94,6 +95,11 @@ class Mirror:
         with self._lock:
             return self._clock() - self._heard
 
+    def trouble(self) -> str:
+        """What was wrong when the server was last asked; empty if nothing was."""
+        with self._lock:
+            return self._trouble
+
     def _run(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopped.is_set():
@@ -104,11 +110,21 @@ class Mirror:
                 pause = _FIRST_PAUSE_SECONDS
                 continue
             except ApiError as error:
+                self._note(error)
                 self._take_refusal(error)
             except ClusterError as error:
+                self._note(error)
                 _LOG.info("%s", error)
             self._stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _note(self, error: ClusterError) -> None:
+        with self._lock:
+            self._trouble = str(error)
+
+    def _hear(self) -> None:
+        """The server answered; the lock is held."""
+        self._heard, self._refusal, self._trouble = self._clock(), None, ""
 
     def _take_refusal(self, error: ApiError) -> None:
         if error.code == 410:
@@ -129,7 +145,7 @@ class Mirror:
         with self._lock:
             self._objects = objects
             self._version = answer["metadata"]["resourceVersion"]
-            self._heard, self._refusal = self._clock(), None
+            self._hear()
 
     def _watch(self) -> None:
         changes = self._api.watch(
@@ -144,11 +160,11 @@ class Mirror:
             if self._stopped.is_set():
                 return
         with self._lock:
-            self._heard, self._refusal = self._clock(), None
+            self._hear()
 
     def _take(self, kind: str, changed: dict[str, Any]) -> None:
         with self._lock:
-            self._heard, self._refusal = self._clock(), None
+            self._hear()
             self._version = changed["metadata"]["resourceVersion"]
             if kind == "DELETED":
                 self._objects.pop(changed["metadata"]["uid"], None)

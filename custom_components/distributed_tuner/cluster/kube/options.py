@@ -52,7 +52,8 @@ class KubernetesOptions(Strict):
     image_pull_secrets: tuple[str, ...] = ()
     port: int = Field(default=50051, ge=1024, le=65535)
     pending_seconds: float = Field(default=900.0, gt=0)
-    api_patience_seconds: float = Field(default=600.0, gt=0)
+    # A watch of what does not change is silent for half a minute.
+    api_patience_seconds: float = Field(default=600.0, ge=60.0)
     node_loss_seconds: int = Field(default=30, ge=0)
     ttl_seconds: int = Field(default=3600, ge=60)
     linger_seconds: float = Field(default=3600.0, gt=0)

@@ -30,6 +30,8 @@ PATH = "/api/v1/namespaces/ml/pods"
         refuses(503),
         refuses(500),
         says("<html>", 502),
+        refuses(409, "Conflict", "the object has been modified; please try again"),
+        refuses(404, "NotFound", "the server could not find the requested resource"),
         resets,
     ],
 )
@@ -75,6 +77,19 @@ def test_expired_credentials_are_renewed_once() -> None:
         assert len(server.requests) == 2
 
 
+def test_a_client_that_was_known_is_so_again_when_its_new_token_is_there() -> None:
+    unknown = refuses(401, "Unauthorized")
+    with serving(says(thing("a")), unknown, unknown, unknown, unknown, says(thing("b"))) as server:
+        api = server.api()
+        api.get(PATH)
+        assert api.get(PATH)["metadata"]["name"] == "b"
+    with serving(says(thing("a")), unknown) as server:
+        api = server.api(patience_seconds=0.5)
+        api.get(PATH)
+        with pytest.raises(ApiError, match="does not know this client"):
+            api.get(PATH)
+
+
 def test_manifests_are_validated_strictly() -> None:
     with serving(says(thing("a"))) as server:
         server.api().create(PATH, {"kind": "Pod"})
@@ -86,7 +101,8 @@ def test_manifests_are_validated_strictly() -> None:
 
 
 def test_deleting_what_is_gone_is_done() -> None:
-    with serving(refuses(404, "NotFound"), refuses(409, "Conflict"), refuses(409, "Conflict")) as server:
+    other = refuses(409, "Conflict", "Precondition failed: UID in precondition: x, UID in object meta: y")
+    with serving(refuses(404, "NotFound"), other, other) as server:
         api = server.api()
         api.delete(f"{PATH}/a", grace_seconds=0)
         api.delete(f"{PATH}/a", uid="another")

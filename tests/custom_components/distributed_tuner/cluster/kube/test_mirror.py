@@ -141,6 +141,17 @@ def test_silence_grows_while_the_server_is_away() -> None:
         mirror.stop()
 
 
+def test_a_client_that_the_server_does_not_know_for_a_while_is_no_refusal() -> None:
+    unknown = refuses(401, "Unauthorized", "who is that?")
+    with mirrored(listing(thing("a")), *[unknown] * 6, streams(change("ADDED", thing("b", 2)), then=stalls)) as (
+        server,
+        mirror,
+    ):
+        until(lambda: "who is that?" in mirror.trouble() or len(server.requests) >= 8)
+        until(lambda: names(mirror) == ["a", "b"])  # names() would have raised
+        assert mirror.trouble() == ""
+
+
 def test_the_first_list_tells_what_is_wrong() -> None:
     with serving(refuses(403, "Forbidden", "no list")) as server, pytest.raises(ApiError, match="no list"):
         Mirror(server.api(), PATH, "search=s").start()
