@@ -131,7 +131,7 @@ def test_a_disruption_costs_nothing_and_a_fatal_end_is_final() -> None:
         fatal, disruption, restart = job["spec"]["podFailurePolicy"]["rules"]
         assert fatal["action"] == action and 70 in fatal["onExitCodes"]["values"]
         assert disruption["action"] == "Ignore" and disruption["onPodConditions"][0]["type"] == "DisruptionTarget"
-        assert restart["action"] == "Ignore" and restart["onExitCodes"]["values"] == [75, 76, 143]
+        assert restart["action"] == "Ignore" and restart["onExitCodes"]["values"] == [71, 75, 76, 143]
 
 
 def test_the_policy_lets_workers_and_the_step_in_and_nobody_else() -> None:
