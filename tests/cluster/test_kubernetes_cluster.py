@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -256,21 +255,6 @@ def test_a_quota_is_told_at_once(make: Make, team: Namespace) -> None:
     with pytest.raises(ClusterError, match=r"cannot start: the namespace's ResourceQuota refuses it.*gpus"):
         made.run()
     assert made.left() == []
-
-
-def test_a_missing_right_is_named_with_what_grants_it(make: Make, team: Namespace) -> None:
-    role = team.api.get(team.path("roles", "distributed-tuner"))
-    role["rules"] = [rule for rule in role["rules"] if rule["resources"] != ["networkpolicies"]]
-    team.api.replace(team.path("roles", "distributed-tuner"), role)
-    made = make("waiting")
-    words = rf"may not create networkpolicies.networking.k8s.io in namespace {team.name}.*deploy/role.yaml"
-
-    def refused() -> bool:
-        with pytest.raises(ClusterError) as error:
-            made.make_cluster().start(1)
-        return re.search(words, str(error.value)) is not None
-
-    until(refused, "the refusal")
 
 
 def test_a_namespace_that_is_not_there_is_named(make: Make, control_plane: ControlPlane, admin_token: str) -> None:

@@ -44,7 +44,7 @@ class Step:
         self.root.mkdir()
         os.chown(self.root, POD_USER, POD_USER)
         self._trials = trials
-        self._claim = {"name": "runs", "source": {"persistentVolumeClaim": {"claimName": "runs"}}}
+        self._source = {"persistentVolumeClaim": {"claimName": "runs"}}
         self._folder = str(folder)
 
     def start(self, execution: str) -> None:
@@ -56,7 +56,7 @@ class Step:
             "image": self.team.image,
             "groups": [small],
             "chief": small,
-            "volumes": [{**self._claim, "mount_path": self._folder}],
+            "volumes": [{"name": "runs", "source": self._source, "mount_path": self._folder}],
         }
         config = {"max_trials": self._trials, "seconds": 1.0}
         self.team.run(
@@ -65,7 +65,7 @@ class Step:
             pod={
                 "serviceAccountName": STEP,
                 "securityContext": RESTRICTED_POD,
-                "volumes": [{"name": "runs", **self._claim["source"]}, {"name": "tmp", "emptyDir": {}}],
+                "volumes": [{"name": "runs", **self._source}, {"name": "tmp", "emptyDir": {}}],
             },
             container={
                 "securityContext": RESTRICTED_CONTAINER,

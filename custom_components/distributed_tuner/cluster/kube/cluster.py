@@ -15,9 +15,10 @@ from pathlib import Path
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
 from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
-from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
+from custom_components.distributed_tuner.cluster.kube.mirror import REFUSAL_SECONDS, Mirror
 from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.search_objects import SearchObjects
@@ -56,6 +57,7 @@ class KubernetesCluster(Cluster):
         self._seen: list[Seen] = []
         self._waits: dict[str, float] = {}
         self._ran: set[str] = set()
+        self._no_events_since: float | None = None
         self._words: dict[str, tuple[float, diagnosis.PodState | None]] = {}
         self._closed = False
         self._out_of_reach = False
@@ -190,10 +192,20 @@ class KubernetesCluster(Cluster):
                     patience_seconds=0.0,
                 )
                 told = diagnosis.of_events(events["items"])
-                self._words[key] = (now, told)
+                self._words[key], self._no_events_since = (now, told), None
             except ClusterError as error:
                 _LOG.warning("events of %s: %s", name, error)
+                self._check_events_refused(error)
         return told
+
+    def _check_events_refused(self, error: ClusterError) -> None:
+        """Raises the error where it is one that lasts: without events nobody knows why a pod is not there."""
+        if not isinstance(error, ApiError) or error.code != 403:
+            return
+        if self._no_events_since is None:
+            self._no_events_since = time.monotonic()
+        if time.monotonic() - self._no_events_since >= REFUSAL_SECONDS:
+            raise error
 
     def _check(self, who: str, members: Sequence[Seen]) -> None:
         """Raises ClusterError when one kind of them can never start, or all of them have waited for too long."""

@@ -25,7 +25,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _REFUSED = frozenset({403, 404})
 # An API server that has just started refuses, for some seconds, what it has not read the roles for yet.
-_REFUSAL_SECONDS = 20.0
+REFUSAL_SECONDS = 20.0
 
 
 class Mirror:
@@ -48,7 +48,7 @@ class Mirror:
         *,
         watch_seconds: int = _WATCH_SECONDS,
         stall_seconds: float = _STALL_SECONDS,
-        refusal_seconds: float = _REFUSAL_SECONDS,
+        refusal_seconds: float = REFUSAL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
