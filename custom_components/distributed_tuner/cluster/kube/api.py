@@ -68,14 +68,23 @@ class KubernetesApi:
         """
         return self._object(_Call("POST", path, {"fieldValidation": "Strict"}, manifest))
 
-    def patch(self, path: str, change: Any, content_type: str = MERGE_PATCH) -> Object:
+    def patch(
+        self, path: str, change: Any, content_type: str = MERGE_PATCH, *, patience_seconds: float | None = None
+    ) -> Object:
         """Changes an object.
+
+        Args:
+          path: of the object.
+          change: what to change.
+          content_type: how `change` is to be read.
+          patience_seconds: instead of the client's own.
 
         Raises:
           ApiError: the server refused.
           ApiUnavailable: it did not answer in time.
         """
-        return self._object(_Call("PATCH", path, {"fieldValidation": "Strict"}, change, content_type))
+        call = _Call("PATCH", path, {"fieldValidation": "Strict"}, change, content_type)
+        return self._object(call, patience_seconds)
 
     def delete(
         self,

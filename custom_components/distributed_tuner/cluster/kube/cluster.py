@@ -17,6 +17,7 @@ from custom_components.distributed_tuner.cluster.kube import connection, diagnos
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
+from custom_components.distributed_tuner.cluster.kube.forgiveness import Forgiveness
 from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
 from custom_components.distributed_tuner.cluster.kube.mirror import REFUSAL_SECONDS, Mirror
 from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
@@ -54,6 +55,7 @@ class KubernetesCluster(Cluster):
         self._jobs = Mirror(self._api, path("Job", plan.namespace), selector)
         self._pods = Mirror(self._api, path("Pod", plan.namespace), selector)
         self._losses = Losses()
+        self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._seen: list[Seen] = []
         self._waits: dict[str, float] = {}
         self._ran: set[str] = set()
@@ -72,6 +74,7 @@ class KubernetesCluster(Cluster):
         """See `Cluster.poll`."""
         self._check_api()
         jobs, pods = self._jobs.objects(), self._pods.objects()
+        self._forgiveness.grant(pods)
         self._seen = [self._with_events(seen, jobs) for seen in view(jobs, pods, self._plan.namespace)]
         chief = next((seen for seen in self._seen if seen.member.name == names.CHIEF), None)
         workers = [seen for seen in self._seen if seen is not chief]

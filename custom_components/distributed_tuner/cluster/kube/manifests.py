@@ -31,7 +31,7 @@ FATAL_CODES = [2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127]
 
 
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """The chief's Job, suspended."""
+    """The chief's Job, suspended. It is Indexed, though of one, since only then `forgiveness` works."""
     settings = plan.options.chief
     template = pod_template(
         plan,
@@ -53,9 +53,10 @@ def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
     template["spec"]["containers"][0]["ports"] = [{"name": "grpc", "containerPort": plan.options.port}]
     spec = {
         "suspend": True,
+        "completionMode": "Indexed",
         "completions": 1,
         "parallelism": 1,
-        "backoffLimit": _NO_LIMIT,
+        "backoffLimitPerIndex": _NO_LIMIT,
         **_job_rules(plan, fatal="FailJob"),
         "template": template,
     }

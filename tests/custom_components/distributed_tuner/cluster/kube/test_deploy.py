@@ -27,6 +27,7 @@ def test_all_rights_are_in_one_namespace_and_each_verb_is_named() -> None:
     granted = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
     assert granted["secrets"] == {"create", "get", "delete"}, "whoever may list Secrets reads all of the namespace"
     assert not {"create", "update", "patch"} & granted["pods"]
+    assert granted["pods/status"] == {"patch"}
     assert not {"pods/exec", "roles", "rolebindings"} & set(granted)
 
 
