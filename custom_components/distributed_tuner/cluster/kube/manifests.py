@@ -100,7 +100,8 @@ def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
     """The chief's address, the same for each of its pods."""
     labels = {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}
     port = {"name": "grpc", "port": plan.options.port, "targetPort": "grpc", "appProtocol": "grpc"}
-    spec = {"type": "ClusterIP", "selector": labels, "ports": [port]}
+    # A pod whose node is not heard of for a while counts as not ready, and serves all the same.
+    spec = {"type": "ClusterIP", "selector": labels, "ports": [port], "publishNotReadyAddresses": True}
     return _object(plan, "v1", "Service", plan.search.chief, CHIEF, owners, {"spec": spec})
 
 
