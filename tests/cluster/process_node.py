@@ -216,6 +216,8 @@ class ProcessNode:
                 mine = self._pods[uid] = ProcessPod(pod, self._host)
                 self._thread(mine.run)
             mine.pod = pod
+            if mine.sees_itself_misjudged():
+                self._thread(mine.report)
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             if not deleted or self._ending.get(uid, math.inf) <= grace:
                 return

@@ -59,6 +59,7 @@ class ProcessPod:
         self._address = ""
         self._starting = threading.Lock()
         self._reporting = threading.Lock()
+        self._told_over = False
 
     def log(self, container: str, *, previous: bool = False) -> Path | None:
         """The file of a container's output, if it has been started.
@@ -91,6 +92,16 @@ class ProcessPod:
         self._statuses = {name: _ended(status) for name, status in self._statuses.items()}
         self._report(over=True)
         self.over.set()
+
+    def sees_itself_misjudged(self) -> bool:
+        """Whether the API server has it as not ready though it is: so it marks the pods of a node not heard of."""
+        told = {one["type"]: one["status"] for one in self.pod["status"].get("conditions", ())}
+        statuses = list(self._statuses.values())
+        return told.get("Ready") == "False" and not self.over.is_set() and all(one.running for one in statuses)
+
+    def report(self) -> None:
+        """Tells the API server how it is, again."""
+        self._report()
 
     def end(self, grace: float, *, disruption: str = "", reason: str = "", message: str = "") -> None:
         """Has all containers end: by SIGTERM, after `grace` seconds by SIGKILL. It waits for that.
@@ -305,6 +316,9 @@ class ProcessPod:
 
     def _report(self, *, over: bool = False) -> None:
         with self._reporting:
+            if self._told_over:
+                return
+            self._told_over = over
             status = pod_status(
                 self._statuses.values(),
                 over=over,

@@ -16,9 +16,9 @@ ON_SPOT: Object = {
 }
 
 
-def ready(api: Api, node: str) -> str:
-    """The status of a node's Ready condition."""
-    kinds = {one["type"]: one["status"] for one in api.get(f"/api/v1/nodes/{node}")["status"]["conditions"]}
+def ready(api: Api, path: str) -> str:
+    """The status of the Ready condition of a node or a pod."""
+    kinds = {one["type"]: one["status"] for one in api.get(path)["status"]["conditions"]}
     return str(kinds["Ready"])
 
 
@@ -72,7 +72,7 @@ def test_the_pods_of_a_node_that_dies_are_given_up(namespace: Namespace, nodes: 
     namespace.run("lost", WAIT, pod=ON_SPOT, podFailurePolicy=IGNORE_DISRUPTIONS)
     (pod,) = namespace.running("lost")
     node.die()
-    until(lambda: ready(namespace.api, node.name) == "Unknown", "the node to count as lost")
+    until(lambda: ready(namespace.api, f"/api/v1/nodes/{node.name}") == "Unknown", "the node to count as lost")
     path = namespace.path("pods", pod["metadata"]["name"])
     given_up = until(
         lambda: one if "deletionTimestamp" in (one := namespace.api.get(path))["metadata"] else None,
@@ -89,7 +89,7 @@ def test_a_job_goes_on_elsewhere_once_the_object_of_its_dead_node_is_gone(
     namespace.run("moved", WAIT, pod=ON_SPOT, podFailurePolicy=IGNORE_DISRUPTIONS)
     namespace.running("moved")
     node.die()
-    until(lambda: ready(namespace.api, node.name) == "Unknown", "the node to count as lost")
+    until(lambda: ready(namespace.api, f"/api/v1/nodes/{node.name}") == "Unknown", "the node to count as lost")
     nodes.remove(node)
     other = nodes.add_spot()
     # The garbage collector of pods looks each 20 s, and trusts a node's absence after 40.
@@ -106,10 +106,13 @@ def test_a_node_that_is_cut_off_for_a_moment_keeps_its_pods(namespace: Namespace
     patient = {"nodeSelector": SPOT_LABELS, "tolerations": ON_SPOT["tolerations"][:1]}
     namespace.run("patient", WAIT, pod=patient)
     (pod,) = namespace.running("patient")
+    node_path, pod_path = f"/api/v1/nodes/{node.name}", namespace.path("pods", pod["metadata"]["name"])
     node.cut_off()
-    until(lambda: ready(namespace.api, node.name) == "Unknown", "the node to count as lost")
+    until(lambda: ready(namespace.api, node_path) == "Unknown", "the node to count as lost")
+    until(lambda: ready(namespace.api, pod_path) == "False", "its pod to count as not ready")
     node.reconnect()
-    until(lambda: ready(namespace.api, node.name) == "True", "the node to be back")
+    until(lambda: ready(namespace.api, node_path) == "True", "the node to be back")
+    until(lambda: ready(namespace.api, pod_path) == "True", "its pod to count as ready again")
     (same,) = namespace.running("patient")
     assert same["metadata"]["uid"] == pod["metadata"]["uid"]
 
