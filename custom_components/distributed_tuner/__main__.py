@@ -5,7 +5,6 @@ On Kubernetes it scales a search too, and it is what the chief's and the workers
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,12 +12,13 @@ from typing import Annotated, NoReturn
 import rich.console
 import typer
 
-from custom_components.distributed_tuner import joining, keys, pod, process, progress, quiet
+from custom_components.distributed_tuner import joining, keys, pod, process, progress, quiet, stored_record
 from custom_components.distributed_tuner.cluster.kube import commands
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
+from custom_components.distributed_tuner.presence import Presence
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
-from custom_components.distributed_tuner.report import html, text
-from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
+from custom_components.distributed_tuner.report import formatting, html, text
+from custom_components.distributed_tuner.stored_record import StoredRecord
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -26,14 +26,28 @@ SearchArgument = Annotated[
     str, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine or gs://…")
 ]
 
+_NOT_SEEN = {
+    Presence.ABSENT: "nobody serves it now, no chief answers. A run that lives starts its chief again within seconds; "
+    "where none does, the same run id goes on with the search",
+    Presence.UNKNOWN: "its chief is not on this machine, so that nobody here can tell whether it lives. On Kubernetes "
+    "the command `members` tells it",
+}
+
 
 @app.command()
 def status(search_dir: SearchArgument) -> None:
-    """One line on where the search stands, and its failed trials."""
-    record = _read(search_dir)
-    workers = sum(trial.status is TrialStatus.RUNNING for trial in record.trials)
-    state = "ended" if record.ended is not None else "running, or interrupted"
-    typer.echo(f"{record.name} ({state}): {progress.progress_line(record, record.ended or time.time(), workers)}")
+    """Where the search stands, whether somebody serves it now, and its failed trials."""
+    found = _read(search_dir)
+    record, now = found.record, time.time()
+    serves = Presence.ABSENT if record.ended is not None else stored_record.who_serves(search_dir)
+    if serves is Presence.ABSENT:
+        # Nobody works on it, and nothing has happened since.
+        line = progress.progress_line(record, record.ended or found.stored, 0)
+    else:
+        line = progress.progress_line(record, now, record.count(TrialStatus.RUNNING))
+    typer.echo(f"{record.name} ({_state(record, serves)}): {line}")
+    if record.ended is None and serves in _NOT_SEEN:
+        typer.echo(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
     if record.stop_reason:
         typer.echo(f"stopped: {record.stop_reason}")
     for trial in record.failed():
@@ -46,7 +60,7 @@ def leaderboard(
     limit: Annotated[int, typer.Option(min=1, help="How many configurations to show.")] = 10,
 ) -> None:
     """The best distinct configurations."""
-    rich.console.Console().print(text.leaderboard(_read(search_dir), limit))
+    rich.console.Console().print(text.leaderboard(_read(search_dir).record, limit))
 
 
 @app.command()
@@ -55,7 +69,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path(keys.REPORT_FILE),
 ) -> None:
     """Writes the report as one HTML file that needs no network."""
-    page = html.render_html(_read(search_dir), generated_at=time.time())
+    page = html.render_html(_read(search_dir).record, generated_at=time.time())
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -112,40 +126,31 @@ def worker(
 commands.add_to(app)
 
 
-def _read(search_dir: str) -> SearchRecord:
+def _read(search_dir: str) -> StoredRecord:
     try:
-        record = _load(search_dir)
-    except (CorruptState, ValueError) as error:
-        _fail(f"{search_dir}: {error}")
+        found = stored_record.read(search_dir)
+    except CorruptState as error:
+        _fail(str(error))
     except OSError as error:
         _fail(f"{search_dir} cannot be read: {error}")
-    if record is None:
+    if found is None:
         _fail(
             f"{search_dir} holds no search, or one whose chief has not started yet (there is no record.json). "
             f"Searches are under PIPELINE_ROOT/DistributedTuner/{keys.SEARCHES_DIR}/RUN_ID"
         )
-    return record
+    return found
+
+
+def _state(record: SearchRecord, serves: Presence) -> str:
+    if record.ended is not None:
+        return "ended"
+    return {Presence.SERVED: "running", Presence.ABSENT: "interrupted"}.get(serves, "running, or interrupted")
 
 
 def _fail(message: str) -> NoReturn:
     """Ends the command with its reason."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(1)
-
-
-def _load(search_dir: str) -> SearchRecord | None:
-    if "://" not in search_dir:
-        return SearchDir(Path(search_dir)).read_record()
-    # Imported here: it takes seconds, and a local directory does not need it.
-    import tensorflow as tf
-
-    try:
-        with tf.io.gfile.GFile(f"{search_dir.rstrip('/')}/record.json") as file:
-            return record_from_json(json.loads(file.read()))
-    except tf.errors.NotFoundError:
-        return None
-    except tf.errors.OpError as error:
-        raise OSError(f"{error.message.strip()}. Check the address, your credentials and the network") from error
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,6 +45,7 @@ def tool(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) 
 def told(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
     done = tool(*arguments, cwd=cwd, environment=environment)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     return done.stdout
 
 
@@ -90,7 +92,8 @@ def test_a_running_search_does_not_notice(make_search: Callable[..., Any], here:
 
     made = make_search("waiting", {"max_trials": 6, "seconds": 1.0})
     found = made.run(watch=look)
-    assert "running" in outputs["status"] and " of 6 trials done" in outputs["status"]
+    assert "(running): " in outputs["status"] and " of 6 trials done" in outputs["status"]
+    assert "last change" not in outputs["status"]
     assert "default_objective" in outputs["leaderboard"]
     assert "<html" in (here / "report.html").read_text()
     assert len(chiefs) == 1 and None not in chiefs
@@ -117,6 +120,30 @@ def test_a_finished_search_is_read_while_others_hold_its_locks_and_is_left_as_it
     assert [path.name for path in here.iterdir()] == ["page.html"]
 
 
+@pytest.mark.timeout(300)
+def test_a_search_that_nobody_serves_is_told_from_one_that_runs(make_search: Callable[..., Any], here: Path) -> None:
+    def interrupt(running: Any, record: SearchRecord) -> None:
+        if record.count(TrialStatus.COMPLETED):
+            raise KeyboardInterrupt
+
+    made = make_search("waiting", {"max_trials": 60, "seconds": 0.5})
+    with pytest.raises(KeyboardInterrupt):
+        made.run(watch=interrupt)
+    before = contents(made.directory.root)
+    first, second = told("status", str(made.directory.root), cwd=here).splitlines()
+    assert first.startswith("waiting (interrupted): ") and "0 workers" in first and "left" not in first
+    assert second.startswith("last change ") and "nobody serves it now" in second and "same run id" in second
+    assert contents(made.directory.root) == before
+
+
+def test_a_search_on_another_machine_may_run_or_not(stored: Path, here: Path) -> None:
+    RecordFile(SearchDir(stored).record).write(search(trial("1", 2.0)))
+    SearchDir(stored).chief.write_text('{"address": "127.0.0.1:1", "machine": "elsewhere"}')
+    first, second = told("status", str(stored), cwd=here).splitlines()
+    assert first.startswith("search (running, or interrupted): ")
+    assert second.startswith("last change ") and "not on this machine" in second
+
+
 def test_the_status_names_the_cause_of_a_stop_and_of_each_failure(stored: Path, here: Path) -> None:
     first, *others = told("status", str(stored), cwd=here).splitlines()
     assert first.startswith("search (ended): 2 of 3 trials done, 0 running, 1 failed")
@@ -131,11 +158,14 @@ def test_a_search_in_a_bucket_is_read_as_one_on_the_disk_and_nothing_is_written(
     environment = dict(gcs.environment)
     for command in ("status", "leaderboard"):
         assert told(command, address, cwd=here, environment=environment) == told(command, str(stored), cwd=here)
+    RecordFile(SearchDir(stored).record).write(search(trial("1", 2.0)))
+    going_on = gcs.upload(stored, "runs/going-on")
+    assert re.search(r"\nlast change \d\S* .*ago: ", told("status", going_on, cwd=here, environment=environment))
     told("report", f"{address}/", cwd=here, environment=environment)
     assert "ValueError: bad x" in (here / "report.html").read_text()
     assert {request.method for request in gcs.server.requests} == {"GET"}
     names = [each.name for each in gcs.objects.page(BUCKET, "", "", "", 100).objects]
-    assert names == ["runs/search/record.json"]
+    assert names == ["runs/going-on/record.json", "runs/search/record.json"]
 
 
 @pytest.mark.timeout(300)
