@@ -11,6 +11,19 @@ class OptionsError(ValueError):
     """A search option is unknown or out of its range."""
 
 
+# Longer than any search; and what is no limit is None.
+_MOST_SECONDS = 366 * 24 * 3600
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value <= _MOST_SECONDS:
+        raise OptionsError(
+            f"search option {name}: expected a number of seconds above 0 and at most {_MOST_SECONDS} (366 days), got "
+            f"{value!r}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class SearchOptions:
     """How a search treats its workers and when it ends. All times are seconds; None means no limit.
@@ -24,7 +37,8 @@ class SearchOptions:
       max_search_seconds: the search ends then with what was found.
       max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker. One that
         comes to no end of an epoch in as long again (and the grace) fails.
-      max_epoch_seconds: a trial that finishes no epoch for this long counts as stuck and fails.
+      max_epoch_seconds: a trial that finishes no epoch for this long counts as stuck and fails. The first epoch's time
+        begins with the trial: reading the data, building the model and tracing it count.
       max_failed_trials: the search ends when this many trials failed in all.
       max_consecutive_failures: the search ends when this many trials failed in a row; None keeps the oracle's own
         max_consecutive_failed_trials.
@@ -63,8 +77,10 @@ class SearchOptions:
                 if not isinstance(value, bool):
                     raise OptionsError(f"search option {field.name}: expected true or false, got {value!r}")
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise OptionsError(f"search option {field.name}: expected a number above 0, got {value!r}")
+            if field.name.endswith("_seconds"):
+                _check_seconds(field.name, value)
+            elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise OptionsError(f"search option {field.name}: expected a whole number of at least 1, got {value!r}")
         if self.allow_stock_workers and self.max_trial_seconds is None:
             raise OptionsError(
                 "search option allow_stock_workers: set max_trial_seconds too, nothing else tells that one died"

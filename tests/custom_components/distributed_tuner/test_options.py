@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from custom_components.distributed_tuner.options import OptionsError, SearchOptions
 
 NUMBERS = [field.name for field in dataclasses.fields(SearchOptions) if not isinstance(field.default, bool)]
+SECONDS = [name for name in NUMBERS if name.endswith("_seconds")]
+COUNTS = [name for name in NUMBERS if name not in SECONDS]
 OPTIONAL = [field.name for field in dataclasses.fields(SearchOptions) if field.default is None]
 
 
@@ -32,10 +35,22 @@ def test_only_what_differs_from_the_default_is_stored() -> None:
     assert SearchOptions.from_json(None) == SearchOptions.from_json("") == SearchOptions()
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [0, -1, "5", True, float("nan"), []])
-def test_a_value_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
-    with pytest.raises(OptionsError, match=f"search option {name}: expected a number above 0, got"):
+ODD = [0, -1, -0.5, "5", True, float("nan"), float("inf"), float("-inf"), []]
+
+
+@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("value", [*ODD, 1e9, 10**400])
+def test_a_time_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
+    expected = rf"search option {name}: expected a number of seconds above 0 and at most 31622400 \(366 days\), got "
+    with pytest.raises(OptionsError, match=expected + re.escape(repr(value))):
+        SearchOptions(**{name: value})
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [*ODD, 0.5, 3.0])
+def test_a_count_that_is_none_is_refused_by_name(name: str, value: Any) -> None:
+    expected = rf"search option {name}: expected a whole number of at least 1, got {re.escape(repr(value))}"
+    with pytest.raises(OptionsError, match=expected):
         SearchOptions(**{name: value})
 
 
@@ -70,7 +85,9 @@ def test_a_lease_that_one_late_heartbeat_would_lose_is_refused() -> None:
         ("{", "search options are no JSON"),
         ("[1]", "search options: expected a JSON object, got list"),
         ('{"lease": 3}', "unknown search option lease; known are .*lease_seconds"),
-        ('{"lease_seconds": -3}', "search option lease_seconds: expected a number above 0, got -3"),
+        ('{"lease_seconds": -3}', "search option lease_seconds: expected a number of seconds above 0 .*, got -3"),
+        ('{"lease_seconds": Infinity}', "search option lease_seconds: .*, got inf"),
+        ('{"max_failed_trials": 0.5}', "search option max_failed_trials: expected a whole number .*, got 0.5"),
     ],
 )
 def test_json_that_holds_no_options_says_why(text: str, message: str) -> None:
