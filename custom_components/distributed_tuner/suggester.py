@@ -146,9 +146,10 @@ class OracleSuggester:
         if trial.status == _Status.COMPLETED:
             with self._guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
                 return Result(Verdict.COMPLETED, float(trial.score), int(trial.best_step or 0), None, values)
+        if status == _Status.COMPLETED and trial.message is None:
+            # keras-tuner gives no reason for what it makes of a score that is no number.
+            trial.message = f"{type(self._oracle).__name__} gave the trial the score {trial.score}: it counts as failed"
         verdict = Verdict.RETRY if trial.status == _Status.INVALID else Verdict.FAILED
-        if message is None and trial.message is None:
-            message = f"{type(self._oracle).__name__}.score_trial gave it the score {trial.score}"
         return Result(verdict, message=trial.message or message, hyperparameters=values)
 
     def space(self) -> dict[str, Any]:

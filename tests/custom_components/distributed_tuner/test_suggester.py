@@ -180,6 +180,24 @@ def test_a_diverged_trial_is_retried_or_failed(value: float, retries: int, verdi
     assert result.message == f"the objective 'val_loss' was {value} at step 1: the training diverged"
 
 
+class Undecided(kt.oracles.RandomSearchOracle):
+    """Makes a score of its own out of what trials report."""
+
+    def score_trial(self, trial: Any) -> None:
+        trial.score, trial.best_step = math.nan, 0
+
+
+def test_a_score_that_is_no_number_is_told_as_the_oracles() -> None:
+    suggester = OracleSuggester(Undecided(OBJECTIVE, max_trials=3, hyperparameters=space(), max_retries_per_trial=0))
+    assert isinstance(suggester.suggest("worker-0"), Suggested)
+    suggester.changes()
+    result = suggester.finish("0", succeeded=True, reports=[Report(0, {"val_loss": 1.0})])
+    assert result.verdict is Verdict.FAILED
+    assert result.message == "Undecided gave the trial the score nan: it counts as failed"
+    (trial,) = suggester.changes()["trials"].values()
+    assert trial["message"] == result.message
+
+
 def test_a_trial_without_its_objective_says_what_it_reported() -> None:
     result = random_search().finish("00", succeeded=True, reports=[Report(0, {"loss": 1.0, "accuracy": 0.5})])
     assert result.verdict is Verdict.FAILED
