@@ -53,7 +53,10 @@ def _answers(address: str, seconds: float) -> bool:
     """Whether a chief answers there. It refuses a call without a token before it reads it; who else would do that?"""
     with grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS) as channel:
         try:
-            channel.unary_unary(f"/{rpc.SERVICE}/{rpc.STATUS}")(b"{}", timeout=seconds)
+            ask = channel.unary_unary(
+                f"/{rpc.SERVICE}/{rpc.STATUS}", request_serializer=rpc.encode, response_deserializer=rpc.decode
+            )
+            ask({}, timeout=seconds)
         except grpc.RpcError as error:
             return error.code() is grpc.StatusCode.UNAUTHENTICATED
     return False

@@ -62,7 +62,10 @@ def asked(address: str, service: str) -> grpc.StatusCode:
                 message = protos.get_service().GetSpaceRequest()
                 protos.get_service_grpc().OracleStub(channel).GetSpace(message, timeout=60.0)
             else:
-                channel.unary_unary(f"/{rpc.SERVICE}/{rpc.STATUS}")(b"{}", timeout=60.0)
+                ask = channel.unary_unary(
+                    f"/{rpc.SERVICE}/{rpc.STATUS}", request_serializer=rpc.encode, response_deserializer=rpc.decode
+                )
+                ask({}, timeout=60.0)
         except grpc.RpcError as error:
             code: grpc.StatusCode = error.code()
             return code

@@ -110,7 +110,9 @@ def test_a_faulty_oracle_ends_the_search_with_its_name(make_search: Callable[...
 @pytest.mark.timeout(180)
 def test_trials_without_a_score_fail_and_say_so(make_search: Callable[..., Any]) -> None:
     found = make_search("own_oracle", {"fault": "no score"}).run(workers=1)
-    assert {trial.message for trial in found.record.failed()} == {"_Oracle gave the trial the score nan: it counts as failed"}
+    assert {trial.message for trial in found.record.failed()} == {
+        "_Oracle gave the trial the score nan: it counts as failed"
+    }
 
 
 @pytest.mark.timeout(180)
