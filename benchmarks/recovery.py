@@ -8,6 +8,7 @@ Workers of one search train epochs of a known length. Again and again one of the
 - `worker_death_seconds`: from the signal to the first batch of the trial in another process.
 - `chief_death_seconds`: from the signal to the first answer of the chief that takes its place.
 - `idle_start_seconds`: from the moment there is work again to the start of a worker that waited for it, see `idle`.
+- `stock_…`: the same losses under keras-tuner's own distributed mode, on the same machine, see `stock_recovery`.
 
     python -m benchmarks.recovery [--quick]
 """
@@ -29,7 +30,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import epochs_tuner, idle
+from benchmarks import epochs_tuner, idle, losses, stock_recovery
+from benchmarks.losses import Loss, Recovery
+from benchmarks.stock_recovery import StockPlan
 from custom_components.distributed_tuner import rpc, search
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.local import CHIEF, LocalCluster, worker_name
@@ -57,57 +60,18 @@ class Plan:
     waits: int
     epoch_seconds: float
     epochs: int
+    stock: StockPlan
     workers: int = 2
 
 
-FULL = Plan(worker_deaths=10, chief_deaths=10, waits=10, epoch_seconds=1.0, epochs=15)
-QUICK = Plan(worker_deaths=1, chief_deaths=1, waits=2, epoch_seconds=1.0, epochs=15)
+def _plan(*, deaths: int, waits: int, stock_restarts: int, stock_deadline_seconds: float) -> Plan:
+    epochs = {"epoch_seconds": 1.0, "epochs": 15}
+    stock = StockPlan(restarts=stock_restarts, deadline_seconds=stock_deadline_seconds, **epochs)
+    return Plan(worker_deaths=deaths, chief_deaths=deaths, waits=waits, stock=stock, **epochs)
 
 
-@dataclasses.dataclass(frozen=True)
-class Begun:
-    """An epoch that a process began, with the time of its first batch in seconds since the epoch."""
-
-    when: float
-    pid: int
-    trial_id: str
-    epoch: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """A process that was sent a signal, when, and what it ran; the chief runs no trial."""
-
-    when: float
-    pid: int
-    number: signal.Signals
-    trial_id: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Recovery:
-    """What a loss cost: time until its trial, or the chief's service, went on, and epochs that were begun again."""
-
-    loss: Loss
-    seconds: float
-    epochs_lost: int = 0
-
-
-def read(log: Path) -> list[Begun]:
-    """The epochs begun so far, in order."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    fields = (line.split() for line in lines)
-    return [Begun(float(when), int(pid), trial_id, int(epoch)) for when, pid, trial_id, epoch in fields]
-
-
-def recovery(loss: Loss, begun: Sequence[Begun]) -> Recovery | None:
-    """What the loss of a worker cost, None as long as its trial does not go on in another process."""
-    ours = [epoch for epoch in begun if epoch.trial_id == loss.trial_id]
-    before = [epoch for epoch in ours if epoch.pid == loss.pid]
-    after = next((epoch for epoch in ours if epoch.when > loss.when and epoch.pid != loss.pid), None)
-    if after is None or not before:
-        return None
-    return Recovery(loss, after.when - loss.when, max(0, before[-1].epoch + 1 - after.epoch))
+FULL = _plan(deaths=10, waits=10, stock_restarts=3, stock_deadline_seconds=60.0)
+QUICK = _plan(deaths=1, waits=2, stock_restarts=1, stock_deadline_seconds=20.0)
 
 
 class Preemptions:
@@ -135,7 +99,7 @@ class Preemptions:
         """
         del alive
         if self._loss is not None:
-            if self._loss.trial_id is not None and (found := recovery(self._loss, read(self._log))):
+            if self._loss.trial_id is not None and (found := losses.recovery(self._loss, losses.read(self._log))):
                 self._take(found)
             elif now - self._loss.when > RECOVERY_SECONDS:
                 raise RuntimeError(f"{self._loss} was not made good within {RECOVERY_SECONDS:g} s")
@@ -159,7 +123,7 @@ class Preemptions:
     def _strike_worker(self, number: signal.Signals) -> bool:
         name = worker_name(self._random.randrange(self._plan.workers))
         pid = self._cluster.pid(name)
-        last = next((epoch for epoch in reversed(read(self._log)) if epoch.pid == pid), None)
+        last = next((epoch for epoch in reversed(losses.read(self._log)) if epoch.pid == pid), None)
         # A trial in its last epoch may end before the signal arrives, and then has nothing to go on with.
         if pid is None or last is None or last.epoch >= self._plan.epochs - 2:
             return False
@@ -244,10 +208,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = QUICK if parser.parse_args(arguments).quick else FULL
     with tempfile.TemporaryDirectory(prefix="recovery-") as folder:
         recoveries = run(Path(folder) / "search", plan)
+        stock = stock_recovery.measure(Path(folder) / "stock", plan.stock)
+        for name, value in stock.items():
+            print(f"{name}: {'never' if value is None else value}", flush=True)
         waits = idle.measure(Path(folder) / "idle", rounds=plan.waits + 1, seconds=_WAIT_SECONDS)
     for seconds in waits:
         print(f"idle    -        {seconds:13.3f} s", flush=True)
-    print(f"\n{json.dumps(figures(recoveries, waits))}", flush=True)
+    print(f"\n{json.dumps({**figures(recoveries, waits), **stock})}", flush=True)
     return 0
 
 
