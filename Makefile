@@ -13,7 +13,7 @@ KUBEFLOW_IMAGE ?= distributed-tuner:latest
 LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --overrides requirements/overrides.txt --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup run serve tensorboard report test test-cluster chaos lint types bench lock image clean
+.PHONY: help setup run serve tensorboard report test test-cluster chaos chaos-cluster lint types bench lock image clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1/p' $(firstword $(MAKEFILE_LIST)) | awk '{printf "  make %-13s", $$1; $$1 = ""; print}'
@@ -42,6 +42,9 @@ test-cluster: setup  ## Run the tests that need Kubernetes, on one that is built
 
 chaos: setup  ## Kill, suspend and starve whole searches, about 15 minutes (ARGS="--seed 7 --only full-disk")
 	@$(VENV_PYTHON) -m tests.chaos $(ARGS)
+
+chaos-cluster: setup  ## Disrupt a search on Kubernetes a hundred times, about 20 minutes (ARGS="--seed 7": docs/cluster-tests.md)
+	@$(VENV_PYTHON) -m tests.cluster.chaos $(ARGS)
 
 lint: setup  ## Check style and formatting
 	@$(VENV_PYTHON) -m ruff check --quiet .

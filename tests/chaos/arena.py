@@ -11,6 +11,8 @@ from typing import Any
 from custom_components.distributed_tuner import files, journal
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
 from custom_components.distributed_tuner.record import SearchRecord, TrialRecord
+from custom_components.distributed_tuner.search_dir import SearchDir
+from tests.chaos import training_log
 from tests.chaos.audit import Audit, Expected, audit
 from tests.chaos.faults import Result
 from tests.chaos.running import Plan, Running
@@ -100,7 +102,7 @@ class Arena:
                 note=note,
                 problems=[f"{running.root.name}: {why}\n{tails(running)}"],
             )
-        seen = examine(running, running.found.record, expected)
+        seen = examine(running.root, running.found.record, expected)
         problems = [f"{running.root.name}: {problem}" for problem in seen.problems]
         if running.found.error is not None:
             problems.append(f"{running.root.name}: a process gave up: {running.found.error[1]}")
@@ -119,13 +121,13 @@ class Arena:
         )
 
 
-def examine(running: Running, record: SearchRecord, expected: Expected) -> Audit:
-    """Reads what a search that ended left, and checks it."""
+def examine(root: Path, record: SearchRecord, expected: Expected) -> Audit:
+    """Reads what a search that ended left in its directory, and checks it."""
     stored: dict[str, dict[str, Any]] = {}
-    for path in running.root.glob("project/trial_*/trial.json"):
+    for path in root.glob("project/trial_*/trial.json"):
         stored[path.parent.name.removeprefix("trial_")] = files.read_json(path) or {}
-    entries = journal.read(running.directory.journal)
-    return audit(record, entries, stored, running.lines(), expected)
+    entries = journal.read(SearchDir(root).journal)
+    return audit(record, entries, stored, training_log.read(root), expected)
 
 
 def failed_clearly(

@@ -65,7 +65,7 @@ def _next_run(running: Running, epoch: int, known: set[_Run | None], after: _Run
     found: list[_Run] = []
 
     def look() -> bool:
-        runs = [(line.trial, line.pid) for line in running.lines() if line.epoch >= epoch]
+        runs = [(line.trial, int(line.process)) for line in running.lines() if line.epoch >= epoch]
         found[:] = [run for run in runs if run not in known and (after is None or run[0] == after[0])]
         return bool(found)
 

@@ -19,7 +19,7 @@ from tests.chaos.training_log import START, Line
 GOOD = TrialRecord(
     "0", TrialStatus.COMPLETED, {"x": 1}, 0.5, 1, 2, stays=(Stay("worker-0", 1.0, 5.0, Outcome.COMPLETED),)
 )
-LINES = [Line("0", 0, epoch, 7, 2.0 + epoch) for epoch in (START, 0, 1)]
+LINES = [Line("0", 0, epoch, "7", 2.0 + epoch) for epoch in (START, 0, 1)]
 JOURNAL = [{"trials": {"0": {"status": status, "score": 0.5}}} for status in ("RUNNING", "COMPLETED", "COMPLETED")]
 STORED = {"0": {"status": "COMPLETED", "score": 0.5}}
 EXPECTED = Expected(1, {"0": GOOD}, lease_seconds=3.0)
@@ -45,7 +45,7 @@ def test_trials_that_are_missing_or_open_are_lost() -> None:
 def test_a_trial_that_ended_or_started_again_was_run_twice() -> None:
     again = [*JOURNAL, {"trials": {"0": {"status": "RUNNING", "score": None}}}]
     assert seen(journal=again).trials_run_twice == 1
-    assert seen(lines=[*LINES, Line("0", 0, START, 8, 9.0)]).trials_run_twice == 1
+    assert seen(lines=[*LINES, Line("0", 0, START, "8", 9.0)]).trials_run_twice == 1
 
 
 def test_another_result_than_that_of_a_search_left_alone_is_a_problem() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.chaos.training_log import START, Line, epochs_lost, started_after, trained_at_once
+from tests.chaos.training_log import START, Line, Loss, epochs_lost, losses, started_after, trained_at_once
 
 
 def lines(*runs: tuple[int, float, list[int]]) -> list[Line]:
     """Runs of one trial: (process, start, epochs), a second for each line."""
     made = [
-        Line("0", 0, epoch, pid, start + number)
+        Line("0", 0, epoch, str(pid), start + number)
         for pid, start, epochs in runs
         for number, epoch in enumerate([START, *epochs])
     ]
@@ -20,6 +20,13 @@ def test_an_epoch_under_way_is_lost_with_its_process_and_finished_ones_if_they_b
     assert epochs_lost(lines((1, 0.0, [0, 1]), (2, 10.0, [2, 3]))) == []
     assert epochs_lost(lines((1, 0.0, [0, 1]), (2, 10.0, [1, 2]), (3, 20.0, [0, 1, 2]))) == [1, 3]
     assert epochs_lost(lines((1, 0.0, [0]), (2, 10.0, [0, 1]), (1, 20.0, [1, 2]))) == [1, 1]
+
+
+def test_a_loss_is_the_process_s_that_had_begun_the_epoch() -> None:
+    assert losses(lines((1, 0.0, [0, 1]), (2, 10.0, [1, 2]), (3, 20.0, [1, 2]))) == [
+        Loss("0", "1", 1),
+        Loss("0", "2", 2),
+    ]
 
 
 def test_two_processes_train_a_trial_at_once_if_the_first_goes_on() -> None:

@@ -13,24 +13,39 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from custom_components.distributed_tuner.pod import PROCESS_VARIABLE
+
 FILE = "training.log"
 START = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A trial's start (`epoch` is START) or one of its epochs, counted from 0; `time` in seconds since the epoch."""
+    """A trial's start (`epoch` is START) or one of its epochs, counted from 0.
+
+    `process` is the pod's name, in a pod; else the process id. `time` is in seconds since the epoch.
+    """
 
     trial: str
     attempt: int
     epoch: int
-    pid: int
+    process: str
     time: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """So many epochs of a trial were trained again, since `process` did not finish or save them."""
+
+    trial: str
+    process: str
+    epochs: int
 
 
 def note(root: Path, trial: str, attempt: int, epoch: int) -> None:
     """Appends a line. The kernel's clock, since a fault may have replaced Python's."""
-    line = Line(trial, attempt, epoch, os.getpid(), time.clock_gettime(time.CLOCK_REALTIME))
+    process = os.environ.get(PROCESS_VARIABLE) or str(os.getpid())
+    line = Line(trial, attempt, epoch, process, time.clock_gettime(time.CLOCK_REALTIME))
     descriptor = os.open(root / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(descriptor, json.dumps(dataclasses.asdict(line)).encode() + b"\n")
@@ -46,31 +61,38 @@ def read(root: Path) -> list[Line]:
 
 def _runs(lines: Sequence[Line]) -> Iterator[tuple[int, Line]]:
     """Each line with its run: a process may run a trial, lose it, and be given it again."""
-    runs: dict[tuple[str, int], int] = {}
+    runs: dict[tuple[str, str], int] = {}
     for number, line in enumerate(lines):
         if line.epoch == START:
-            runs[line.trial, line.pid] = number
-        yield runs[line.trial, line.pid], line
+            runs[line.trial, line.process] = number
+        yield runs[line.trial, line.process], line
 
 
-def epochs_lost(lines: Sequence[Line]) -> list[int]:
-    """How many epochs each run trained again; runs that trained none again are left out.
+def losses(lines: Sequence[Line]) -> list[Loss]:
+    """What each run trained again; runs that trained nothing again are left out.
 
     A run that takes up a trial at epoch r after others had begun epochs up to b trains b - r + 1 epochs again: the one
     that was under way, and finished ones that were not saved.
     """
-    begun: dict[tuple[str, int], int] = {}
+    furthest: dict[tuple[str, int], Line] = {}
     known: set[int] = set()
     lost = []
     for run, line in _runs(lines):
         if line.epoch == START:
             continue
-        last = begun.get((line.trial, line.attempt), -1)
+        last = furthest.get((line.trial, line.attempt))
         if run not in known:
             known.add(run)
-            lost += [last - line.epoch + 1] if last >= line.epoch else []
-        begun[line.trial, line.attempt] = max(last, line.epoch)
+            if last is not None and last.epoch >= line.epoch:
+                lost.append(Loss(line.trial, last.process, last.epoch - line.epoch + 1))
+        if last is None or line.epoch >= last.epoch:
+            furthest[line.trial, line.attempt] = line
     return lost
+
+
+def epochs_lost(lines: Sequence[Line]) -> list[int]:
+    """How many epochs each loss of a process cost, see `losses`."""
+    return [loss.epochs for loss in losses(lines)]
 
 
 def trained_at_once(lines: Sequence[Line], seconds: float) -> set[str]:

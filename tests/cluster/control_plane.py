@@ -22,6 +22,8 @@ Answer = TypeVar("Answer")
 API_PORT = 6443
 #: Intervals of the Job controller that make tests quick; without them a Job waits 10 s before it replaces a pod.
 QUICK_JOBS = {"JOB_POD_BACKOFF": "500ms", "JOB_SYNC_PERIOD": "200ms"}
+#: A node that is silent for so long counts as lost; a cluster's own default is 50.
+NODE_GRACE_SECONDS = 4
 
 _ETCD = "http://127.0.0.1:2379"
 _ETCD_PEER = "http://127.0.0.1:2380"
@@ -48,7 +50,7 @@ class ControlPlane:
         programs: Mapping[str, Path],
         *,
         environment: Mapping[str, str] | None = None,
-        node_grace_seconds: int = 4,
+        node_grace_seconds: int = NODE_GRACE_SECONDS,
         options: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.folder = folder
@@ -111,13 +113,17 @@ class ControlPlane:
             process.kill()
             process.wait()
 
-    def restart_api_server(self) -> None:
+    def restart_api_server(self, away_seconds: float = 0.0) -> None:
         """The API server dies at once, and comes back with what etcd holds.
+
+        Args:
+          away_seconds: how long it is away before it is started again.
 
         Raises:
           HarnessError: it did not come back.
         """
         self.kill("kube-apiserver")
+        time.sleep(away_seconds)
         self._start_api_server()
         self._await("kube-apiserver", self._api_server_is_ready)
 

@@ -33,6 +33,7 @@ DEPLOY = ROOT / "deploy"
 TUNERS = ROOT / "tests" / "custom_components" / "distributed_tuner"
 STEP = "distributed-tuner"
 POD_USER = 1000
+OPTIONS = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0)
 #: What a search makes, and must leave none of.
 KINDS = ("jobs", "pods", "services", "secrets", "networkpolicies")
 
@@ -49,6 +50,7 @@ class KubernetesSearch:
       config: the function's `custom_config`.
       settings: of `KubernetesOptions`, besides image, namespace and the shared folder.
       run: the run's id.
+      options: the search's.
     """
 
     def __init__(
@@ -61,13 +63,14 @@ class KubernetesSearch:
         config: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         run: str = "monday",
+        options: SearchOptions = OPTIONS,
     ) -> None:
         self.namespace = namespace
         self.directory = SearchDir(folder / run)
         self.directory.create()
         for shared in (self.directory.root, self.directory.logs):
             os.chown(shared, POD_USER, POD_USER)
-        self.options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0)
+        self.options = options
         path = function if "." in function else f"user_tuners.{function}"
         properties = {"tuner_fn": path, "custom_config": json.dumps(config or {})}
         self.spec = SearchSpec(function, "", properties, self.options)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cluster import build, node_packages
 from tests.cluster.api import Api, Object
-from tests.cluster.control_plane import QUICK_JOBS, ControlPlane
+from tests.cluster.control_plane import NODE_GRACE_SECONDS, QUICK_JOBS, ControlPlane
 from tests.cluster.images import Image
 from tests.cluster.node_pool import NodePool
 from tests.cluster.objects import Namespace
@@ -24,6 +24,7 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
       programs: as `build.programs` gives them.
       images: what the process nodes can run, besides HOST_IMAGE.
       quick_jobs: shortens the Job controller's waits.
+      node_grace_seconds: how long a node may be silent before it counts as lost.
     """
 
     def __init__(
@@ -33,9 +34,13 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         *,
         images: Mapping[str, Image] | None = None,
         quick_jobs: bool = True,
+        node_grace_seconds: int = NODE_GRACE_SECONDS,
     ) -> None:
         self.folder = folder
-        self.control_plane = ControlPlane(folder, programs, environment=QUICK_JOBS if quick_jobs else None)
+        environment = QUICK_JOBS if quick_jobs else None
+        self.control_plane = ControlPlane(
+            folder, programs, environment=environment, node_grace_seconds=node_grace_seconds
+        )
         self.nodes: NodePool
         self._images = images
         self._stack = ExitStack()
