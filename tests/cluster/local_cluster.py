@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
       images: what the process nodes can run, besides HOST_IMAGE.
       quick_jobs: shortens the Job controller's waits.
       node_grace_seconds: how long a node may be silent before it counts as lost.
+      options: more command-line options of the control plane, by program.
     """
 
     def __init__(
@@ -35,11 +36,12 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         images: Mapping[str, Image] | None = None,
         quick_jobs: bool = True,
         node_grace_seconds: int = NODE_GRACE_SECONDS,
+        options: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.folder = folder
         environment = QUICK_JOBS if quick_jobs else None
         self.control_plane = ControlPlane(
-            folder, programs, environment=environment, node_grace_seconds=node_grace_seconds
+            folder, programs, environment=environment, node_grace_seconds=node_grace_seconds, options=options
         )
         self.nodes: NodePool
         self._images = images

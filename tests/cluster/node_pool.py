@@ -10,6 +10,8 @@ from tests.certificates import Authority
 from tests.cluster.api import Api
 from tests.cluster.images import HOST_IMAGE, Image, host_image
 from tests.cluster.process_node import ProcessNode
+from tests.cluster.process_pod import ProcessPod
+from tests.cluster.simulated_pod import SimulatedPod
 
 #: What Google's spot node pools put on their machines.
 SPOT_LABELS = {"cloud.google.com/gke-spot": "true"}
@@ -53,6 +55,7 @@ class NodePool:
         taints: Sequence[Mapping[str, str]] = (),
         gpus: int = 0,
         capacity: Mapping[str, str] | None = None,
+        simulated: bool = False,
     ) -> ProcessNode:
         """Starts a node that is ready for pods.
 
@@ -62,6 +65,7 @@ class NodePool:
           taints: that keep pods away.
           gpus: how many it has.
           capacity: replaces or adds to what every node has.
+          simulated: whether its pods have no processes, see `SimulatedPod`.
         """
         number = next(self._numbers)
         node = ProcessNode(
@@ -73,6 +77,7 @@ class NodePool:
             labels=labels,
             taints=taints,
             capacity={**({GPU: str(gpus)} if gpus else {}), **(capacity or {})},
+            make_pod=SimulatedPod if simulated else ProcessPod,
         )
         self._nodes.append(node)
         return node

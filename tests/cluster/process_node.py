@@ -40,6 +40,7 @@ class ProcessNode:
       labels: besides those that every node has.
       taints: that keep pods away.
       capacity: replaces or adds to CAPACITY, such as {"nvidia.com/gpu": "1"}.
+      make_pod: what its pods are.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class ProcessNode:
         labels: Mapping[str, str] | None = None,
         taints: Sequence[Mapping[str, str]] = (),
         capacity: Mapping[str, str] | None = None,
+        make_pod: Callable[[Object, PodHost], ProcessPod] = ProcessPod,
     ) -> None:
         self.name = name
+        self._make_pod = make_pod
         self._api = api
         self._dead = threading.Event()
         self._silent = threading.Event()
@@ -213,7 +216,7 @@ class ProcessNode:
                     if deleted:
                         self._thread(self._remove, pod)
                     return
-                mine = self._pods[uid] = ProcessPod(pod, self._host)
+                mine = self._pods[uid] = self._make_pod(pod, self._host)
                 self._thread(mine.run)
             mine.pod = pod
             if mine.sees_itself_misjudged():

@@ -37,18 +37,10 @@ def expected(plan: Plan, **changes: Any) -> Expected:
     return Expected(plan.trials, lease_seconds=OPTIONS.lease_seconds + plan.epoch_seconds, **changes)
 
 
-def hold(
-    cluster: LocalCluster,
-    nodes: NodePool,
-    team: Namespace,
-    folder: Path,
-    plan: Plan,
-    wanted: Expected,
-    *,
-    seed: int,
-    away_seconds: float,
-) -> Outcome:
-    """Runs a search and disrupts it.
+def begin(
+    cluster: LocalCluster, nodes: NodePool, team: Namespace, folder: Path, plan: Plan, *, seed: int, away_seconds: float
+) -> tuple[World, Watched]:
+    """Starts the machines and a search on them.
 
     Args:
       cluster: whose API server is restarted.
@@ -56,7 +48,6 @@ def hold(
       team: the namespace; nothing has been deployed to it.
       folder: that the team's claim stands for.
       plan: what happens.
-      wanted: what the search has to find.
       seed: of what is random.
       away_seconds: how long the API server is away when it is.
     """
@@ -72,4 +63,20 @@ def hold(
     }
     config = {"trials": plan.trials, "epochs": plan.epochs, "seconds": plan.epoch_seconds, "algorithm": "random"}
     made = KubernetesSearch(cluster, team, folder, step, _TUNER, config, settings=settings, run=_RUN, options=OPTIONS)
-    return suffer(world, Watched(made, plan.workers), plan, wanted)
+    return world, Watched(made, plan.workers)
+
+
+def hold(
+    cluster: LocalCluster,
+    nodes: NodePool,
+    team: Namespace,
+    folder: Path,
+    plan: Plan,
+    wanted: Expected,
+    *,
+    seed: int,
+    away_seconds: float,
+) -> Outcome:
+    """Runs a search, disrupts it and judges it: `begin`, and what the search has to find."""
+    world, watched = begin(cluster, nodes, team, folder, plan, seed=seed, away_seconds=away_seconds)
+    return suffer(world, watched, plan, wanted)
