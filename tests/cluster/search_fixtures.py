@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from tests.cluster import syscalls
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
 from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.namespaces import MACHINE
-from tests.cluster.objects import Namespace, make_namespace
+from tests.cluster.objects import Namespace
 from tests.cluster.searching import Make
+from tests.cluster.teams import make_team, use_cluster_dns
 
 _numbers = itertools.count(1)
 
@@ -29,17 +28,13 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def cluster_dns(local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The tests are the pipeline's step, and call the chief by the name of its Service."""
-    file = tmp_path_factory.mktemp("dns") / "resolv.conf"
-    file.write_text(f"nameserver {MACHINE}\nsearch svc.cluster.local cluster.local\noptions ndots:5 timeout:2\n")
-    syscalls.bind(file, "/etc/resolv.conf")
+    use_cluster_dns(tmp_path_factory.mktemp("dns"))
 
 
 @pytest.fixture
 def team(api: Api, image: str, local_cluster: LocalCluster, cluster_dns: None, tmp_path: Path) -> Iterator[Namespace]:
     """A namespace with what deploy/ brings and a claim named `runs`, which is the test's `tmp_path`."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    made = make_namespace(api, f"team-{os.getpid()}-{next(_numbers)}", image, labels=labels)
-    local_cluster.share(made, "runs", tmp_path)
+    made = make_team(local_cluster, api, f"team-{os.getpid()}-{next(_numbers)}", image, tmp_path)
     yield made
     api.delete(f"/api/v1/namespaces/{made.name}")
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
 from custom_components.distributed_tuner.cluster.kube.forgiveness import IGNORED_ENDS
-from tests.cluster.api import Api, Object
-from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.teams import make_team
+from tests.cluster.api import Object
+from tests.cluster.kubernetes_search import KubernetesSearch
+from tests.cluster.objects import Namespace
+from tests.cluster.searching import Make
+
+pytest_plugins = ["tests.cluster.search_fixtures"]
 
 _EVICTIONS = 3
 _SECONDS = 120.0
 
 
 @pytest.mark.parametrize("part", ["chief", pytest.param("worker", marks=pytest.mark.full)])
-def test_the_wait_for_another_pod_does_not_grow(
-    local_cluster: LocalCluster, api: Api, image: str, tmp_path: Path, part: str
-) -> None:
-    team = make_team(local_cluster, api, f"forgiven-{part}", image, tmp_path)
-    plane = local_cluster.control_plane
-    step = connect(plane.url, plane.authority.certificate, deploy(team))
-    made = KubernetesSearch(local_cluster, team, tmp_path, step, "waiting", {"max_trials": 1})
+def test_the_wait_for_another_pod_does_not_grow(make: Make, team: Namespace, part: str) -> None:
+    made = make("waiting", {"max_trials": 1})
     made.spec.write(made.directory.spec)
     cluster = made.make_cluster()
     try:
@@ -38,7 +34,6 @@ def test_the_wait_for_another_pod_does_not_grow(
         assert max(counts) <= 1, counts
     finally:
         cluster.close(grace_seconds=0.0)
-        api.delete(f"/api/v1/namespaces/{team.name}")
 
 
 def _count(pod: Object) -> int:
