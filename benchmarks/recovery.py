@@ -65,9 +65,9 @@ class Plan:
 
 
 def _plan(*, deaths: int, waits: int, stock_restarts: int, stock_deadline_seconds: float) -> Plan:
-    epochs = {"epoch_seconds": 1.0, "epochs": 15}
-    stock = StockPlan(restarts=stock_restarts, deadline_seconds=stock_deadline_seconds, **epochs)
-    return Plan(worker_deaths=deaths, chief_deaths=deaths, waits=waits, stock=stock, **epochs)
+    seconds, epochs = 1.0, 15
+    stock = StockPlan(stock_restarts, stock_deadline_seconds, epoch_seconds=seconds, epochs=epochs)
+    return Plan(deaths, deaths, waits, epoch_seconds=seconds, epochs=epochs, stock=stock)
 
 
 FULL = _plan(deaths=10, waits=10, stock_restarts=3, stock_deadline_seconds=60.0)
