@@ -55,7 +55,7 @@ def serve_ours(root: Path, kind: str, max_trials: int, token: str) -> int:
     directory.create()
     config = json.dumps({"kind": kind, "max_trials": max_trials})
     properties = {"tuner_fn": "benchmarks.oracle_server.tuner_fn", "custom_config": config}
-    SearchSpec("bench", "", properties, SearchOptions()).write(directory.spec)
+    SearchSpec("bench", "", properties, SearchOptions()).write(directory.storage)
     process.set_up_logging()
     return process.run_chief(root, token, go_on=False)
 

@@ -96,7 +96,7 @@ def join(
 
 @app.command(hidden=True)
 def chief(
-    search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR")],
+    search_dir: Annotated[str, typer.Argument(metavar="SEARCH_DIR")],
     credentials: Annotated[Path, typer.Option(help="The folder with token, certificate and key.")],
     port: Annotated[int, typer.Option(help="To listen on.")],
     attempt: Annotated[str, typer.Option(help="The same for all chiefs of one attempt at the search.")],
@@ -113,7 +113,7 @@ def chief(
 
 @app.command(hidden=True)
 def worker(
-    search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR")],
+    search_dir: Annotated[str, typer.Argument(metavar="SEARCH_DIR")],
     credentials: Annotated[Path, typer.Option(help="The folder with token and the chief's authority.")],
     chief: Annotated[str, typer.Option(help="HOST:PORT of the chief.")],
     group: Annotated[str, typer.Option(help="The group that the worker belongs to.")],

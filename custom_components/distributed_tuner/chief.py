@@ -27,7 +27,6 @@ from custom_components.distributed_tuner.trial_flow import TrialFlow, failure
 _LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
-_RECORD_SECONDS = 1.0
 _ORACLE_SECONDS = 5.0
 # Limits count on what the journal's entries say of the time, also while no trial begins or ends.
 _TIME_SECONDS = 60.0
@@ -352,7 +351,7 @@ class Chief:
     async def _keep_files(self) -> None:
         """Has written what others read."""
         oracle_stored = self._clock()
-        pause = _RECORD_SECONDS
+        pause = self._store.record_seconds
         asked: asyncio.Task[None] | None = None
         told: list[str] = []
 
@@ -369,12 +368,12 @@ class Chief:
             if idle and began - oracle_stored >= _ORACLE_SECONDS:
                 oracle_stored = began
                 asked = self._in_background(ask())
-                await asyncio.wait([asked], timeout=_RECORD_SECONDS)
+                await asyncio.wait([asked], timeout=self._store.record_seconds)
             oracle_state = told.pop() if told else None
             written = self._clock()
             changed, self._recorded = self._record(self._recorded), self._study.revision
             await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
-            pause = max(_RECORD_SECONDS, (self._clock() - written) / _FILES_SHARE)
+            pause = max(self._store.record_seconds, (self._clock() - written) / _FILES_SHARE)
 
     @property
     def _direction(self) -> Direction:

@@ -15,13 +15,14 @@ import grpc
 import grpc.aio
 from keras_tuner.src import protos
 
-from custom_components.distributed_tuner import files, rpc
+from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief, Handler
 from custom_components.distributed_tuner.credentials import ServerKey
-from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.errors import SearchError, SearchLocked
+from custom_components.distributed_tuner.search_dir import CHIEF, SearchDir
 from custom_components.distributed_tuner.stock_service import StockService
+from custom_components.distributed_tuner.storage.base import Fenced
 from custom_components.distributed_tuner.suggester import OracleError
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ async def run(
     )
     await chief.begin()
     address = json.dumps({"address": f"{host}:{bound}", "machine": socket.gethostname(), "pid": os.getpid()})
-    files.write_atomically(directory.chief, address.encode())
+    directory.storage.write(CHIEF, address.encode())
     _LOG.info("serving on %s:%d", host, bound)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -66,9 +67,11 @@ async def run(
     await chief.close()
     for task in waiting:
         task.cancel()
+    if isinstance(chief.failure, Fenced):
+        raise SearchLocked(str(chief.failure))
     if isinstance(chief.failure, OSError):
         raise SearchError(
-            f"the chief cannot store the search in {directory.root}: {chief.failure}. Make room or grant write access, "
+            f"the chief cannot store the search in {directory.url}: {chief.failure}. Make room or grant write access, "
             "then run the same run id again; finished trials are kept"
         )
     if chief.failure is not None:

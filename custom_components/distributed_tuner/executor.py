@@ -31,8 +31,9 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.progress import ProgressDisplay
 from custom_components.distributed_tuner.record import SearchRecord, TrialRecord
 from custom_components.distributed_tuner.report import formatting, html
-from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
+from custom_components.distributed_tuner.search_dir import LOGS, SearchDir, record_to_json
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class Executor(base_executor.BaseExecutor):
             chosen = top_n.choose(found.record, count, found.error)
         except top_n.TooFewTrials as error:
             raise top_n.TooFewTrials(
-                f"{error}\nThe search's report: {directory.root / keys.REPORT_FILE}\n"
-                f"Logs of chief and workers: {directory.logs}"
+                f"{error}\nThe search's report: {directory.storage.where(keys.REPORT_FILE)}\n"
+                f"Logs of chief and workers: {directory.storage.where(LOGS)}"
             ) from None
         _write_results(found, chosen, output_dict)
         _tell_limits(found.record)
@@ -88,10 +89,12 @@ class Executor(base_executor.BaseExecutor):
         return SearchName(pipeline or "pipeline", self._run_id(), node or "DistributedTuner")
 
 
-def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> Path:
+def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> Path | str:
     """`<pipeline root>/<node>/searches/<run id>`: a retry of the run finds it again, unlike TFX's own folders."""
-    results = Path(artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY]))
-    return results.parents[1].absolute() / keys.SEARCHES_DIR / run_id
+    uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY])
+    if uri.startswith(BUCKET_SCHEME):
+        return "/".join([*uri.rstrip("/").split("/")[:-2], keys.SEARCHES_DIR, run_id])
+    return Path(uri).parents[1].absolute() / keys.SEARCHES_DIR / run_id
 
 
 def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], *, name: str) -> SearchSpec:
@@ -112,8 +115,8 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
         return LocalCluster(directory, secrets.token_urlsafe(32), server=prewarm.server())
     if kind == kube_options.KIND:
         options = KubernetesOptions.from_mapping(config)
-        options.check_root(str(directory.root))
-        return KubernetesCluster(plans.make(options, spec.options, name, directory.root))
+        options.check_root(directory.url)
+        return KubernetesCluster(plans.make(options, spec.options, name, directory.url))
     known = f"{keys.LOCAL_KIND!r} and {kube_options.KIND!r}"
     raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are {known}")
 
@@ -126,7 +129,7 @@ def _write_report(
     io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", patches.dumps(record_to_json(found.record)))
     io_utils.write_string_file(f"{folder}/{keys.REPORT_FILE}", report)
     # TFX deletes the outputs of an execution that fails; a search that found too little is the one to look at.
-    (directory.root / keys.REPORT_FILE).write_text(report, encoding="utf-8")
+    directory.storage.write(keys.REPORT_FILE, report.encode())
 
 
 def _write_results(

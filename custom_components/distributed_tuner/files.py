@@ -10,6 +10,9 @@ from typing import Any
 
 from custom_components.distributed_tuner.errors import CorruptState
 
+# What to do about a damaged file of which nothing else is known.
+REMEDY = "Restore it from a copy, or remove it"
+
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
     """Replaces `path` by `data` in one step; `durable` also survives a power cut.
@@ -42,7 +45,7 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path, remedy: str = "Restore it from a copy, or remove it") -> Any | None:
+def read_json(path: Path, remedy: str = REMEDY) -> Any | None:
     """The JSON in `path`, None where there is no such file.
 
     Args:
@@ -54,11 +57,27 @@ def read_json(path: Path, remedy: str = "Restore it from a copy, or remove it") 
       OSError: it cannot be read.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
+    return parse_json(data, str(path), remedy)
+
+
+def parse_json(data: bytes, where: str, remedy: str = REMEDY) -> Any:
+    """The JSON that a file holds.
+
+    Args:
+      data: the file's content.
+      where: its path or address.
+      remedy: what to do about one that is damaged.
+
+    Raises:
+      CorruptState: it holds none.
+    """
+    try:
+        return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CorruptState(f"{path} is damaged: it holds no JSON: {error}. {remedy}") from error
+        raise CorruptState(f"{where} is damaged: it holds no JSON: {error}. {remedy}") from error
 
 
 def tail(path: Path, lines: int = 20) -> str:

@@ -8,6 +8,7 @@ zeros in the midst of them; nobody can tell that from damage to an acknowledged 
 
 from __future__ import annotations
 
+import abc
 import json
 import os
 import threading
@@ -20,37 +21,61 @@ from typing import Any
 from custom_components.distributed_tuner import files, patches
 from custom_components.distributed_tuner.errors import CorruptState
 
+Entry = dict[str, Any]
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the entries of a journal, oldest first; what follows the last newline is left out.
+
+def encode(entry: Entry) -> bytes:
+    """The line of an entry.
+
+    Raises:
+      TypeError: a value has no place in JSON.
+    """
+    body = patches.dumps(entry).encode()
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def decode(data: bytes, where: str) -> Iterator[tuple[int, Entry]]:
+    """Yields (offset of the line's end in bytes, entry) for each line; what follows the last newline is left out.
+
+    Args:
+      data: lines.
+      where: the path or address that they are from.
 
     Raises:
       CorruptState: a line is damaged.
     """
-    for _, entry in _entries(path):
-        yield entry
-
-
-def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields (offset of the entry's end in bytes, entry)."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return
     offset = 0
     *lines, _ = data.split(b"\n")
     for number, line in enumerate(lines, start=1):
         entry = _parse(line)
         if entry is None:
             raise CorruptState(
-                f"{path}, line {number}: the stored search is damaged (checksum does not match). The disk or a copy of "
-                f"the directory is at fault. Restore the directory, or start a new search under another run id."
+                f"{where}, line {number}: the stored search is damaged (checksum does not match). The disk or a copy "
+                f"of the directory is at fault. Restore the directory, or start a new search under another run id."
             )
         offset += len(line) + 1
         yield offset, entry
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def read(path: Path) -> Iterator[Entry]:
+    """Yields the entries of a journal, oldest first; what follows the last newline is left out.
+
+    Raises:
+      CorruptState: a line is damaged.
+      OSError: the file cannot be read; one that is not there is an empty one.
+    """
+    for _, entry in decode(_content(path), str(path)):
+        yield entry
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _parse(line: bytes) -> Entry | None:
     checksum, _, body = line.partition(b" ")
     try:
         if int(checksum, 16) != zlib.crc32(body):
@@ -62,29 +87,20 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 class _Batch:
-    """Lines that go to the disk together."""
+    """Lines that are stored together."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.written: Future[None] = Future()
 
 
-class Journal:
-    """Appends entries; those that come while the disk is busy share the next sync.
+class Journal(abc.ABC):
+    """Appends entries; those that come while the place is busy are stored together.
 
-    One writer a file: the chief holds the search's lock. `append` may be called from any thread.
+    `append` may be called from any thread; what a subclass has to do is called from one thread of the journal's own.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens `path` for appending, after cutting off a torn last line."""
-        keep = 0
-        for offset, _ in _entries(path):
-            keep = offset
-        self._path = path
-        # Unbuffered: what the disk refused must not be written by a later flush.
-        self._file = path.open("ab", buffering=0)
-        self._file.truncate(keep)
-        files.sync_directory(path.parent)
+    def __init__(self) -> None:
         self._change = threading.Condition()
         self._next: _Batch | None = None
         self._closing = False
@@ -92,13 +108,15 @@ class Journal:
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
-    def append(self, entry: dict[str, Any]) -> Future[None]:
-        """The future is done once the entry is on the disk; it raises OSError if the disk refuses it.
+    def append(self, entry: Entry) -> Future[None]:
+        """The future is done once the entry is stored; it raises OSError if the place refuses it.
 
-        Entries that go to the disk together have the same future.
+        Entries that are stored together have the same future.
+
+        Raises:
+          TypeError: a value has no place in JSON.
         """
-        body = patches.dumps(entry).encode()
-        line = b"%08x %b\n" % (zlib.crc32(body), body)
+        line = encode(entry)
         with self._change:
             if self._next is None:
                 self._next = _Batch()
@@ -107,12 +125,27 @@ class Journal:
             return self._next.written
 
     def close(self) -> None:
-        """Writes what is queued and ends."""
+        """Stores what is queued and ends."""
         with self._change:
             self._closing = True
             self._change.notify()
         self._thread.join()
-        self._file.close()
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Makes sure that nobody else has opened the journal since.
+
+        Raises:
+          OSError: somebody has, or the place is out of reach.
+        """
+
+    @abc.abstractmethod
+    def _store(self, lines: bytes) -> None:
+        """Stores lines behind those so far; when it returns they survive anything.
+
+        Raises:
+          OSError: the place refuses. It may have stored a part. Nothing is stored after that.
+        """
 
     def _take(self) -> _Batch | None:
         with self._change:
@@ -123,15 +156,48 @@ class Journal:
     def _write(self) -> None:
         while (batch := self._take()) is not None:
             try:
-                # After one failed write the file may end in half a line: nothing may follow it.
+                # After one failed write the place may hold half a line: nothing may follow it.
                 if self._failure is not None:
                     raise self._failure
-                rest = memoryview(b"".join(batch.lines))
-                while rest:
-                    rest = rest[self._file.write(rest) :]
-                os.fdatasync(self._file.fileno())
-            except OSError as error:
-                self._failure = error
-                batch.written.set_exception(error)
+                self._store(b"".join(batch.lines))
+            except Exception as error:
+                # Whatever it is, somebody waits for an answer.
+                told = error if isinstance(error, OSError) else OSError(f"{type(error).__name__}: {error}")
+                self._failure = told
+                batch.written.set_exception(told)
             else:
                 batch.written.set_result(None)
+
+
+class FileJournal(Journal):
+    """A journal in a file. One writer a file: the chief holds the search's lock."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens `path` for appending, after cutting off a torn last line.
+
+        Raises:
+          CorruptState: a line is damaged.
+          OSError: the file may not be written.
+        """
+        keep = 0
+        for offset, _ in decode(_content(path), str(path)):
+            keep = offset
+        # Unbuffered: what the disk refused must not be written by a later flush.
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(keep)
+        files.sync_directory(path.parent)
+        super().__init__()
+
+    def close(self) -> None:
+        """See `Journal.close`."""
+        super().close()
+        self._file.close()
+
+    def check(self) -> None:
+        """See `Journal.check`: the lock keeps others out."""
+
+    def _store(self, lines: bytes) -> None:
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        os.fdatasync(self._file.fileno())

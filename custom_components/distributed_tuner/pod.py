@@ -20,9 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from custom_components.distributed_tuner import credentials, files, process
+from custom_components.distributed_tuner import credentials, process
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search_dir import ATTEMPT, RECORD, SearchDir
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,11 +36,13 @@ _WATCH_SECONDS = 1.0
 _RECORD_SECONDS = 30.0
 
 
-def chief(root: Path, folder: Path, *, port: int, attempt: str, lock_seconds: float, linger_seconds: float) -> ExitCode:
+def chief(
+    root: Path | str, folder: Path, *, port: int, attempt: str, lock_seconds: float, linger_seconds: float
+) -> ExitCode:
     """Serves the search in `root`, on all addresses of the pod.
 
     Args:
-      root: the search directory.
+      root: the path or gs:// address of the search directory.
       folder: where the credentials are mounted.
       port: to listen on.
       attempt: the same for all chiefs of one attempt at the search.
@@ -57,7 +59,11 @@ def chief(root: Path, folder: Path, *, port: int, attempt: str, lock_seconds: fl
         token, server_key = credentials.read_chief(folder)
     except Exception as error:
         return _no_start("chief", error, directory)
-    watch = _Watch(directory, attempt, linger_seconds)
+    try:
+        watch = _Watch(directory, attempt, linger_seconds)
+    except OSError as error:
+        _LOG.error("the chief cannot read the search: %s", error)
+        return ExitCode.CANNOT_STORE
     watch.start()
     try:
         code = process.run_chief(
@@ -68,6 +74,8 @@ def chief(root: Path, folder: Path, *, port: int, attempt: str, lock_seconds: fl
             go_on=watch.is_new_attempt,
             server_key=server_key,
             lock_seconds=lock_seconds,
+            # The Job has one pod at a time: an earlier one is dead, or cut off on a machine that is lost.
+            owner=attempt,
         )
     except (Exception, SystemExit):
         _LOG.exception("the chief failed")
@@ -76,12 +84,12 @@ def chief(root: Path, folder: Path, *, port: int, attempt: str, lock_seconds: fl
 
 
 def worker(
-    root: Path, folder: Path, *, address: str, group: str, environment: Mapping[str, str] = os.environ
+    root: Path | str, folder: Path, *, address: str, group: str, environment: Mapping[str, str] = os.environ
 ) -> ExitCode:
     """Runs trials of the search in `root`, as the member of its group that the Job's controller made it.
 
     Args:
-      root: the search directory.
+      root: the path or gs:// address of the search directory.
       folder: where the credentials are mounted.
       address: `host:port` of the chief.
       group: the worker's group.
@@ -120,12 +128,12 @@ class _Watch:
     """What a chief in a pod looks after besides serving: which attempt it is, and whether anybody still wants it."""
 
     def __init__(self, directory: SearchDir, attempt: str, linger_seconds: float) -> None:
-        self._directory = directory
+        self._storage = directory.storage
         self._attempt = attempt
         self._linger = linger_seconds
-        self._journal = self._journal_size()
+        self._journal = self._storage.journal_position()
         self._ended: float | None = None
-        self.is_new_attempt = _stored(directory.attempt) != attempt
+        self.is_new_attempt = self._storage.read(ATTEMPT) != attempt.encode()
         self.lingered = False
 
     def start(self) -> None:
@@ -137,9 +145,9 @@ class _Watch:
         while not self.lingered:
             time.sleep(_WATCH_SECONDS)
             try:
-                if not noted and self._journal_size() != self._journal:
+                if not noted and self._storage.journal_position() != self._journal:
                     # Only now: a chief that dies before it stored anything has not begun the attempt.
-                    files.write_atomically(self._directory.attempt, self._attempt.encode())
+                    self._storage.write(ATTEMPT, self._attempt.encode())
                     noted = True
                 if time.monotonic() - looked >= look_every:
                     looked = time.monotonic()
@@ -148,7 +156,7 @@ class _Watch:
                 _LOG.warning("the search directory cannot be looked at", exc_info=True)
 
     def _look_at_the_end(self, now: float) -> None:
-        record = files.read_json(self._directory.record)
+        record = self._storage.read_json(RECORD)
         if record is None or record.get("ended") is None:
             self._ended = None
         elif self._ended is None:
@@ -157,19 +165,6 @@ class _Watch:
             _LOG.warning("the search is over for %g s and nobody came for it; it can be gone on with", self._linger)
             self.lingered = True
             os.kill(os.getpid(), signal.SIGTERM)
-
-    def _journal_size(self) -> int:
-        try:
-            return self._directory.journal.stat().st_size
-        except OSError:
-            return 0
-
-
-def _stored(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8")
-    except OSError:
-        return None
 
 
 def _index(environment: Mapping[str, str]) -> int:

@@ -8,14 +8,15 @@ import logging
 import os
 import sys
 import traceback
+import uuid
 from pathlib import Path
-
-import filelock
+from typing import Any
 
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.base import Locked
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _LOCK_SECONDS = 10.0
 
 
 def run_chief(
-    root: Path,
+    root: Path | str,
     token: str,
     *,
     host: str = "127.0.0.1",
@@ -37,11 +38,12 @@ def run_chief(
     go_on: bool,
     server_key: ServerKey | None = None,
     lock_seconds: float = _LOCK_SECONDS,
+    owner: str = "",
 ) -> ExitCode:
     """Serves the search in `root` until SIGTERM.
 
     Args:
-      root: the search directory, with its spec.
+      root: the path or gs:// address of the search directory, with its spec.
       token: the bearer token that callers must show.
       host: the address to listen on.
       port: the port, 0 for any.
@@ -49,18 +51,19 @@ def run_chief(
       go_on: whether this is a new attempt at an earlier search, see `Study.restore`.
       server_key: for TLS; without it the chief speaks in the clear, for this machine only.
       lock_seconds: how long another chief of the same search, on a machine that is being lost, is waited for.
+      owner: the same for all chiefs of one cluster, of which one runs at a time. In a bucket, where nobody can tell at
+        once whether a process is dead, a chief takes the search from an earlier one of the same owner without waiting.
 
     Returns:
       How the process should end; the reason of a fatal end is in the search directory's error file.
     """
     directory = SearchDir(root)
-    lock = filelock.FileLock(directory.lock)
     try:
-        try:
-            lock.acquire(timeout=lock_seconds)
-        except filelock.Timeout as error:
-            raise SearchLocked(f"another chief serves the search in {root} already; this one ends") from error
-        return _serve(directory, token, host, port, fixed_port, go_on, server_key)
+        with directory.storage.held(LOCK, owner=owner or uuid.uuid4().hex, wait_seconds=lock_seconds):
+            return _serve(directory, token, host, port, fixed_port, go_on, server_key)
+    except Locked:
+        _LOG.error("another chief serves the search in %s already; this one ends", root)
+        return ExitCode.FATAL
     except SearchLocked as error:
         # The error file belongs to the search that the other chief serves.
         _LOG.error("%s", error)
@@ -69,12 +72,10 @@ def run_chief(
         _LOG.error("the chief gives up", exc_info=True)
         trace = getattr(error, "trace", "") if isinstance(error, SearchError) else traceback.format_exc()
         return ExitCode.FATAL if _leave_word(directory, str(error), trace) else ExitCode.CANNOT_STORE
-    finally:
-        lock.release()
 
 
 def run_worker(
-    root: Path,
+    root: Path | str,
     worker: str,
     token: str,
     *,
@@ -86,7 +87,7 @@ def run_worker(
     """Runs trials of the search in `root`.
 
     Args:
-      root: the search directory, with its spec.
+      root: the path or gs:// address of the search directory, with its spec.
       worker: this worker's id.
       token: the search's bearer token.
       address: `host:port` of the chief; read from the search directory if left out.
@@ -140,15 +141,15 @@ def _serve(
     from custom_components.distributed_tuner.chief import Chief
     from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
 
-    spec = SearchSpec.read(directory.spec)
+    spec = SearchSpec.read(directory.storage)
     if server_key and spec.options.allow_stock_workers:
         raise SearchError(
             "search option allow_stock_workers: keras-tuner's own workers know neither TLS nor a token, so they can "
             "join no search whose chief is on a network"
         )
-    tuner, _ = user_code.build(spec, directory.root, process="chief", populate=True)
+    tuner, _ = user_code.build(spec, directory.url, process="chief", populate=True)
     user_code.check_space(tuner)
-    project_dir = os.path.relpath(Path(str(tuner.directory), tuner.project_name), directory.root)
+    project_dir = _project_dir(tuner, directory)
     sys.setswitchinterval(_CHIEF_SWITCH_SECONDS)
     # TensorFlow's million objects stay for good: a collection that walks through them holds up every call.
     gc.collect()
@@ -165,7 +166,7 @@ def _serve(
                 go_on=go_on,
             )
         except OracleError as error:
-            raise SearchError(f"the stored search in {directory.root} cannot be taken up: {error}") from error
+            raise SearchError(f"the stored search in {directory.url} cannot be taken up: {error}") from error
         await chief_server.run(
             chief,
             directory,
@@ -180,6 +181,19 @@ def _serve(
     asyncio.run(main())
     # It was told to stop. Only its cluster knows whether that is the end of the search; if not, it starts it again.
     return ExitCode.PREEMPTED
+
+
+def _project_dir(tuner: Any, directory: SearchDir) -> str:
+    """Where keras-tuner's own files are, in the search directory."""
+    project = os.path.relpath(f"{tuner.directory}/{tuner.project_name}", directory.url)
+    if directory.storage.path is None and project.startswith(os.pardir):
+        _LOG.warning(
+            "the tuner's directory is %s, which other machines do not see: give it fn_args.working_dir. Until then a "
+            "lost worker's trials begin anew",
+            tuner.directory,
+        )
+        return str(tuner.project_name)
+    return project
 
 
 def _leave_word(directory: SearchDir, message: str, trace: str) -> bool:

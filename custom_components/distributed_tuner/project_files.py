@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner import patches
 from custom_components.distributed_tuner.resume import folder
+from custom_components.distributed_tuner.storage.base import Storage
 
 _LOG = logging.getLogger(__name__)
 
 
 class ProjectFiles:
-    """Writes `oracle.json` and `trial_*/trial.json` of one project folder. Thread-safe."""
+    """Writes `oracle.json` and `trial_*/trial.json` of one project folder, by its name. Thread-safe."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, storage: Storage, project: str) -> None:
+        self._storage = storage
+        self._project = project
         self._lock = threading.Lock()
         self._pending: dict[str, Mapping[str, Any]] = {}
         self._ended: list[str] = []
@@ -44,17 +45,14 @@ class ProjectFiles:
         Clears up after those that ended, too.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the place refuses.
         """
         with self._lock:
             pending, self._pending = self._pending, {}
         for trial_id, state in pending.items():
-            trial = self._root / f"trial_{trial_id}"
-            trial.mkdir(parents=True, exist_ok=True)
-            files.write_atomically(trial / "trial.json", patches.dumps(state).encode())
+            self._storage.write(f"{self._project}/trial_{trial_id}/trial.json", patches.dumps(state).encode())
         if oracle_state is not None:
-            self._root.mkdir(parents=True, exist_ok=True)
-            files.write_atomically(self._root / "oracle.json", oracle_state.encode())
+            self._storage.write(f"{self._project}/oracle.json", oracle_state.encode())
         self._clear(self._cleared)
 
     def close(self) -> None:
@@ -66,8 +64,7 @@ class ProjectFiles:
             ended = self._ended[first:]
             self._cleared = len(self._ended)
         for trial_id in ended:
-            path = self._root / f"trial_{trial_id}" / folder.RESUME
             try:
-                folder.remove(str(path))
-            except folder.FILE_ERRORS as error:
+                self._storage.remove_folder(f"{self._project}/trial_{trial_id}/{folder.RESUME}")
+            except OSError as error:
                 _LOG.warning("the saved state of trial %s could not be removed: %s", trial_id, error)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
-from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner import patches
 from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.search_dir import record_to_json, trial_to_json
+from custom_components.distributed_tuner.search_dir import RECORD, record_to_json, trial_to_json
+from custom_components.distributed_tuner.storage.base import Storage
 
 
 class RecordFile:
     """Writes a record from what changed in it: a trial becomes text once for each of its changes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._trials: dict[str, str] = {}
 
     def write(self, changed: SearchRecord) -> None:
@@ -24,11 +24,11 @@ class RecordFile:
           changed: the record with those trials only that changed since the last call.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the place refuses.
         """
         for trial in changed.trials:
             self._trials[trial.trial_id] = patches.dumps(trial_to_json(trial))
         head = patches.dumps(record_to_json(dataclasses.replace(changed, trials=())))
         trials = ",".join(self._trials.values())
         text = head.replace('"trials":[]', f'"trials":[{trials}]', 1)
-        files.write_atomically(self._path, text.encode())
+        self._storage.write(RECORD, text.encode())

@@ -8,19 +8,19 @@ import logging
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
-
-import filelock
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot, exit_reason
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
+from custom_components.distributed_tuner.search_dir import ERROR, RUN_LOCK, SearchDir, record_from_json
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.base import Hold, Locked
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,17 +83,23 @@ def run(
       SearchError: the search could not be run: chief or workers cannot start, or the chief is gone for good.
       ClusterError: the cluster refused.
     """
-    with _locked(directory):
-        directory.error.unlink(missing_ok=True)
-        spec.write(directory.spec)
+    with _locked(directory) as hold:
+        directory.storage.remove(ERROR)
+        spec.write(directory.storage)
         failed = False
         try:
             cluster.start(workers)
             # Not patient: a dead chief is started again by the cluster, which has to be polled for that.
             with contextlib.closing(ChiefClient(cluster.chief_address, cluster.access(), 0.0)) as client:
-                found = _Watch(spec, directory, cluster, client, watch, tell).until_over()
+                found = _Watch(spec, directory, cluster, client, watch, tell).until_over(hold)
                 failed = found.error is not None
                 return found
+        except Locked as error:
+            cluster.leave()
+            raise SearchLocked(
+                f"another run has taken the search in {directory.url} over, since this one was not heard of for a "
+                "while; this one ends"
+            ) from error
         except Exception:
             failed = True
             raise
@@ -147,9 +153,14 @@ class _Watch:
         self._starts: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
 
-    def until_over(self) -> Found:
-        """Returns what was found when the chief says that the search is over."""
+    def until_over(self, hold: Hold) -> Found:
+        """Returns what was found when the chief says that the search is over.
+
+        Raises:
+          Locked: another run has taken the search over.
+        """
         while True:
+            hold.check()
             snapshot = self._cluster.poll()
             self._tell(snapshot.waiting())
             self._check(snapshot)
@@ -283,8 +294,9 @@ class _Watch:
         error = self._directory.read_error()
         if member.exit_code == ExitCode.CANNOT_STORE:
             return (
-                f"{member.name} cannot store the search in {self._directory.root}: the disk is full or may not be "
-                "written. Make room or grant write access, then run the same run id again; finished trials are kept\n"
+                f"{member.name} cannot store the search in {self._directory.url}: the disk is full or may not be "
+                "written, or the bucket is out of reach. Make room or grant access, then run the same run id again; "
+                "finished trials are kept\n"
                 f"{self._cluster.tail(member.name)}"
             )
         if error is not None:
@@ -296,16 +308,14 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def _locked(directory: SearchDir) -> Iterator[None]:
+def _locked(directory: SearchDir) -> Iterator[Hold]:
     directory.create()
-    lock = filelock.FileLock(directory.root / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise SearchLocked(
-            f"another run works on the search in {directory.root}. Wait for it, or stop it, or use another run id"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with contextlib.ExitStack() as stack:
+        try:
+            held = directory.storage.held(RUN_LOCK, owner=uuid.uuid4().hex, wait_seconds=0.0)
+            hold = stack.enter_context(held)
+        except Locked as error:
+            raise SearchLocked(
+                f"another run works on the search in {directory.url}. Wait for it, or stop it, or use another run id"
+            ) from error
+        yield hold

@@ -1,11 +1,12 @@
 """The files of one search and who writes them.
 
+run.lock                held by the pipeline's step that watches the search
 search.lock             held by the chief that serves the search
 search.json             what chief and workers are started with (the executor)
-journal                 every transition, durable (the chief)
+journal                 every transition, durable (the chief); in a bucket a folder
 chief.json              where the chief listens (the chief)
 token                   what it asks of those who call it; for the user's own eyes (the cluster, on one machine)
-record.json             the search as data, at most a second old (the chief)
+record.json             the search as data, at most a second old, in a bucket five (the chief)
 attempt                 which attempt at the search the journal has entries of (a chief in a pod)
 error.json              why chief or worker gave up for good
 logs/                   one file for each process
@@ -15,13 +16,12 @@ logs/                   one file for each process
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import fields, files
+from custom_components.distributed_tuner import fields
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
@@ -32,37 +32,75 @@ from custom_components.distributed_tuner.record import (
     TrialRecord,
     TrialStatus,
 )
+from custom_components.distributed_tuner.storage import open_storage
+from custom_components.distributed_tuner.storage.base import Storage
 
 _RECORD_REMEDY = (
     "While the journal is there nothing is lost: run the same run id again, and the chief writes the file anew"
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class SearchDir:
-    """The paths of a search."""
+SPEC = "search.json"
+LOCK = "search.lock"
+RUN_LOCK = "run.lock"
+CHIEF = "chief.json"
+JOURNAL = "journal"
+RECORD = "record.json"
+ERROR = "error.json"
+ATTEMPT = "attempt"
+LOGS = "logs"
 
-    root: Path
+
+def log_file(process: str) -> str:
+    """The name of the log of one process."""
+    return f"{LOGS}/{process}.log"
+
+
+class SearchDir:
+    """The files of a search, on this machine or in a bucket.
+
+    Args:
+      root: the path or gs:// address of the search directory, or the storage that it is.
+
+    Raises:
+      ValueError: the address is none.
+    """
+
+    def __init__(self, root: Path | str | Storage) -> None:
+        self.storage = root if isinstance(root, Storage) else open_storage(root)
+
+    @property
+    def url(self) -> str:
+        """The path or address."""
+        return self.storage.url
+
+    @property
+    def root(self) -> Path:
+        """The path; only a directory on this machine has one, and the paths below."""
+        path = self.storage.path
+        if path is None:
+            raise ValueError(f"{self.url} is not on this machine")
+        return path
 
     @property
     def lock(self) -> Path:
         """Held by the chief."""
-        return self.root / "search.lock"
+        return self.root / LOCK
 
     @property
     def spec(self) -> Path:
         """What chief and workers are started with."""
-        return self.root / "search.json"
+        return self.root / SPEC
 
     @property
     def journal(self) -> Path:
         """Every transition."""
-        return self.root / "journal"
+        return self.root / JOURNAL
 
     @property
     def chief(self) -> Path:
         """Where the chief listens."""
-        return self.root / "chief.json"
+        return self.root / CHIEF
 
     @property
     def token(self) -> Path:
@@ -72,44 +110,46 @@ class SearchDir:
     @property
     def record(self) -> Path:
         """The search as data."""
-        return self.root / "record.json"
+        return self.root / RECORD
 
     @property
     def error(self) -> Path:
         """Why chief or worker gave up for good."""
-        return self.root / "error.json"
+        return self.root / ERROR
 
     @property
     def attempt(self) -> Path:
         """Which attempt at the search the journal has entries of."""
-        return self.root / "attempt"
+        return self.root / ATTEMPT
 
     @property
     def logs(self) -> Path:
         """One file for each process."""
-        return self.root / "logs"
+        return self.root / LOGS
 
     def log(self, process: str) -> Path:
         """The log of one process, by its name."""
-        return self.logs / f"{process}.log"
+        return self.root / log_file(process)
 
     def create(self) -> None:
-        """Makes the directories.
+        """Makes what has to be there before anything else.
 
         Raises:
-          OSError: they cannot be made.
+          OSError: the place refuses.
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.storage.prepare()
+        if self.storage.path is not None:
+            self.logs.mkdir(exist_ok=True)
 
     def write_error(self, process: str, message: str, trace: str = "") -> None:
         """Leaves the reason for giving up where the executor finds it; the first one stays."""
-        if not self.error.exists():
+        if self.storage.read(ERROR) is None:
             data = json.dumps({"process": process, "message": message, "traceback": trace})
-            files.write_atomically(self.error, data.encode())
+            self.storage.write(ERROR, data.encode())
 
     def read_error(self) -> tuple[str, str, str] | None:
         """(process, message, traceback) of `write_error`, None if nobody gave up."""
-        error = files.read_json(self.error)
+        error = self.storage.read_json(ERROR)
         return (error["process"], error["message"], error["traceback"]) if error else None
 
     def read_address(self) -> str | None:
@@ -122,7 +162,7 @@ class SearchDir:
 
     def _read_chief(self, key: str) -> str | None:
         try:
-            chief = files.read_json(self.chief)
+            chief = self.storage.read_json(CHIEF)
         except CorruptState:
             return None
         value = chief.get(key) if isinstance(chief, dict) else None
@@ -135,13 +175,13 @@ class SearchDir:
           CorruptState: the file holds no record; the message names the file, the place in it, and what to do.
           OSError: it cannot be read.
         """
-        data = files.read_json(self.record, _RECORD_REMEDY)
+        data = self.storage.read_json(RECORD, _RECORD_REMEDY)
         if data is None:
             return None
         try:
             return record_from_json(data)
         except CorruptState as error:
-            raise CorruptState(f"{self.record} is damaged: {error}. {_RECORD_REMEDY}") from error
+            raise CorruptState(f"{self.storage.where(RECORD)} is damaged: {error}. {_RECORD_REMEDY}") from error
 
 
 def trial_to_json(trial: TrialRecord) -> dict[str, Any]:

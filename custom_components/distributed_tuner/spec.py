@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.search_dir import SPEC
+from custom_components.distributed_tuner.storage.base import Storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,24 +28,29 @@ class SearchSpec:
     exec_properties: dict[str, Any]
     options: SearchOptions
 
-    def write(self, path: Path) -> None:
-        """Stores the spec."""
+    def write(self, storage: Storage) -> None:
+        """Stores the spec.
+
+        Raises:
+          OSError: the place refuses.
+        """
         data = {
             "name": self.name,
             "inputs": self.inputs,
             "exec_properties": self.exec_properties,
             "options": self.options.to_json(),
         }
-        files.write_atomically(path, json.dumps(data, indent=1, sort_keys=True).encode())
+        storage.write(SPEC, json.dumps(data, indent=1, sort_keys=True).encode())
 
     @classmethod
-    def read(cls, path: Path) -> SearchSpec:
+    def read(cls, storage: Storage) -> SearchSpec:
         """Reads what `write` stored.
 
         Raises:
           SearchError: there is no spec, or it is unreadable.
+          OSError: the place refuses.
         """
-        data = files.read_json(path)
+        path, data = storage.where(SPEC), storage.read_json(SPEC)
         if data is None:
             raise SearchError(f"{path}: no search was set up in this directory")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -14,7 +14,7 @@ from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.project_files import ProjectFiles
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.record_file import RecordFile
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search_dir import JOURNAL, RECORD, SearchDir
 
 # keras-tuner's words, see `Trial.get_state()`.
 _COMPLETED = "COMPLETED"
@@ -43,17 +43,20 @@ class Store:
 
     Attributes:
       trials: keras-tuner's state of each trial (`Trial.get_state()`), by trial id.
+      record_seconds: `write_files` is called no more often.
     """
 
     def __init__(self, directory: SearchDir, project_dir: str) -> None:
         self._directory = directory
-        self._project = ProjectFiles(directory.root / project_dir)
-        self._record = RecordFile(directory.record)
+        self._storage = directory.storage
+        self._project = ProjectFiles(self._storage, project_dir)
+        self._record = RecordFile(self._storage)
         self._journal: journal.Journal | None = None
         self._written: Future[None] | None = None
         self._files = threading.Lock()
         self._on_disk: asyncio.Future[None] | None = None
         self.trials: dict[str, dict[str, Any]] = {}
+        self.record_seconds = self._storage.record_seconds
 
     def open(self) -> Stored:
         """Reads the journal and opens it for what comes.
@@ -63,22 +66,21 @@ class Store:
           OSError: the directory may not be written.
         """
         stored = Stored()
-        empty = True
-        for entry in journal.read(self._directory.journal):
-            empty = False
-            stored.study["trials"].update(entry.get("trials", {}))
-            stored.results.update(entry.get("results", {}))
-            stored.time = entry.get("time", stored.time)
-            if "study" in entry:
-                stored.study["study"] = entry["study"]
-            if "oracle" in entry:
-                patches.apply(stored.oracle, entry["oracle"]["state"])
-                self.trials.update(entry["oracle"]["trials"])
-        if empty:
-            self._check_new()
+
+        def take(entries: Iterable[journal.Entry]) -> None:
+            nonlocal stored
+            stored = Stored()
+            self.trials.clear()
+            empty = True
+            for entry in entries:
+                empty = False
+                self._merge(stored, entry)
+            if empty:
+                self._check_new()
+
+        self._journal = self._storage.open_journal(take)
         self._project.update(self.trials)
         self._project.ended(_ended(self.trials))
-        self._journal = journal.Journal(self._directory.journal)
         return stored
 
     def append(self, entry: dict[str, Any], oracle_patch: Mapping[str, Any] | None = None) -> Awaitable[None]:
@@ -99,9 +101,19 @@ class Store:
             self._on_disk.set_result(None)
         return asyncio.shield(self._on_disk)
 
+    def _merge(self, stored: Stored, entry: journal.Entry) -> None:
+        stored.study["trials"].update(entry.get("trials", {}))
+        stored.results.update(entry.get("results", {}))
+        stored.time = entry.get("time", stored.time)
+        if "study" in entry:
+            stored.study["study"] = entry["study"]
+        if "oracle" in entry:
+            patches.apply(stored.oracle, entry["oracle"]["state"])
+            self.trials.update(entry["oracle"]["trials"])
+
     def _check_new(self) -> None:
         """The journal is the search: where others were told of trials, it cannot be empty."""
-        path, record = self._directory.journal, self._directory.record
+        record = self._storage.where(RECORD)
         try:
             stored = self._directory.read_record()
         except CorruptState:
@@ -111,9 +123,9 @@ class Store:
                 return
             trace = f"{record} tells of {len(stored.trials)} trials"
         raise CorruptState(
-            f"{path} is {'empty' if path.exists() else 'missing'}, but {trace}: the search's state was lost. Restore "
-            f"the file from a copy, or start a new search under another run id. Or remove {record}, and the same run "
-            f"id starts from nothing"
+            f"{self._storage.where(JOURNAL)} is {self._storage.journal_state()}, but {trace}: the search's state was "
+            f"lost. Restore it from a copy, or start a new search under another run id. Or remove {record}, and the "
+            f"same run id starts from nothing"
         )
 
     def _write(self, entry: dict[str, Any], ended: list[str]) -> None:
@@ -141,10 +153,12 @@ class Store:
         Raises:
           OSError: the disk refuses.
         """
+        assert self._journal is not None
         written = self._written
         with self._files:
             if written is not None:
                 written.result()
+            self._journal.check()
             self._record.write(changed)
             self._project.write(oracle_state)
 

@@ -26,7 +26,7 @@ class UserCodeError(SearchError):
 
 
 def build(
-    spec: SearchSpec, working_dir: Path, *, process: str, populate: bool
+    spec: SearchSpec, working_dir: Path | str, *, process: str, populate: bool
 ) -> tuple[base_tuner.BaseTuner, dict[str, Any]]:
     """Calls the user's `tuner_fn`.
 
@@ -79,7 +79,7 @@ def _function(spec: SearchSpec) -> Any:
     return udf_utils.get_fn(spec.exec_properties, "tuner_fn")
 
 
-def _arguments(spec: SearchSpec, working_dir: Path) -> Any:
+def _arguments(spec: SearchSpec, working_dir: Path | str) -> Any:
     from tfx.components.trainer import fn_args_utils
     from tfx.utils import json_utils
 

@@ -56,7 +56,7 @@ def work(
       ChiefUnreachable: no chief answered for `chief_timeout_seconds`.
       SearchError: the search directory cannot be read.
     """
-    spec = SearchSpec.read(directory.spec)
+    spec = SearchSpec.read(directory.storage)
     options = spec.options
     process = process or str(os.getpid())
     current = CurrentTrial()
@@ -71,7 +71,7 @@ def work(
     begun = threading.Event()
     _end_unless_begun(begun, client(options.grace_seconds), worker, options.start_seconds)
     try:
-        tuner, fit_kwargs = user_code.build(spec, directory.root, process=worker, populate=False)
+        tuner, fit_kwargs = user_code.build(spec, directory.url, process=worker, populate=False)
     except user_code.UserCodeError as error:
         if guest:
             raise

@@ -110,7 +110,7 @@ def test_a_node_that_is_gone_at_once_loses_no_trial(make: Make, nodes: NodePool)
 
 def test_a_step_that_was_killed_finds_its_search_and_goes_on(make: Make, team: Namespace) -> None:
     made = make("waiting", {"max_trials": 6, "seconds": 1.0})
-    made.spec.write(made.directory.spec)
+    made.spec.write(made.directory.storage)
     first = made.make_cluster()
     first.start(2)
     until(lambda: len(made.live("worker")) == 2, "two workers")
@@ -129,7 +129,7 @@ def test_a_step_killed_between_any_two_objects_leaves_nothing_that_hinders_the_n
     make: Make, team: Namespace
 ) -> None:
     made = make("waiting", {"max_trials": 1})
-    made.spec.write(made.directory.spec)
+    made.spec.write(made.directory.storage)
     made.make_cluster().start(1)
     # Half of the objects are gone, as if they had never been made; the chief had no time to start.
     for name in (made.name.worker_secret,):
@@ -185,7 +185,7 @@ def test_with_its_owner_goes_the_search(make: Make, team: Namespace) -> None:
     owner = team.api.create(team.path("configmaps"), {"metadata": {"name": "workflow"}})
     made = make("waiting", {"max_trials": 100, "seconds": 1.0})
     made.owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "workflow", "uid": owner["metadata"]["uid"]}]
-    made.spec.write(made.directory.spec)
+    made.spec.write(made.directory.storage)
     made.make_cluster().start(2)
     until(lambda: len(made.live("worker")) == 2, "two workers")
     team.api.delete(team.path("configmaps", "workflow"))

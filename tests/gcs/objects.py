@@ -86,6 +86,11 @@ class Objects:
                 raise NoSuchObject(f"No such object: {bucket}/{name}")
             del objects[name]
 
+    def clear(self, bucket: str) -> None:
+        """Removes all objects of a bucket."""
+        with self._lock:
+            self._objects(bucket).clear()
+
     def page(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Page:
         """At most `limit` names beyond `after` that begin with `prefix`, in order.
 

@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -36,24 +37,69 @@ class Request:
     path: str
 
 
+@dataclasses.dataclass
+class Fault:
+    """What goes wrong with calls.
+
+    Attributes:
+      method: of the calls.
+      part: of their paths, unquoted; an upload's has the object's name behind it.
+      times: how many calls.
+      status: they are answered with; None breaks the connection.
+      reason: Google's word for the fault.
+      after: whether the work is done before that.
+      seconds: the calls take longer by this time; with `slow_only` nothing else is wrong with them.
+      slow_only: see there.
+    """
+
+    method: str = ""
+    part: str = ""
+    times: int = 1
+    status: HTTPStatus | None = None
+    reason: str = "backendError"
+    after: bool = False
+    seconds: float = 0.0
+    slow_only: bool = False
+
+    def hits(self, method: str, path: str) -> bool:
+        """Whether it is about such a call."""
+        return self.times > 0 and self.method in ("", method) and self.part in path
+
+
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `objects`. `requests` has all calls so far, `unknown` those that could not be answered."""
+    """Serves `objects`. `requests` has all calls so far, `unknown` those that could not be answered.
+
+    The first of `faults` that is about a call spoils it. `struck` counts the spoilt calls.
+    """
 
     daemon_threads = True
 
-    def __init__(self, objects: Objects, tls: ssl.SSLContext) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, objects: Objects, tls: ssl.SSLContext, host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), _Handler)
+        self._host = host
         self.objects = objects
         self.tls = tls
         self.requests: list[Request] = []
         self.unknown: list[Request] = []
+        self.faults: list[Fault] = []
+        self.struck = 0
         self.uploads: dict[str, _Upload] = {}
         self.lock = threading.Lock()
 
     @property
     def url(self) -> str:
         """Where it listens: for plain HTTP, and as a proxy for TLS."""
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self._host}:{self.server_port}"
+
+    def strike(self, method: str, path: str) -> Fault | None:
+        """The fault that spoils this call."""
+        with self.lock:
+            for fault in self.faults:
+                if fault.hits(method, path):
+                    fault.times -= 1
+                    self.struck += 1
+                    return fault
+        return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is none; anything else is told as usual."""
@@ -62,9 +108,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(objects: Objects, tls: ssl.SSLContext) -> Iterator[Server]:
-    """A server that runs within it."""
-    with Server(objects, tls) as server:
+def serving(objects: Objects, tls: ssl.SSLContext, host: str = "127.0.0.1") -> Iterator[Server]:
+    """A server that runs within it, on this address."""
+    with Server(objects, tls, host) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
@@ -89,6 +135,10 @@ class _Refused(Exception):
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class _Spoilt(Exception):
+    """The call was answered wrongly, as the test wants it."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -133,9 +183,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
         self._body = self._read_body()
         self._note(self.server.requests, url.path)
+        self._fault = self.server.strike(self.command, self._target(url.path))
+        with contextlib.suppress(_Spoilt):
+            if self._fault is not None:
+                time.sleep(self._fault.seconds)
+                if not self._fault.after:
+                    self._spoil()
+            self._answer(url.path)
+
+    def _answer(self, path: str) -> None:
         try:
             for method, pattern, answer in _ROUTES:
-                match = re.fullmatch(pattern, url.path) if method == self.command else None
+                match = re.fullmatch(pattern, path) if method == self.command else None
                 if match:
                     answer(self, *map(urllib.parse.unquote, match.groups()))
                     return
@@ -148,6 +207,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except _Refused as error:
             self._refuse(error.status, str(error))
 
+    def _target(self, path: str) -> str:
+        """The path, with the object's name, which an upload has elsewhere."""
+        name = self._query.get("name", "")
+        if self._query.get("uploadType") == "multipart":
+            name = json.loads(_parts(self._body)[0])["name"]
+        return urllib.parse.unquote(path) + name
+
+    def _spoil(self) -> None:
+        fault, self._fault = self._fault, None
+        if fault is None or fault.slow_only:
+            return
+        if fault.status is None:
+            raise ConnectionAbortedError
+        error = {"code": int(fault.status), "message": "spoilt by the test", "errors": [{"reason": fault.reason}]}
+        self._send(fault.status, json.dumps({"error": error}).encode(), Content_Type="application/json; charset=UTF-8")
+        raise _Spoilt
+
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -159,6 +235,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return body
 
     def _send(self, status: HTTPStatus, body: bytes = b"", **headers: str) -> None:
+        self._spoil()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)

@@ -126,6 +126,16 @@ class Cluster(abc.ABC):
           ClusterError: something may be left, and what.
         """
 
+    def leave(self) -> None:
+        """Lets go of the members, for another run of the search that has taken them over.
+
+        Where they are this process's own, they end.
+
+        Raises:
+          ClusterError: something may be left, and what.
+        """
+        self.close(grace_seconds=0.0)
+
 
 class ClusterError(RuntimeError):
     """The place where chief and workers run refused something. The message says what, where, and what to do."""

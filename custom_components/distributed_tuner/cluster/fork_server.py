@@ -23,7 +23,6 @@ import select
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any, NoReturn
 
 # Imported before the first fork, each only as a module: no channel is opened and no TensorFlow operation is run here,
@@ -135,7 +134,6 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
 
         process.set_up_logging()
         arguments = dict(request["arguments"])
-        arguments["root"] = Path(arguments["root"])
         if request["role"] == "worker":
             share_cores(arguments.pop("share", 1))
             code = process.run_worker(**arguments)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import queue
+import shutil
 import signal
+import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import credentials, files
+from custom_components.distributed_tuner import credentials, files, search_dir
 from custom_components.distributed_tuner.cluster import gpus
 from custom_components.distributed_tuner.cluster.base import (
     Cluster,
@@ -22,7 +26,9 @@ from custom_components.distributed_tuner.cluster.base import (
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ExitCode
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search_dir import SearchDir, log_file
+
+_LOG = logging.getLogger(__name__)
 
 CHIEF = "chief"
 
@@ -50,7 +56,7 @@ def worker_name(index: int) -> str:
 class _Process:
     """What the cluster knows of one member."""
 
-    def __init__(self, name: str, request: dict[str, Any], log: Path) -> None:
+    def __init__(self, name: str, request: dict[str, Any], log: str) -> None:
         self.name = name
         self.request = request
         self.log = log
@@ -69,7 +75,7 @@ class _Process:
             restarts=self.restarts,
             exit_code=self.exit_code,
             reason="" if self.exit_code is None else exit_reason(self.exit_code),
-            log=str(self.log),
+            log=self.log,
         )
 
 
@@ -95,6 +101,11 @@ class LocalCluster(Cluster):
         longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._directory = directory
+        bucket = directory.storage.path is None
+        # A process writes its log to a file; a bucket gets it at the end.
+        self._scratch = Path(tempfile.mkdtemp(prefix="search-logs-")) if bucket else None
+        self._logs = self._scratch or directory.logs
+        self._owner = uuid.uuid4().hex
         self._token = token
         self._with_tfx = with_tfx
         self._server = server
@@ -107,12 +118,15 @@ class LocalCluster(Cluster):
     def start(self, workers: int) -> None:
         """See `Cluster.start`."""
         if self._server is None:
-            self._server = ForkServerHandle(self._directory.log("fork-server"), with_tfx=self._with_tfx)
-        credentials.store_token(self._directory.token, self._token)
-        root = str(self._directory.root)
+            self._server = ForkServerHandle(self._log("fork-server"), with_tfx=self._with_tfx)
+        if self._directory.storage.path is not None:
+            # In a bucket others than the user may read it.
+            credentials.store_token(self._directory.token, self._token)
+        root = self._directory.url
         if CHIEF not in self._processes:
-            self._directory.chief.unlink(missing_ok=True)
+            self._directory.storage.remove(search_dir.CHIEF)
             arguments = {"root": root, "token": self._token, "port": 0, "fixed_port": False, "go_on": True}
+            arguments["owner"] = self._owner
             self._add(CHIEF, "chief", arguments, {"CUDA_VISIBLE_DEVICES": "-1"})
         for index, environment in enumerate(gpus.deal(gpus.visible(), workers)):
             if worker_name(index) not in self._processes:
@@ -140,7 +154,7 @@ class LocalCluster(Cluster):
 
     def tail(self, member: str, lines: int = 20) -> str:
         """See `Cluster.tail`."""
-        return files.tail(self._directory.log(member), lines)
+        return files.tail(self._log(member), lines)
 
     def pid(self, member: str) -> int | None:
         """The process of a member, None while it has none."""
@@ -162,9 +176,24 @@ class LocalCluster(Cluster):
             return
         finally:
             # Workers that joined by hand take it for the end of the run.
-            self._directory.token.unlink(missing_ok=True)
+            if self._directory.storage.path is not None:
+                self._directory.token.unlink(missing_ok=True)
             if self._owns_server:
                 self._server.close(_KILL_SECONDS)
+            self._keep_logs()
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _keep_logs(self) -> None:
+        if self._scratch is None:
+            return
+        try:
+            for log in self._scratch.glob("*.log"):
+                self._directory.storage.write(log_file(log.stem), log.read_bytes())
+        except OSError as error:
+            _LOG.warning("the logs cannot be kept: %s", error)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _end(self, names: list[str], number: int, until: float) -> None:
         """Sends a signal to those that still run and waits for their end, at the latest until `until`."""
@@ -179,9 +208,8 @@ class LocalCluster(Cluster):
             self._take_messages(wait_seconds=0.05)
 
     def _add(self, name: str, role: str, arguments: dict[str, Any], environment: dict[str, str]) -> None:
-        log = self._directory.log(name)
-        request = {"start": name, "role": role, "log": str(log), "env": environment, "arguments": arguments}
-        self._processes[name] = _Process(name, request, log)
+        request = {"start": name, "role": role, "log": str(self._log(name)), "env": environment, "arguments": arguments}
+        self._processes[name] = _Process(name, request, self._directory.storage.where(log_file(name)))
 
     def _start_due(self) -> None:
         assert self._server is not None

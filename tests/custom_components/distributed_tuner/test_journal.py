@@ -20,7 +20,7 @@ ENTRIES: list[dict[str, Any]] = [{"n": 0}, {"n": 1, "text": "ä\n\r x"}, {"n": 2
 
 
 def write(path: Path, *entries: dict[str, Any]) -> None:
-    writer = journal.Journal(path)
+    writer = journal.FileJournal(path)
     for future in [writer.append(entry) for entry in entries]:
         future.result(10)
     writer.close()
@@ -42,7 +42,7 @@ def test_no_journal_is_an_empty_one(path: Path) -> None:
 
 
 def test_entries_are_on_the_disk_when_the_future_is_done(path: Path) -> None:
-    writer = journal.Journal(path)
+    writer = journal.FileJournal(path)
     writer.append({"n": 1}).result(10)
     assert list(journal.read(path)) == [{"n": 1}]
     writer.close()
@@ -77,7 +77,7 @@ def test_a_flipped_bit_is_told_or_harmless(tmp_path: Path, data: st.DataObject) 
         line = 1 + content[:place].count(b"\n")
         assert f"{path}, line {line}:" in str(damage)
         with pytest.raises(CorruptState):
-            journal.Journal(path)
+            journal.FileJournal(path)
         assert path.read_bytes() == content  # nothing is cut off a journal that somebody has to look at
     else:
         assert entries == ENTRIES  # a hex digit's case
@@ -91,7 +91,7 @@ def test_a_last_line_that_ends_is_never_taken_for_a_torn_one(path: Path, line: b
     content = path.read_bytes() + line
     path.write_bytes(content)
     with pytest.raises(CorruptState, match="line 4: the stored search is damaged"):
-        journal.Journal(path)
+        journal.FileJournal(path)
     assert path.read_bytes() == content
 
 
@@ -110,7 +110,7 @@ from custom_components.distributed_tuner import journal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails as on a full disk
 path = Path(sys.argv[1])
-writer = journal.Journal(path)
+writer = journal.FileJournal(path)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
 refusal = None
 taken = 0
@@ -140,7 +140,7 @@ def test_a_disk_that_refuses_fails_the_future_and_nothing_follows(path: Path, di
 
 
 def test_what_has_no_place_in_json_is_refused_at_once(path: Path) -> None:
-    writer = journal.Journal(path)
+    writer = journal.FileJournal(path)
     with pytest.raises(TypeError):
         writer.append({"n": {1, 2}})
     writer.append({"n": 1}).result(10)

@@ -73,7 +73,7 @@ def stored(tmp_path: Path) -> Path:
     directory.create()
     failed = trial("3", None, TrialStatus.FAILED, x=3, message="Traceback (most recent call last):\nValueError: bad x")
     record = search(trial("1", 2.0, x=1), trial("2", 1.0, x=2), failed, ended=9.0, stop_reason="enough")
-    RecordFile(directory.record).write(record)
+    RecordFile(directory.storage).write(record)
     return directory.root
 
 

@@ -50,7 +50,7 @@ class Pods:
     def plan(self, function: str, **config: object) -> None:
         options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0)
         properties = {"tuner_fn": f"user_tuners.{function}", "custom_config": json.dumps(config)}
-        SearchSpec(function, "", properties, options).write(self.directory.spec)
+        SearchSpec(function, "", properties, options).write(self.directory.storage)
 
     def chief(self, attempt: str = "one", linger_seconds: float = 600.0) -> subprocess.Popen[bytes]:
         arguments = ["--credentials", str(self.folder / "chief"), "--port", str(self.port), "--attempt", attempt]

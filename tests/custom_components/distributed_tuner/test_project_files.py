@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from custom_components.distributed_tuner.project_files import ProjectFiles
+from custom_components.distributed_tuner.storage.local import LocalStorage
 
 
 def save_epoch(root: Path, trial_id: str) -> Path:
@@ -19,7 +20,7 @@ def save_epoch(root: Path, trial_id: str) -> Path:
 
 
 def test_trials_that_changed_and_the_oracle_are_written(tmp_path: Path) -> None:
-    project = ProjectFiles(tmp_path / "project")
+    project = ProjectFiles(LocalStorage(tmp_path), "project")
     project.update({"0": {"status": "RUNNING"}, "1": {"status": "RUNNING"}})
     project.update({"0": {"status": "COMPLETED"}})
     project.write('{"seed":1}')
@@ -29,7 +30,7 @@ def test_trials_that_changed_and_the_oracle_are_written(tmp_path: Path) -> None:
 
 
 def test_the_state_of_a_trial_that_ended_is_removed_and_no_other(tmp_path: Path) -> None:
-    project = ProjectFiles(tmp_path)
+    project = ProjectFiles(LocalStorage(tmp_path), ".")
     ended, running = save_epoch(tmp_path, "0"), save_epoch(tmp_path, "1")
     checkpoint = tmp_path / "trial_0" / "checkpoint.index"
     checkpoint.touch()
@@ -48,7 +49,7 @@ def test_a_state_that_cannot_be_removed_is_told_and_ends_nothing(
 ) -> None:
     target = save_epoch(tmp_path, "0").rename(tmp_path / "elsewhere")
     (tmp_path / "trial_0" / "resume").symlink_to(target)  # which is no folder to be removed
-    project = ProjectFiles(tmp_path)
+    project = ProjectFiles(LocalStorage(tmp_path), ".")
     project.ended(["0"])
     project.update({"0": {"status": "COMPLETED"}})
     project.write(None)

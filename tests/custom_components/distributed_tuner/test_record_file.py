@@ -20,7 +20,7 @@ steps = st.lists(st.dictionaries(numbers, st.floats(allow_nan=False), max_size=4
 @given(steps)
 def test_what_is_read_is_the_record_brought_forward(tmp_path: Path, changes: list[dict[int, float]]) -> None:
     directory = SearchDir(tmp_path)
-    file = RecordFile(directory.record)
+    file = RecordFile(directory.storage)
     whole = search()
     for scores in changes:
         changed = search(*(trial(str(number), score, x=score) for number, score in scores.items()))
@@ -33,5 +33,5 @@ def test_names_and_messages_that_look_like_the_record_do_no_harm(tmp_path: Path)
     directory = SearchDir(tmp_path)
     odd = trial("0", None, TrialStatus.FAILED, message='"trials":[]')
     record = search(odd, stop_reason='"trials":[]')
-    RecordFile(directory.record).write(record)
+    RecordFile(directory.storage).write(record)
     assert directory.read_record() == record

@@ -247,7 +247,7 @@ def _last_line(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (Path.unlink, ["is missing, but", "record.json tells of 2 trials", "Restore the file"]),
+        (Path.unlink, ["is missing, but", "record.json tells of 2 trials", "Restore it from a copy"]),
         (lambda path: path.write_bytes(b""), ["is empty, but", "record.json tells of 2 trials", "another run id"]),
         (_last_line, ["the stored search is damaged", "Restore the directory"]),
     ],

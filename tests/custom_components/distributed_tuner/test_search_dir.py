@@ -26,7 +26,7 @@ def test_a_record_is_stored_and_absent_before(tmp_path: Path) -> None:
     directory = SearchDir(tmp_path)
     assert directory.read_record() is None
     record = search(trial("0", 1.0, x=1), trial("1", float("inf")))
-    RecordFile(directory.record).write(record)
+    RecordFile(directory.storage).write(record)
     assert directory.read_record() == record
 
 

@@ -9,23 +9,23 @@ import pytest
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.local import LocalStorage
 
 
 def test_a_spec_survives_its_file(tmp_path: Path) -> None:
     properties = {"tuner_fn": "models.tuner_fn", "custom_config": '{"a": "ä"}', "train_args": None}
     spec = SearchSpec("run 1", '{"examples": []}', properties, SearchOptions(max_trial_seconds=5))
-    spec.write(tmp_path / "search.json")
-    assert SearchSpec.read(tmp_path / "search.json") == spec
+    spec.write(LocalStorage(tmp_path))
+    assert SearchSpec.read(LocalStorage(tmp_path)) == spec
 
 
 def test_without_a_file_no_search_was_set_up(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match=r"search\.json: no search was set up in this directory"):
-        SearchSpec.read(tmp_path / "search.json")
+        SearchSpec.read(LocalStorage(tmp_path))
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"name": "a", "inputs": "", "exec_properties": {}}'])
 def test_a_damaged_file_is_told_by_its_path(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "search.json"
-    path.write_text(content)
+    (tmp_path / "search.json").write_text(content)
     with pytest.raises(SearchError, match=r"search\.json is damaged"):
-        SearchSpec.read(path)
+        SearchSpec.read(LocalStorage(tmp_path))

@@ -75,7 +75,7 @@ def test_an_idle_hyperband_worker_asks_less_than_once_a_second_and_starts_when_w
 ) -> None:
     options = SearchOptions(lease_seconds=600.0)  # the trials that this test holds get no heartbeats
     made = make_search("halving", {"seconds": 0.0}, options)
-    made.spec.write(made.directory.spec)
+    made.spec.write(made.directory.storage)
     tuner, _ = user_code.build(made.spec, made.directory.root, process="chief", populate=True)
     with chief_here.serving(made.directory, tuner.oracle, made.token, options) as here:
         held: dict[str, str] = {}
@@ -145,7 +145,7 @@ def test_a_worker_waits_for_an_absent_chief_as_long_as_it_is_told_and_no_longer(
     make_search: Callable[..., Any], guests: Guests
 ) -> None:
     made = make_search("waiting", None, SearchOptions(chief_timeout_seconds=3.0))
-    made.spec.write(made.directory.spec)
+    made.spec.write(made.directory.storage)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound, and not listened at
         address = f"127.0.0.1:{nobody.getsockname()[1]}"

@@ -163,7 +163,7 @@ def test_files_for_others_tell_nothing_that_is_not_on_the_disk(directory: Search
 
 @pytest.mark.parametrize("lost", ["missing", "empty", "torn"])
 def test_a_journal_that_was_lost_is_told_and_no_new_search_takes_its_place(directory: SearchDir, lost: str) -> None:
-    RecordFile(directory.record).write(search(trial("0", 1.5), trial("1", 2.5)))
+    RecordFile(directory.storage).write(search(trial("0", 1.5), trial("1", 2.5)))
     if lost != "missing":
         directory.journal.write_bytes(b"1234abcd {" if lost == "torn" else b"")
     before = {path: path.read_bytes() for path in directory.root.iterdir() if path.is_file()}
@@ -182,7 +182,7 @@ def test_no_journal_with_a_damaged_record_is_told_too(directory: SearchDir) -> N
 
 
 def test_a_search_that_was_ended_before_its_first_trial_begins_anew(directory: SearchDir) -> None:
-    RecordFile(directory.record).write(search())
+    RecordFile(directory.storage).write(search())
     store = Store(directory, "project")
     assert store.open().study == {"trials": {}}
     store.close()

@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
@@ -134,15 +133,22 @@ class KubernetesCluster(Cluster):
             objects.remove(self._api, self._plan.namespace, self._plan.search.name, grace_seconds)
         self._closed = True
 
+    def leave(self) -> None:
+        """See `Cluster.leave`: whoever took the search over has adopted the Jobs."""
+        for mirror in (self._jobs, self._pods):
+            mirror.stop()
+        self._closed = True
+
     def _keep_logs(self) -> None:
-        folder = SearchDir(Path(self._plan.root)).logs
+        directory = SearchDir(self._plan.root)
         try:
             jobs, pods = self._jobs.objects(), self._pods.objects()
         except ClusterError as error:
             _LOG.warning("no logs are kept: %s", error)
             return
-        if folder.is_dir():
-            logs.keep(self._api, self._plan.namespace, jobs, pods, folder, _LOGS_SECONDS)
+        # A folder that is not there is one that pods see and this machine does not.
+        if directory.storage.path is None or directory.logs.is_dir():
+            logs.keep(self._api, self._plan.namespace, jobs, pods, directory, _LOGS_SECONDS)
 
     def _kept(self) -> str:
         selector = f"--namespace {self._plan.namespace} --selector {names.selector(self._plan.search.name)}"

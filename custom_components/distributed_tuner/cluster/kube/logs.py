@@ -6,14 +6,13 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.members import member_of
 from custom_components.distributed_tuner.cluster.kube.objects import read_log
+from custom_components.distributed_tuner.search_dir import LOGS, SearchDir, log_file
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +23,12 @@ Object = Mapping[str, Any]
 
 
 def keep(
-    api: KubernetesApi, namespace: str, jobs: Sequence[Object], pods: Sequence[Object], folder: Path, seconds: float
+    api: KubernetesApi,
+    namespace: str,
+    jobs: Sequence[Object],
+    pods: Sequence[Object],
+    directory: SearchDir,
+    seconds: float,
 ) -> None:
     """Writes MEMBER.log for each member that has a pod with a log, the pods of one member one after another.
 
@@ -33,7 +37,7 @@ def keep(
       namespace: of the pods.
       jobs: the search's.
       pods: the search's.
-      folder: where the logs go.
+      directory: the search directory.
       seconds: what is not there after that time is left out: nobody waits for a node that is gone.
     """
     by_member: dict[str, list[str]] = {}
@@ -53,11 +57,11 @@ def keep(
             except ClusterError as error:
                 texts.append(f"(the log of pod {pod} is not to be had: {error})\n")
         if texts:
-            files.write_atomically(folder / f"{member}.log", "".join(texts).encode())
+            directory.storage.write(log_file(member), "".join(texts).encode())
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="logs") as threads:
         for member, done in [(member, threads.submit(write, member)) for member in by_member]:
             try:
                 done.result()
             except OSError as error:
-                _LOG.warning("the log of %s cannot be kept in %s: %s", member, folder, error)
+                _LOG.warning("the log of %s cannot be kept in %s: %s", member, directory.storage.where(LOGS), error)

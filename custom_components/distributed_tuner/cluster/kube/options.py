@@ -12,6 +12,7 @@ from pydantic import Field
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, Strict, Volume, WorkerGroup
+from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 
 KIND = "kubernetes"
 
@@ -30,7 +31,8 @@ class KubernetesOptions(Strict):
       namespace: where; None takes the step's own, or that of the kubeconfig's context.
       groups: the workers, see `WorkerGroup`. At most one leaves its count open and gets the rest of `num_workers`.
       chief: the chief's pod.
-      volumes: of chief and workers; the search directory must be on one of them, at the same path for all.
+      volumes: of chief and workers; the search directory must be on one of them, at the same path for all, or in a
+        bucket.
       service_account: of chief and workers. They need no right to the API; it is for what they read elsewhere.
       image_pull_secrets: names of Secrets.
       port: the chief's.
@@ -94,11 +96,13 @@ class KubernetesOptions(Strict):
         return {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
 
     def check_root(self, root: str) -> None:
-        """Makes sure that chief and workers find the search directory at the same path as the step.
+        """Makes sure that chief and workers find the search directory where the step does: a bucket is everywhere.
 
         Raises:
           KubernetesOptionsError: a pod has no volume there that it may write to.
         """
+        if root.startswith(BUCKET_SCHEME):
+            return
         for place, pod in [("chief", self.chief), *((f"group {group.name}", group) for group in self.groups)]:
             volumes = [volume for volume in (*self.volumes, *pod.volumes) if not volume.read_only]
             if not any(PurePosixPath(root).is_relative_to(PurePosixPath(volume.mount_path)) for volume in volumes):

@@ -16,7 +16,7 @@ class Plan:
     Attributes:
       search: what its objects are named after.
       namespace: where they are.
-      root: the search directory, as the pods see it.
+      root: the path of the search directory, as the pods see it, or its gs:// address.
       options: what the user set.
       grace_seconds: from `SearchOptions`: between SIGTERM and SIGKILL.
       lock_seconds: how long a new chief waits for an old one, on a node that is lost, to let go of the directory.

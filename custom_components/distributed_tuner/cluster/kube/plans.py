@@ -12,14 +12,14 @@ from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.options import SearchOptions
 
 
-def make(options: KubernetesOptions, search: SearchOptions, name: SearchName, root: Path) -> Plan:
+def make(options: KubernetesOptions, search: SearchOptions, name: SearchName, root: Path | str) -> Plan:
     """The plan of a new attempt at a search.
 
     Args:
       options: where and how it runs; a namespace that is left open is the step's own, or the kubeconfig's.
       search: leases, limits and deadlines.
       name: what it is called.
-      root: its directory, the same path here and in its pods.
+      root: its directory: a path that is the same here and in its pods, or a gs:// address.
     """
     return Plan(
         search=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.kube import logs
+from custom_components.distributed_tuner.search_dir import SearchDir
 from tests.custom_components.distributed_tuner.cluster.kube.api_server import refuses, says, serving
 from tests.custom_components.distributed_tuner.cluster.kube.things import job, pod
 
@@ -14,20 +15,20 @@ CHIEF, SPOT = job(None), job("spot", 1)
 def test_a_members_pods_make_one_log_in_their_order(tmp_path: Path) -> None:
     pods = [pod(SPOT, 0, created=2), pod(SPOT, 0, "Failed", exit_code=1, created=1), pod(job("other"), 0)]
     with serving(says("first\n"), says("second\n")) as server:
-        logs.keep(server.api(), "ml", [CHIEF, SPOT], pods, tmp_path, 60.0)
+        logs.keep(server.api(), "ml", [CHIEF, SPOT], pods, SearchDir(tmp_path), 60.0)
         asked = [path.split("/")[-2] for _, path, *_ in server.requests]
     assert asked == [pods[1]["metadata"]["name"], pods[0]["metadata"]["name"]]
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"spot-0.log": "first\nsecond\n"}
+    assert {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()} == {"spot-0.log": "first\nsecond\n"}
 
 
 def test_a_log_that_is_not_to_be_had_says_so(tmp_path: Path) -> None:
     with serving(refuses(404, "NotFound", "the node is gone")) as server:
-        logs.keep(server.api(), "ml", [CHIEF], [pod(CHIEF)], tmp_path, 60.0)
-    assert "the node is gone" in (tmp_path / "chief.log").read_text()
+        logs.keep(server.api(), "ml", [CHIEF], [pod(CHIEF)], SearchDir(tmp_path), 60.0)
+    assert "the node is gone" in (tmp_path / "logs" / "chief.log").read_text()
 
 
 def test_nothing_is_waited_for_after_the_time_is_up(tmp_path: Path) -> None:
     with serving(says("x")) as server:
-        logs.keep(server.api(), "ml", [CHIEF], [pod(CHIEF)], tmp_path, -1.0)
+        logs.keep(server.api(), "ml", [CHIEF], [pod(CHIEF)], SearchDir(tmp_path), -1.0)
         assert server.requests == []
     assert list(tmp_path.iterdir()) == []
