@@ -7,6 +7,7 @@ of workers are taken from it, since the chief does them durably and keras-tuner 
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import math
 import traceback
@@ -205,7 +206,9 @@ class OracleSuggester:
         """
         oracle = self._oracle
         with self._guarded("set_state"):
-            oracle.trials = {trial_id: trial_module.Trial.from_state(dict(trial)) for trial_id, trial in trials.items()}
+            # keras-tuner puts objects in the place of what it reads.
+            states = copy.deepcopy(dict(trials))
+            oracle.trials = {trial_id: trial_module.Trial.from_state(state) for trial_id, state in states.items()}
             if state:
                 self._state.restore(state)
 

@@ -44,7 +44,7 @@ class KubernetesSearch:
     Args:
       cluster: where.
       namespace: that `deploy` has been applied to.
-      folder: which pods see at the same path.
+      folder: which pods see at the same path, as the claim `runs`; or an address in a bucket, which takes no volume.
       api: the step's connection to the API server.
       function: of `user_tuners`, or its whole path.
       config: the function's `custom_config`.
@@ -57,7 +57,7 @@ class KubernetesSearch:
         self,
         cluster: LocalCluster,
         namespace: Namespace,
-        folder: Path,
+        folder: Path | str,
         api: KubernetesApi,
         function: str = "waiting",
         config: Mapping[str, Any] | None = None,
@@ -66,10 +66,16 @@ class KubernetesSearch:
         options: SearchOptions = OPTIONS,
     ) -> None:
         self.namespace = namespace
-        self.directory = SearchDir(folder / run)
-        self.directory.create()
-        for shared in (self.directory.root, self.directory.logs):
-            os.chown(shared, POD_USER, POD_USER)
+        volumes = []
+        if isinstance(folder, Path):
+            self.directory = SearchDir(folder / run)
+            self.directory.create()
+            for shared in (self.directory.root, self.directory.logs):
+                os.chown(shared, POD_USER, POD_USER)
+            claim = {"persistentVolumeClaim": {"claimName": "runs"}}
+            volumes = [{"name": "runs", "mount_path": str(folder), "source": claim}]
+        else:
+            self.directory = SearchDir(f"{folder}/{run}")
         self.options = options
         path = function if "." in function else f"user_tuners.{function}"
         properties = {"tuner_fn": path, "custom_config": json.dumps(config or {})}
@@ -81,20 +87,14 @@ class KubernetesSearch:
             "namespace": namespace.name,
             "groups": [small],
             "chief": small,
-            "volumes": [
-                {
-                    "name": "runs",
-                    "mount_path": str(folder),
-                    "source": {"persistentVolumeClaim": {"claimName": "runs"}},
-                }
-            ],
+            "volumes": volumes,
             "node_loss_seconds": 1,
             **{key: value for key, value in (settings or {}).items() if key != "env"},
         }
         values["groups"] = [{**small, **group} for group in values["groups"]]
         values["chief"] = {**small, **values["chief"]}
         self.name = SearchName("cluster-tests", run, "Tuner")
-        self.plan = plans.make(KubernetesOptions.from_mapping(values), self.options, self.name, self.directory.root)
+        self.plan = plans.make(KubernetesOptions.from_mapping(values), self.options, self.name, self.directory.url)
         self.api = api
         self.owners: Sequence[Mapping[str, Any]] = ()
         self.words: list[str] = []

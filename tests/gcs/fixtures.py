@@ -5,6 +5,7 @@ A conftest that wants it says `from tests.gcs.fixtures import gcs`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ssl
 from collections.abc import Iterator, Mapping
@@ -28,12 +29,14 @@ class Gcs:
       objects: what it holds.
       url: gs:// address of the bucket.
       environment: with it, a process finds the server in the place of Google's.
+      authority: the certificate that the server's is signed with, a file in PEM.
     """
 
     server: Server
     objects: Objects
     url: str
     environment: Mapping[str, str]
+    authority: Path
 
     def upload(self, folder: Path, prefix: str) -> str:
         """Puts the files below a folder into the bucket.
@@ -50,11 +53,18 @@ class Gcs:
 @pytest.fixture
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
     """A bucket of its own for each test. A call that the server does not know fails the test."""
-    authority = Authority(tmp_path_factory.mktemp("gcs") / "authority")
+    with bucket_at("127.0.0.1", tmp_path_factory.mktemp("gcs") / "authority") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def bucket_at(host: str, folder: Path) -> Iterator[Gcs]:
+    """A bucket on this address; `folder` gets the certificates."""
+    authority = Authority(folder)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*authority.issue("server", user=HOSTS[0], hosts=HOSTS))
     objects = Objects(BUCKET)
-    with serving(objects, tls) as server:
+    with serving(objects, tls, host) as server:
         environment = {
             # TensorFlow's file system has no setting for its address, but speaks through libcurl.
             "https_proxy": server.url,
@@ -66,5 +76,5 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
             # Google's client library has a setting.
             "STORAGE_EMULATOR_HOST": server.url,
         }
-        yield Gcs(server, objects, f"gs://{BUCKET}", environment)
+        yield Gcs(server, objects, f"gs://{BUCKET}", environment, authority.certificate)
         assert server.unknown == []

@@ -15,7 +15,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _SCALARS = (str, int, float, bool, type(None))
 _SCALAR_KINDS = "biuf"
 _ARRAY_KINDS = "biufcSU"
-_MAX_DEPTH = 8
+_MAX_DEPTH = 16
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:

@@ -61,6 +61,12 @@ def test_a_finished_search_runs_nothing_again(make_search: Callable[..., Any]) -
     assert set(runs(made.directory.root).values()) == {1}
 
 
+def test_a_finished_search_with_conditional_hyperparameters_is_found_again(make_search: Callable[..., Any]) -> None:
+    first: search.Found = make_search("models", {"max_trials": 3, "epochs": 1}).run()
+    again: search.Found = make_search("models", {"max_trials": 3, "epochs": 1}).run()
+    assert again.record == first.record and again.trials == first.trials
+
+
 def test_killed_worker_is_replaced_and_its_trial_goes_on(make_search: Callable[..., Any]) -> None:
     killed: list[str] = []
 

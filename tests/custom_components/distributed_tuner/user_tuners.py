@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,31 @@ def troubled(fn_args: Any) -> TunerFnResult:
     x, y = _data()
     fit = {"x": x, "y": y, "validation_data": (x, y), "epochs": config.get("epochs", 1), "verbose": 0}
     return TunerFnResult(tuner=tuner, fit_kwargs={**fit, "callbacks": [_Slow(config.get("seconds", 0.0))]})
+
+
+class _Marks(tf.keras.callbacks.Callback):
+    """Leaves a file for each epoch that was begun, in a folder that may be anywhere."""
+
+    def __init__(self, folder: str, seconds: float) -> None:
+        super().__init__()
+        self._folder = folder
+        self._seconds = seconds
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        time.sleep(self._seconds)
+        with tf.io.gfile.GFile(f"{self._folder}/{epoch}-{uuid.uuid4().hex}", "w") as file:
+            file.write("begun")
+
+
+def anywhere(fn_args: Any) -> TunerFnResult:
+    """Real models, in a directory that need not be on this machine; an epoch takes `seconds` at least."""
+    config = fn_args.custom_config
+    where = {"directory": fn_args.working_dir, "project_name": "project", "seed": 1}
+    tuner = kt.RandomSearch(_build, OBJECTIVE, max_trials=config["max_trials"], **where)
+    x, y = _data()
+    marks = _Marks(f"{fn_args.working_dir}/epochs", config["seconds"])
+    fit = {"x": x, "y": y, "validation_data": (x, y), "epochs": config["epochs"], "verbose": 0, "callbacks": [marks]}
+    return TunerFnResult(tuner=tuner, fit_kwargs=fit)
 
 
 class Waiting(kt.Tuner):

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import hypothesis.extra.numpy as hypothesis_numpy
+import keras_tuner as kt
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,6 +50,15 @@ def test_what_comes_back_is_the_same_to_the_bit(value: Any) -> None:
 def test_same_means_the_same_text_and_arrays(left: Any, right: Any) -> None:
     if plain.same(left, right):
         assert repr(left) == repr(right) or left == right
+
+
+def test_the_configuration_of_a_conditional_hyperparameter_is_plain() -> None:
+    space = kt.HyperParameters()
+    space.Boolean("deep")
+    with space.conditional_scope("deep", [True]):
+        space.Choice("units", [3, 5])
+    value = {"result": {"history": {"loss": [0.1]}}, "hyperparameters": space.get_config()}
+    assert plain.decode(*plain.encode(value)) == value and plain.is_plain(value)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import tensorflow as tf
 from custom_components.distributed_tuner import search
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialRecord
+from custom_components.distributed_tuner.search_dir import SearchDir
 
 EPOCH_SECONDS = 0.25
 # What may be lost with a worker: epochs that ended less than a second ago, and the one that was under way.
@@ -33,7 +34,7 @@ def made(
     **more: Any,
 ) -> Any:
     running = make_search("tuner", None, options)
-    running.directory = dataclasses.replace(running.directory, root=root)
+    running.directory = SearchDir(root)
     running.directory.create()
     config = json.dumps({"algorithm": algorithm, "max_trials": 1, "seconds": seconds, **more})
     properties = {"tuner_fn": "resumed_tuners.tuner", "custom_config": config}
