@@ -84,7 +84,7 @@ def per_minute(
         nodes.add(capacity={"cpu": "1000", "memory": "4Ti", "pods": str(PODS_OF_NODE)}, simulated=True)
     cluster = made.make_cluster()
     try:
-        made.spec.write(made.directory.spec)
+        made.spec.write(made.directory.storage)
         cluster.start(workers)
 
         def all_run() -> bool:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.record import Outcome, TrialStatus
-from tests.cluster import syscalls
 from tests.cluster.api import Api
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
+from tests.cluster.kubernetes_search import KubernetesSearch
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.namespaces import MACHINE
 from tests.cluster.node_pool import NodePool
@@ -22,6 +21,7 @@ from tests.gcs.fixtures import BUCKET, Gcs, bucket_at
 from tests.gcs.server import Fault
 
 pytestmark = pytest.mark.timeout(400)
+pytest_plugins = ["tests.cluster.search_fixtures"]
 
 AUTHORITY_DIR = "/etc/cloud"
 SPOT = {"name": "spot", "spot": True}
@@ -47,20 +47,11 @@ def team(api: Api, image: str, bucket: Gcs) -> Iterator[Namespace]:
 
 
 def test_a_search_needs_no_volume_and_survives_a_preemption_and_a_bucket_with_bad_moments(
-    local_cluster: LocalCluster,
-    control_plane: ControlPlane,
-    team: Namespace,
-    bucket: Gcs,
-    nodes: NodePool,
-    tmp_path: Path,
+    local_cluster: LocalCluster, cluster_dns: None, team: Namespace, step: KubernetesApi, bucket: Gcs, nodes: NodePool
 ) -> None:
-    names = tmp_path / "resolv.conf"
-    names.write_text(f"nameserver {MACHINE}\nsearch svc.cluster.local cluster.local\noptions ndots:5 timeout:2\n")
-    syscalls.bind(names, "/etc/resolv.conf")
     authority = {"name": "cloud", "mount_path": AUTHORITY_DIR, "source": {"configMap": {"name": "cloud"}}}
     env = {**bucket.environment, "CURL_CA_BUNDLE": f"{AUTHORITY_DIR}/ca.crt"}
     spot = nodes.add_spot()
-    step = connect(control_plane.url, control_plane.authority.certificate, deploy(team))
     made = KubernetesSearch(
         local_cluster,
         team,

@@ -137,7 +137,7 @@ def test_a_search_that_nobody_serves_is_told_from_one_that_runs(make_search: Cal
 
 
 def test_a_search_on_another_machine_may_run_or_not(stored: Path, here: Path) -> None:
-    RecordFile(SearchDir(stored).record).write(search(trial("1", 2.0)))
+    RecordFile(SearchDir(stored).storage).write(search(trial("1", 2.0)))
     SearchDir(stored).chief.write_text('{"address": "127.0.0.1:1", "machine": "elsewhere"}')
     first, second = told("status", str(stored), cwd=here).splitlines()
     assert first.startswith("search (running, or interrupted): ")
@@ -158,7 +158,7 @@ def test_a_search_in_a_bucket_is_read_as_one_on_the_disk_and_nothing_is_written(
     environment = dict(gcs.environment)
     for command in ("status", "leaderboard"):
         assert told(command, address, cwd=here, environment=environment) == told(command, str(stored), cwd=here)
-    RecordFile(SearchDir(stored).record).write(search(trial("1", 2.0)))
+    RecordFile(SearchDir(stored).storage).write(search(trial("1", 2.0)))
     going_on = gcs.upload(stored, "runs/going-on")
     assert re.search(r"\nlast change \d\S* .*ago: ", told("status", going_on, cwd=here, environment=environment))
     told("report", f"{address}/", cwd=here, environment=environment)

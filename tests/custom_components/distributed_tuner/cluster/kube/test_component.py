@@ -11,13 +11,16 @@ from tfx.types import channel, standard_artifacts
 
 from custom_components.distributed_tuner import executor, keys
 from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import plans
+from custom_components.distributed_tuner.cluster.kube.manifests import chief_job, worker_job
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptionsError
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions, KubernetesOptionsError
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
+from tests.gcs.fixtures import Gcs
 
 NAME = SearchName("pipeline", "run", "node")
 
@@ -57,6 +60,28 @@ def test_a_step_whose_search_directory_is_on_no_volume_says_so(tmp_path: Path) -
     spec = SearchSpec("s", "", {}, SearchOptions())
     with pytest.raises(ClusterError, match=f"chief: no volume .* holds the search directory, .*{tmp_path}"):
         executor._cluster({"kind": "kubernetes", "image": "i"}, SearchDir(tmp_path / "search"), spec, NAME)
+
+
+def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_needs_no_volume(
+    gcs: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.server.url)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    results = standard_artifacts.TunerResults()
+    results.uri = f"{gcs.url}/root/DistributedTuner/tuner_results/7"
+    root = executor._search_root({"tuner_results": [results]}, "monday")
+    assert root == f"{gcs.url}/root/DistributedTuner/searches/monday"
+    # Past the volumes, it is the cluster that is not there.
+    with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
+        settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
+        executor._cluster(settings, SearchDir(root), SearchSpec("s", "", {}, SearchOptions()), NAME)
+    plan = plans.make(KubernetesOptions(image="i", namespace="ml"), SearchOptions(), NAME, root)
+    containers = [
+        manifest["spec"]["template"]["spec"]["containers"][0]
+        for manifest in (chief_job(plan), worker_job(plan, plan.options.groups[0], 1))
+    ]
+    assert all(root in container["command"] for container in containers)
+    assert {mount["name"] for each in containers for mount in each["volumeMounts"]} == {"credentials", "tmp", "home"}
 
 
 @pytest.mark.parametrize(
