@@ -12,8 +12,9 @@ from typing import Annotated, NoReturn
 import rich.console
 import typer
 
-from custom_components.distributed_tuner import joining, keys, pod, process, progress, quiet, stored_record
+from custom_components.distributed_tuner import costs, joining, keys, pod, process, progress, quiet, stored_record
 from custom_components.distributed_tuner.cluster.kube import commands
+from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.presence import Presence
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
@@ -36,7 +37,7 @@ _NOT_SEEN = {
 
 @app.command()
 def status(search_dir: SearchArgument) -> None:
-    """Where the search stands, whether somebody serves it now, and its failed trials."""
+    """Where the search stands, whether somebody serves it now, what it cost where prices are set, and failed trials."""
     found = _read(search_dir)
     record, now = found.record, time.time()
     serves = Presence.ABSENT if record.ended is not None else stored_record.who_serves(search_dir)
@@ -50,6 +51,9 @@ def status(search_dir: SearchArgument) -> None:
         typer.echo(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
     if record.stop_reason:
         typer.echo(f"stopped: {record.stop_reason}")
+    moment = found.stored if serves is Presence.ABSENT else now
+    if cost := costs.line(costs.by_group(record, _prices(search_dir), moment)):
+        typer.echo(cost)
     for trial in record.failed():
         typer.echo(f"trial {trial.trial_id}: {trial.cause}")
 
@@ -69,7 +73,8 @@ def report(
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path(keys.REPORT_FILE),
 ) -> None:
     """Writes the report as one HTML file that needs no network."""
-    page = html.render_html(_read(search_dir).record, generated_at=time.time())
+    record = _read(search_dir).record
+    page = html.render_html(record, generated_at=time.time(), prices=_prices(search_dir))
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -151,6 +156,15 @@ def _fail(message: str) -> NoReturn:
     """Ends the command with its reason."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(1)
+
+
+def _prices(search_dir: str) -> dict[str, Price]:
+    """The prices that the search was set up with; without them it has no cost, but is shown all the same."""
+    try:
+        return stored_record.prices(search_dir)
+    except (CorruptState, OSError) as error:
+        typer.echo(f"the cost is not known: {error}", err=True)
+        return {}
 
 
 if __name__ == "__main__":

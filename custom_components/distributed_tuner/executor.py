@@ -17,7 +17,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
 from custom_components import console
-from custom_components.distributed_tuner import keys, patches, search, top_n
+from custom_components.distributed_tuner import costs, keys, patches, search, top_n
 from custom_components.distributed_tuner.cluster import prewarm
 from custom_components.distributed_tuner.cluster.base import Cluster
 from custom_components.distributed_tuner.cluster.kube import options as kube_options
@@ -26,6 +26,7 @@ from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesC
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 from custom_components.distributed_tuner.cluster.local import LocalCluster
+from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.progress import ProgressDisplay
@@ -67,7 +68,7 @@ class Executor(base_executor.BaseExecutor):
                 tell=display.tell,
             )
         count = int(exec_properties[keys.TOP_N])
-        _write_report(found, directory, output_dict, count)
+        _write_report(found, spec, directory, output_dict, count)
         try:
             chosen = top_n.choose(found.record, count, found.error)
         except top_n.TooFewTrials as error:
@@ -77,6 +78,7 @@ class Executor(base_executor.BaseExecutor):
             ) from None
         _write_results(found, chosen, output_dict)
         _tell_limits(found.record)
+        _tell_cost(found.record, spec)
 
     def _run_id(self) -> str:
         run_id = self._context.pipeline_run_id if self._context else None
@@ -105,7 +107,17 @@ def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, An
     properties = {key: value for key, value in exec_properties.items() if key not in _OWN}
     properties[standard_component_specs.CUSTOM_CONFIG_KEY] = json_utils.dumps(config)
     options = SearchOptions.from_json(exec_properties.get(keys.OPTIONS))
-    return SearchSpec(name=name, inputs=json_utils.dumps(inputs), exec_properties=properties, options=options)
+    return SearchSpec(
+        name=name,
+        inputs=json_utils.dumps(inputs),
+        exec_properties=properties,
+        options=options,
+        prices=_prices(json.loads(exec_properties[keys.CLUSTER])),
+    )
+
+
+def _prices(cluster: dict[str, Any]) -> dict[str, Price]:
+    return KubernetesOptions.from_mapping(cluster).prices() if cluster.get("kind") == kube_options.KIND else {}
 
 
 def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, name: SearchName) -> Cluster:
@@ -122,10 +134,14 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
 
 
 def _write_report(
-    found: search.Found, directory: SearchDir, output_dict: dict[str, list[types.Artifact]], count: int
+    found: search.Found,
+    spec: SearchSpec,
+    directory: SearchDir,
+    output_dict: dict[str, list[types.Artifact]],
+    count: int,
 ) -> None:
     folder = artifact_utils.get_single_uri(output_dict[keys.SEARCH_REPORT])
-    report = html.render_html(found.record, generated_at=time.time(), top_n=count)
+    report = html.render_html(found.record, generated_at=time.time(), top_n=count, prices=spec.prices)
     io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", patches.dumps(record_to_json(found.record)))
     io_utils.write_string_file(f"{folder}/{keys.REPORT_FILE}", report)
     # TFX deletes the outputs of an execution that fails; a search that found too little is the one to look at.
@@ -157,3 +173,9 @@ def _tell_limits(record: SearchRecord) -> None:
     for line in lines:
         _LOG.warning("%s", line)
         print(line, file=console.stream(), flush=True)
+
+
+def _tell_cost(record: SearchRecord, spec: SearchSpec) -> None:
+    line = costs.line(costs.by_group(record, spec.prices, time.time()))
+    if line:
+        print(f"search: {line}", file=console.stream(), flush=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from custom_components.distributed_tuner import costs
+from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import SPEC
@@ -21,12 +24,14 @@ class SearchSpec:
       inputs: the component's input artifacts as `tfx.utils.json_utils` writes them; empty outside TFX.
       exec_properties: the component's, with the user's function under `tuner_fn`, `module_file` or `module_path`.
       options: leases, limits, deadlines.
+      prices: of the groups of workers, by name, where the user gave some; for whoever reports the cost.
     """
 
     name: str
     inputs: str
     exec_properties: dict[str, Any]
     options: SearchOptions
+    prices: Mapping[str, Price] = dataclasses.field(default_factory=dict)
 
     def write(self, storage: Storage) -> None:
         """Stores the spec.
@@ -39,6 +44,7 @@ class SearchSpec:
             "inputs": self.inputs,
             "exec_properties": self.exec_properties,
             "options": self.options.to_json(),
+            "prices": costs.to_json(self.prices),
         }
         storage.write(SPEC, json.dumps(data, indent=1, sort_keys=True).encode())
 
@@ -59,6 +65,7 @@ class SearchSpec:
                 inputs=data["inputs"],
                 exec_properties=data["exec_properties"],
                 options=SearchOptions.from_json(data["options"]),
+                prices=costs.from_json(data.get("prices", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SearchError(f"{path} is damaged: {type(error).__name__}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -54,7 +55,7 @@ class Step:
         cluster = {
             "kind": "kubernetes",
             "image": self.team.image,
-            "groups": [small],
+            "groups": [{**small, "price_per_hour": 1.0, "on_demand_price_per_hour": 4.0}],
             "chief": small,
             "volumes": [{"name": "runs", "source": self._source, "mount_path": self._folder}],
         }
@@ -129,6 +130,7 @@ def test_a_step_that_is_killed_is_run_again_and_goes_on(team: Namespace, tmp_pat
     assert seen[0] == seen[1] and len(seen[0]) == 5, "chief and workers were not touched"
     assert sorted(pipeline.ran()) == sorted({row["trial_id"] for row in step.results(pipeline.root, "first")})
     assert len(pipeline.ran()) == 24
+    assert re.search(r"search: cost: 0\.01, 0\.0[23] less than on demand \(worker: 2 workers", team.logs("first")[-1])
     assert not any(pipeline.objects(kind) for kind in KINDS)
 
 

@@ -6,12 +6,15 @@ import dataclasses
 import functools
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 import markupsafe
 from plotly.offline import get_plotlyjs
 
+from custom_components.distributed_tuner import costs
+from custom_components.distributed_tuner.costs import GroupCost, Price
 from custom_components.distributed_tuner.record import Direction, HyperparameterValue, SearchRecord, TrialRecord
 from custom_components.distributed_tuner.report import axes, figures, formatting, hover, parallel, summary
 
@@ -65,7 +68,14 @@ class Failure:
     message: str
 
 
-def render_html(record: SearchRecord, *, generated_at: float, title: str | None = None, top_n: int = 1) -> str:
+def render_html(
+    record: SearchRecord,
+    *,
+    generated_at: float,
+    title: str | None = None,
+    top_n: int = 1,
+    prices: Mapping[str, Price] | None = None,
+) -> str:
     """Renders the report.
 
     Args:
@@ -73,6 +83,7 @@ def render_html(record: SearchRecord, *, generated_at: float, title: str | None 
       generated_at: the moment of the picture, seconds since the epoch; running trials are drawn up to it.
       title: the heading; by default made from the search's name.
       top_n: how many of the best distinct configurations to mark as chosen.
+      prices: of the groups of workers, by name; without any the report tells no cost.
 
     Returns:
       A whole HTML document of about 5 MB, nearly all of which is plotly.js. It loads nothing from anywhere, and its
@@ -95,7 +106,7 @@ def render_html(record: SearchRecord, *, generated_at: float, title: str | None 
         state=_state(record),
         started=formatting.moment(record.started),
         generated=formatting.moment(generated_at),
-        tiles=_tiles(record, totals),
+        tiles=(*_tiles(record, totals), *_cost_tiles(costs.by_group(record, prices or {}, generated_at))),
         totals=totals,
         columns=("score", "epochs", "best epoch", "duration", *names),
         rows=[_row(place, names, generated_at, top_n) for place in summary.ranked(record)],
@@ -179,6 +190,15 @@ def _tiles(record: SearchRecord, totals: summary.Summary) -> tuple[Tile, ...]:
             f"{totals.worker_seconds:,.0f} s; {totals.mean_busy_workers:.1f} workers busy on average",
         ),
     )
+
+
+def _cost_tiles(groups: Sequence[GroupCost]) -> tuple[Tile, ...]:
+    if not groups:
+        return ()
+    tiles = [Tile("Cost of worker time", costs.money(costs.total(groups)), costs.details(groups))]
+    if (less := costs.saved(groups)) is not None:
+        tiles.append(Tile("Saved by spot", costs.money(less), "against the same time on demand"))
+    return tuple(tiles)
 
 
 def _row(place: summary.Ranked, names: tuple[str, ...], now: float, top_n: int) -> Row:

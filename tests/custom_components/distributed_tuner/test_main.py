@@ -14,9 +14,12 @@ import filelock
 import pytest
 
 from custom_components.distributed_tuner import top_n
+from custom_components.distributed_tuner.costs import Price
+from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.spec import SearchSpec
 from tests.custom_components.distributed_tuner.records import search, trial
 from tests.gcs.fixtures import BUCKET, Gcs
 
@@ -142,6 +145,13 @@ def test_a_search_on_another_machine_may_run_or_not(stored: Path, here: Path) ->
     first, second = told("status", str(stored), cwd=here).splitlines()
     assert first.startswith("search (running, or interrupted): ")
     assert second.startswith("last change ") and "not on this machine" in second
+
+
+def test_the_status_tells_the_cost_where_prices_were_set(stored: Path, here: Path) -> None:
+    spec = SearchSpec("s", "", {}, SearchOptions(), {"worker": Price(3600.0, 7200.0)})
+    spec.write(SearchDir(stored).storage)
+    (line,) = [line for line in told("status", str(stored), cwd=here).splitlines() if line.startswith("cost")]
+    assert line == "cost: 6.00, 6.00 less than on demand (worker: 1 worker, 6.0 s with trials, 6.00)"
 
 
 def test_the_status_names_the_cause_of_a_stop_and_of_each_failure(stored: Path, here: Path) -> None:

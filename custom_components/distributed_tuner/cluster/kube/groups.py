@@ -11,6 +11,7 @@ from pydantic import Field
 # A Job's name is SEARCH-GROUP and its pods' host names end in -INDEX: all of it has to fit 63 characters, see `names`.
 MAX_GROUP_LENGTH = 15
 MAX_WORKERS_OF_GROUP = 10_000
+_MAX_PRICE = 1e6
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
@@ -203,13 +204,24 @@ class WorkerGroup(PodSettings):
     Attributes:
       name: of the group; its workers are NAME-0, NAME-1, …
       count: how many workers; None takes what `num_workers` leaves for this group.
+      price_per_hour: what the machine of one worker costs for an hour, in any currency; where several workers share a
+        node, each one's part. Only for the report; None where nobody said.
+      on_demand_price_per_hour: what the same machine costs on demand, for a group on spot machines.
     """
 
     name: str = Field(default="worker", regex=_DNS_LABEL, max_length=MAX_GROUP_LENGTH)
     count: int | None = Field(default=None, ge=0, le=MAX_WORKERS_OF_GROUP)
+    price_per_hour: float | None = Field(default=None, ge=0, le=_MAX_PRICE)
+    on_demand_price_per_hour: float | None = Field(default=None, ge=0, le=_MAX_PRICE)
 
     @pydantic.validator("name")
     def _not_chief(cls, name: str) -> str:  # noqa: N805
         if name == "chief":
             raise ValueError("'chief' is the name of the chief")
         return name
+
+    @pydantic.validator("on_demand_price_per_hour")
+    def _both(cls, price: float | None, values: dict[str, Any]) -> float | None:  # noqa: N805
+        if price is not None and values.get("price_per_hour") is None:
+            raise ValueError("needs price_per_hour, which it is compared with")
+        return price

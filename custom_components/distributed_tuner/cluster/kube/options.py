@@ -12,6 +12,7 @@ from pydantic import Field
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, Strict, Volume, WorkerGroup
+from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 
 KIND = "kubernetes"
@@ -111,6 +112,14 @@ class KubernetesOptions(Strict):
                     f"{place}: no volume that it may write to holds the search directory, which is below {root} (its "
                     f"volumes: {mounted}). Mount one there, in the pipeline's step too"
                 )
+
+    def prices(self) -> dict[str, Price]:
+        """What the groups cost, by name, as far as the user said."""
+        return {
+            group.name: Price(group.price_per_hour, group.on_demand_price_per_hour)
+            for group in self.groups
+            if group.price_per_hour is not None
+        }
 
     def to_json(self) -> str:
         """The settings that differ from their defaults, as a JSON object."""

@@ -8,13 +8,14 @@ import re
 import pytest
 from plotly.offline import get_plotlyjs
 
+from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.report.example import example_now, example_record
 from custom_components.distributed_tuner.report.html import ROWS_AT_FIRST, render_html
-from tests.custom_components.distributed_tuner.report.helpers import STARTED, completed, failed, search
+from tests.custom_components.distributed_tuner.report.helpers import STARTED, completed, failed, search, stay
 
 
-def rendered(record: SearchRecord, **options: int | str) -> str:
+def rendered(record: SearchRecord, **options: object) -> str:
     """The report without plotly.js, which is most of it and not ours."""
     html = render_html(record, generated_at=STARTED + 100, **options)  # type: ignore[arg-type]
     return html.replace(get_plotlyjs(), "")
@@ -36,6 +37,13 @@ def test_the_header_has_the_figures_of_the_search() -> None:
         "Wall time": "1 min 40 s",
         "Worker time": "24 s",
     }
+
+
+def test_the_header_has_the_cost_where_prices_are_known() -> None:
+    record = search(completed("a", 3.0, {}, stay(0, 72, worker="spot-0")))
+    shown = rendered(record, prices={"spot": Price(10.0, 40.0)})
+    assert tiles(shown)["Cost of worker time"] == "0.20" and tiles(shown)["Saved by spot"] == "0.60"
+    assert "spot: 1 worker, 1 min 12 s with trials, 0.20" in shown
 
 
 def test_the_leaderboard_has_every_scored_trial_and_marks_the_chosen_ones() -> None:

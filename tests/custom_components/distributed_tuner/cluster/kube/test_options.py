@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions, KubernetesOptionsError
+from custom_components.distributed_tuner.costs import Price
 
 IMAGE = "registry.example/tuner:1"
 
@@ -79,6 +80,30 @@ def test_settings_survive_json() -> None:
     some = options(groups=[{"name": "spot", "gpu": {"count": 2}, "env": {"A": "1"}}], keep_on_failure=True)
     assert KubernetesOptions.from_json(some.to_json()) == some
     assert json.loads(options().to_json()) == {"image": IMAGE}
+
+
+def test_prices_are_those_of_the_groups_that_have_some() -> None:
+    groups = [
+        {"name": "spot", "price_per_hour": 0.25, "on_demand_price_per_hour": 1},
+        {"name": "od", "price_per_hour": 1.0, "count": 1},
+        {"name": "free", "count": 1},
+    ]
+    assert options(groups=groups).prices() == {"spot": Price(0.25, 1.0), "od": Price(1.0)}
+    assert options().prices() == {}
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        ({"on_demand_price_per_hour": 1.0}, r"groups\[0\]\.on_demand_price_per_hour: needs price_per_hour"),
+        ({"price_per_hour": -1.0}, r"groups\[0\]\.price_per_hour"),
+        ({"price_per_hour": float("nan")}, r"groups\[0\]\.price_per_hour"),
+        ({"price_per_hour": "1.0"}, r"groups\[0\]\.price_per_hour: expected a number"),
+    ],
+)
+def test_a_wrong_price_is_named(group: dict[str, Any], words: str) -> None:
+    with pytest.raises(KubernetesOptionsError, match=words):
+        options(groups=[group])
 
 
 def test_the_kind_of_the_cluster_is_no_setting() -> None:
