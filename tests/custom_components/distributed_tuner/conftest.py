@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import sys
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner import search
+from custom_components.distributed_tuner import rpc, search
+from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
 from custom_components.distributed_tuner.cluster.local import LocalCluster
+from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir
@@ -61,6 +64,11 @@ class Search:
                 watch(self, record)
 
         return search.run(self.spec, self.directory, self.cluster, workers=workers, watch=look)
+
+    def stop(self) -> None:
+        """Ends the running search with what there is."""
+        with contextlib.closing(ChiefClient(self.directory.read_address, Access(self.token), 60.0)) as client:
+            client.call(rpc.STOP, {"reason": "seen enough"})
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -18,12 +17,10 @@ import keras_tuner as kt
 import psutil
 import pytest
 
-from custom_components.distributed_tuner import credentials, joining, rpc
-from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner import credentials, joining
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, Stay, TrialStatus
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
@@ -74,6 +71,11 @@ def guest(record: SearchRecord) -> str | None:
     return next((stay.worker for stay in stays if stay.worker.startswith("guest-")), None)
 
 
+def ends(record: SearchRecord) -> list[Stay]:
+    """The last stay of each trial."""
+    return [each.stays[-1] for each in record.trials if each.stays]
+
+
 @pytest.mark.timeout(300)
 def test_a_worker_joins_and_ctrl_c_gives_its_trial_back(make_search: Callable[..., Any], joined: Joined) -> None:
     seen: list[str] = []
@@ -88,12 +90,14 @@ def test_a_worker_joins_and_ctrl_c_gives_its_trial_back(make_search: Callable[..
             seen.append(" ".join(process.cmdline()) + " ".join(f"{k}={v}" for k, v in process.environ().items()))
             told.append(name)
             joined.started[0].send_signal(signal.SIGINT)
+        if joined.started and joined.started[0].poll() is not None and record.stop_reason is None:
+            running.stop()
 
-    made = make_search("waiting", {"max_trials": 16, "seconds": 2.0})
+    made = make_search("waiting", {"max_trials": 1000, "seconds": 2.0})
     found = made.run(workers=1, watch=join)
     assert joined.exit_code() == ExitCode.PREEMPTED, joined.output()
     assert "is given back" in joined.output() and "Traceback" not in joined.output()
-    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 16
+    assert found.record.count(TrialStatus.FAILED) == 0
     stays = [stay for each in found.record.trials for stay in each.stays if stay.worker == told[0]]
     assert stays[-1].outcome is Outcome.RELEASED
     assert seen and made.token not in seen[0] and made.token not in joined.output()
@@ -105,8 +109,10 @@ def test_a_worker_that_joined_stays_until_the_search_is_over(make_search: Callab
     def join(running: Any, record: SearchRecord) -> None:
         if not joined.started and record.trials:
             joined.start(running.directory.root)
+        if record.stop_reason is None and sum(stay.worker.startswith("guest-") for stay in ends(record)) > 1:
+            running.stop()
 
-    found = make_search("waiting", {"max_trials": 8, "seconds": 3.0}).run(workers=1, watch=join)
+    found = make_search("waiting", {"max_trials": 1000, "seconds": 0.5}).run(workers=1, watch=join)
     assert joined.exit_code() == ExitCode.DONE, joined.output()
     assert {f"guest-{joined.started[0].pid}", "worker-0"} == set(found.record.workers())
     assert joined.output().splitlines()[-1].endswith("the search is over")
@@ -124,8 +130,7 @@ def test_a_worker_that_cannot_import_the_function_leaves_the_search_alone(
         if joined.started and not done and joined.started[0].poll() is not None:
             done.append(record.count(TrialStatus.COMPLETED))
         if done and record.count(TrialStatus.COMPLETED) > done[0] and record.stop_reason is None:
-            with contextlib.closing(ChiefClient(running.directory.read_address, Access(running.token), 60.0)) as client:
-                client.call(rpc.STOP, {"reason": "seen enough"})
+            running.stop()
 
     found = make_search("waiting", {"max_trials": 1000, "seconds": 0.5}).run(workers=1, watch=join)
     assert joined.exit_code() == ExitCode.FATAL

@@ -17,7 +17,7 @@ from keras_tuner.src import protos
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialRecord, TrialStatus
 
 ALLOWED = SearchOptions(allow_stock_workers=True, max_trial_seconds=60.0)
 
@@ -91,17 +91,24 @@ def test_only_where_it_is_allowed_keras_tuners_service_is_there_and_asks_for_no_
     assert answers == {"stock": stock, "own": grpc.StatusCode.UNAUTHENTICATED}
 
 
+def done_by_script(record: SearchRecord) -> list[TrialRecord]:
+    """The trials that the script completed."""
+    done = [each for each in record.trials if each.status is TrialStatus.COMPLETED]
+    return [each for each in done if each.stays[-1].worker == "plain"]
+
+
 @pytest.mark.timeout(300)
 def test_a_plain_script_joins_as_a_worker(make_search: Callable[..., Any], scripts: Scripts) -> None:
     def join(running: Any, record: SearchRecord) -> None:
         if not scripts.started:
             scripts.start(running.directory.read_address(), "plain")
+        if record.stop_reason is None and len(done_by_script(record)) > 1:
+            running.stop()
 
-    # The script needs some seconds to import TensorFlow; the search's own worker must leave it something to do.
-    found = make_search("waiting", {"max_trials": 8, "seconds": 3.0}, ALLOWED).run(workers=1, watch=join)
+    found = make_search("waiting", {"max_trials": 1000, "seconds": 1.0}, ALLOWED).run(workers=1, watch=join)
     assert scripts.started[0].wait(120) == 0, scripts.log.read_text()
-    assert found.record.count(TrialStatus.COMPLETED) == 8
-    plain = [t for t in found.record.trials if t.stays[-1].worker == "plain"]
+    assert found.record.count(TrialStatus.FAILED) == 0
+    plain = done_by_script(found.record)
     assert plain, scripts.log.read_text()
     # What went through float32 and back is still the value that the oracle chose, and the score is the script's own.
     for trial in plain:
@@ -123,11 +130,13 @@ def test_a_plain_script_that_is_killed_keeps_its_trial_no_longer_than_a_trial_ma
             killed.append(held[0].trial_id)
             with contextlib.suppress(ProcessLookupError):
                 scripts.started[0].send_signal(signal.SIGKILL)
+        completed = {each.trial_id for each in record.trials if each.status is TrialStatus.COMPLETED}
+        if record.stop_reason is None and set(killed) & completed:
+            running.stop()
 
     options = SearchOptions(allow_stock_workers=True, max_trial_seconds=10.0)
-    found = make_search("waiting", {"max_trials": 12, "seconds": 2.0}, options).run(workers=1, watch=kill)
+    found = make_search("waiting", {"max_trials": 1000, "seconds": 1.0}, options).run(workers=1, watch=kill)
     assert killed, scripts.log.read_text()
-    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 12
     first, *others = next(t for t in found.record.trials if t.trial_id == killed[0]).stays
     assert (first.worker, first.outcome) == ("plain", Outcome.LOST)
     assert first.ended is not None and first.ended - first.started >= 10.0
