@@ -61,13 +61,14 @@ class World:
 
     def strike(self, kind: str, watched: Watched) -> bool:
         """Brings a disruption about, or begins to; False if there was nothing to hit just now."""
+        waited = self.waits
         try:
             disruption = KINDS[kind](self, watched)
         except ApiError:
             return False  # the pod was gone before its turn
         if disruption is not None:
             self._note(disruption)
-        return disruption is not None or (kind == SILENCE and self.waits)
+        return disruption is not None or (self.waits and not waited)
 
     def go_on(self) -> None:
         """Looks after what was begun and has not come about yet."""
