@@ -11,6 +11,7 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import cluster as kube_cluster
 from custom_components.distributed_tuner.cluster.kube import names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.forgiveness import IGNORED_ENDS, forgive
 from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
 from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
@@ -107,6 +108,14 @@ def read_log(made: KubernetesSearch, api: KubernetesApi) -> None:
             raise
 
 
+def set_back(made: KubernetesSearch, api: KubernetesApi) -> None:
+    """A pod's count of ends that were nobody's fault is set back."""
+    team = made.namespace
+    put(team, "pods", {}, unscheduled(team))
+    forgive(api, team.name, team.api.get(team.path("pods", "stray")))
+    assert team.api.get(team.path("pods", "stray"))["metadata"]["annotations"][IGNORED_ENDS] == "0"
+
+
 def ask_for_events(made: KubernetesSearch, api: KubernetesApi) -> None:
     """A worker waits for a machine, and the step looks why."""
     cluster = made.make_cluster()
@@ -125,6 +134,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("pods", "list"): start,
     ("pods", "watch"): watch_pods,
     ("pods", "delete"): remove,
+    ("pods/status", "patch"): set_back,
     ("pods/log", "get"): read_log,
     ("services", "create"): start,
     ("services", "get"): adopt,

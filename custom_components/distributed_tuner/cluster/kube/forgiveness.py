@@ -53,7 +53,7 @@ class Forgiveness:
             if count == "0" or metadata["uid"] in self._forgiven:
                 continue
             try:
-                self._forgive(metadata)
+                forgive(self._api, self._namespace, pod)
             except ClusterError as error:
                 self._not_before = self._clock() + _PAUSE_SECONDS
                 if not self._told:
@@ -62,12 +62,18 @@ class Forgiveness:
                 return
             self._forgiven.add(metadata["uid"])
 
-    def _forgive(self, metadata: Object) -> None:
-        # By way of its status: that gives no right to change what the pod runs.
-        change = {"metadata": {"uid": metadata["uid"], "annotations": {IGNORED_ENDS: "0"}}}
-        target = f"{path('Pod', self._namespace, metadata['name'])}/status"
-        try:
-            self._api.patch(target, change, patience_seconds=0.0)
-        except ApiError as error:
-            if error.code not in (404, 409):  # it is gone, or another one of this name is there
-                raise
+
+def forgive(api: KubernetesApi, namespace: str, pod: Object) -> None:
+    """Sets back the count of a pod; one that is gone needs none.
+
+    Raises:
+      ClusterError: the API server refused or did not answer.
+    """
+    # By way of its status: that gives no right to change what the pod runs.
+    metadata = pod["metadata"]
+    change = {"metadata": {"uid": metadata["uid"], "annotations": {IGNORED_ENDS: "0"}}}
+    try:
+        api.patch(f"{path('Pod', namespace, metadata['name'])}/status", change, patience_seconds=0.0)
+    except ApiError as error:
+        if error.code not in (404, 409):  # 409: another one of this name is there
+            raise
