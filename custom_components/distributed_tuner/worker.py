@@ -22,6 +22,7 @@ from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
 from custom_components.distributed_tuner.resume.executions import Executions
+from custom_components.distributed_tuner.resume.pace import Pace
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -60,7 +61,7 @@ def work(
     options = spec.options
     process = process or str(os.getpid())
     current = CurrentTrial()
-    executions = Executions(current)
+    executions = Executions(current, Pace.in_directory(directory.url))
 
     def client(patience: float) -> ChiefClient:
         return ChiefClient(address, access, patience)

@@ -143,6 +143,8 @@ class _Spoilt(Exception):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer of two packets would wait for the first one's acknowledgement.
+    disable_nagle_algorithm = True
     server: Server
 
     def do_CONNECT(self) -> None:
@@ -158,6 +160,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb")
         self.close_connection = False
+
+    def handle_expect_100(self) -> bool:
+        """At once: a client that hears nothing waits a second before it sends its data."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
 
     def handle_one_request(self) -> None:
         """A client that goes away in the middle ends its connection."""
@@ -228,11 +236,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = b""
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
+        while size := self._chunk_size():
             body += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
         return body
+
+    def _chunk_size(self) -> int:
+        line = self.rfile.readline()
+        if not line:
+            raise ConnectionAbortedError("the client is gone in the middle of an upload")
+        return int(line.partition(b";")[0], 16)
 
     def _send(self, status: HTTPStatus, body: bytes = b"", **headers: str) -> None:
         self._spoil()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+_BUCKET_UNSAVED_SECONDS = 60.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
@@ -17,6 +19,11 @@ class Pace:
 
     share: float = 0.1
     unsaved_seconds: float = 1.0
+
+    @classmethod
+    def in_directory(cls, url: str) -> Pace:
+        """What is right for a directory, by its path or address: in a bucket saving takes seconds, not milliseconds."""
+        return cls(unsaved_seconds=_BUCKET_UNSAVED_SECONDS) if "://" in url else cls()
 
     def due(self, unsaved_seconds: float, last_cost_seconds: float | None) -> bool:
         """Whether to save now.

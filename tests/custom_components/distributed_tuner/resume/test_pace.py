@@ -30,3 +30,10 @@ def test_cheap_saves_take_at_most_their_share_of_the_time() -> None:
         if pace.due(unsaved, cost):
             saving, unsaved = saving + cost, 0.0
     assert saving / trained <= 0.1
+
+
+@pytest.mark.parametrize(("cost", "unsaved", "due"), [(0.05, 0.6, True), (3.0, 10.0, False), (3.0, 31.0, True)])
+def test_in_a_bucket_saving_keeps_to_its_share_for_longer(cost: float, unsaved: float, due: bool) -> None:
+    assert Pace.in_directory("gs://bucket/search").due(unsaved, cost) is due
+    assert Pace.in_directory("gs://bucket/search").due(61.0, 1000.0)
+    assert Pace.in_directory("/runs/search") == Pace()
