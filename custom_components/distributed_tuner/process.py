@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from custom_components.distributed_tuner import chief_address
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
@@ -101,7 +102,7 @@ def run_worker(
     from custom_components.distributed_tuner import worker as worker_module
 
     directory = SearchDir(root)
-    find = directory.read_address
+    find = chief_address.finder(directory)
     try:
         return worker_module.work(
             directory, worker, Access(token, authority), (lambda: address) if address else find, process, guest=guest

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import credentials, files, search_dir
+from custom_components.distributed_tuner import chief_address, credentials, files, search_dir
 from custom_components.distributed_tuner.cluster import gpus
 from custom_components.distributed_tuner.cluster.base import (
     Cluster,
@@ -106,6 +106,7 @@ class LocalCluster(Cluster):
         self._scratch = Path(tempfile.mkdtemp(prefix="search-logs-")) if bucket else None
         self._logs = self._scratch or directory.logs
         self._owner = uuid.uuid4().hex
+        self._find_chief = chief_address.finder(directory)
         self._token = token
         self._with_tfx = with_tfx
         self._server = server
@@ -146,7 +147,7 @@ class LocalCluster(Cluster):
 
     def chief_address(self) -> str | None:
         """See `Cluster.chief_address`."""
-        return self._directory.read_address()
+        return self._find_chief()
 
     def access(self) -> Access:
         """See `Cluster.access`."""

@@ -142,6 +142,18 @@ def test_a_chief_whose_search_was_taken_over_ends_and_leaves_no_word_in_it(bucke
     assert "error.json" not in made.names()
 
 
+def test_a_run_whose_search_was_taken_over_ends_and_says_so(bucket: Gcs) -> None:
+    made = BucketSearch(bucket, trials=1, epochs=60, seconds=0.5)
+
+    def take_over(record: SearchRecord) -> None:
+        # As another run does that did not hear of this one for a while.
+        bucket.objects.put(BUCKET, f"{FOLDER}/run.lock", b'{"owner": "another"}')
+
+    with pytest.raises(SearchLocked, match=r"another run has taken the search in .* over"):
+        made.run(take_over)
+    assert bucket.objects.get(BUCKET, f"{FOLDER}/run.lock").data == b'{"owner": "another"}'
+
+
 def test_a_bucket_that_may_not_be_used_is_told_before_anything_starts(bucket: Gcs) -> None:
     bucket.server.faults[:] = [Fault("GET", times=100, status=HTTPStatus.FORBIDDEN, reason="forbidden")]
     with pytest.raises(OSError, match=r"gs://bucket/runs/search/.*roles/storage\.objectUser"):
