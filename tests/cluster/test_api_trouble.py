@@ -127,10 +127,10 @@ def test_what_happens_behind_a_silent_watch_is_seen_when_it_is_given_up(
     assert made.left() == []
 
 
-def test_a_server_that_is_away_while_a_search_is_made_and_while_it_is_removed(
+def test_a_server_that_is_away_while_a_search_is_made_while_it_runs_and_while_it_is_removed(
     make: Make, proxied: KubernetesApi, fault_proxy: FaultProxy
 ) -> None:
-    made = make("waiting", {"max_trials": 4, "seconds": 0.5}, api=proxied)
+    made = make("waiting", {"max_trials": 16, "seconds": 1.0}, api=proxied)
     cluster = made.make_cluster()
 
     def leave() -> None:
@@ -138,8 +138,10 @@ def test_a_server_that_is_away_while_a_search_is_made_and_while_it_is_removed(
         threading.Timer(8.0, fault_proxy.come_back).start()
 
     leave()
-    found = made.run(cluster=cluster, watch=Once(lambda record: completed(4, record), leave))
-    all_completed(made, 4, found.record)
+    last = Once(lambda record: completed(16, record), leave)
+    found = made.run(cluster=cluster, watch=each_of(Once(trials_run, leave), last))
+    assert last.done
+    all_completed(made, 16, found.record)
     assert made.left() == []
 
 

@@ -15,10 +15,10 @@ from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
 from tests.cluster.api import Object
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.fault_proxy import FaultProxy
-from tests.cluster.kubernetes_search import connect
+from tests.cluster.errors import ApiError
+from tests.cluster.kubernetes_search import OPTIONS, connect
 from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
-from tests.cluster.objects import Namespace
+from tests.cluster.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
 from tests.cluster.searching import Make, Once, all_completed, each_of, trials_run
 from tests.cluster.waiting import until
 
@@ -105,6 +105,30 @@ def test_a_node_that_is_gone_at_once_loses_no_trial(make: Make, nodes: NodePool)
     found = made.run(workers=1, watch=Once(trials_run, go))
     all_completed(made, 3, found.record)
     assert Outcome.LOST in [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    assert made.left() == []
+
+
+@pytest.mark.full
+def test_machines_that_go_one_after_another_do_not_fail_the_trial_that_they_had(make: Make, nodes: NodePool) -> None:
+    labels = {"pool": "doomed"}
+    doomed = [nodes.add(labels=labels)]
+    options = dataclasses.replace(OPTIONS, max_fruitless_losses=2)
+    # It has no epochs: whoever is lost with it has done nothing.
+    made = make(
+        "waiting", {"max_trials": 1, "seconds": 8.0}, settings={"groups": [{"node_selector": labels}]}, options=options
+    )
+
+    def stays(record: SearchRecord, count: int) -> bool:
+        return trials_run(record) and len(record.trials[0].stays) == count
+
+    def go() -> None:
+        nodes.remove(doomed[-1])
+        doomed.append(nodes.add(labels=labels))
+
+    blows = [Once(lambda record, count=count: stays(record, count), go) for count in (1, 2)]  # type: ignore[misc]
+    found = made.run(workers=1, watch=each_of(*blows))
+    all_completed(made, 1, found.record)
+    assert [stay.outcome for stay in found.record.trials[0].stays] == [*[Outcome.LOST] * 2, Outcome.COMPLETED]
     assert made.left() == []
 
 
@@ -257,6 +281,87 @@ def test_a_quota_is_told_at_once(make: Make, team: Namespace) -> None:
     assert made.left() == []
 
 
+def test_a_limit_range_is_told_at_once(make: Make, team: Namespace) -> None:
+    limits = {"limits": [{"type": "Container", "max": {"memory": "100Mi"}}]}
+    team.api.create(team.path("limitranges"), {"metadata": {"name": "small"}, "spec": limits})
+    made = make("waiting", settings={"chief": {"memory": "64Mi"}, "groups": [{"memory": "200Mi"}]})
+    with pytest.raises(ClusterError, match=r"cannot start: the namespace's LimitRange refuses it.*memory.*100Mi"):
+        made.run()
+    assert made.left() == []
+
+
+def test_an_admission_policy_is_told_at_once(make: Make, team: Namespace) -> None:
+    policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+    bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": team.name}}
+    rule = "!('app.kubernetes.io/component' in object.metadata.labels) || "
+    rule += "object.metadata.labels['app.kubernetes.io/component'] != 'worker'"
+    spec = {
+        "matchConstraints": {"resourceRules": [pods], "namespaceSelector": here},
+        "validations": [{"expression": rule, "message": "no workers on Fridays"}],
+    }
+    team.api.create(policies, {"metadata": {"name": team.name}, "spec": spec})
+    binding = {"policyName": team.name, "validationActions": ["Deny"]}
+    team.api.create(bindings, {"metadata": {"name": team.name}, "spec": binding})
+    try:
+        until(lambda: denied(team), "the policy to take effect")
+        made = make("waiting")
+        words = (
+            r"worker-0 and 1 more cannot start: an admission policy of the cluster refuses it.*no workers on Fridays"
+        )
+        with pytest.raises(ClusterError, match=words):
+            made.run()
+        assert made.left() == []
+    finally:
+        for kind in (bindings, policies):
+            team.api.delete(f"{kind}/{team.name}")
+
+
+def denied(team: Namespace) -> bool:
+    """Whether a pod like a worker's is refused."""
+    pod: Object = {"securityContext": RESTRICTED_POD, "nodeSelector": {"no": "such"}}
+    pod["containers"] = [{"name": "main", "image": team.image, "securityContext": RESTRICTED_CONTAINER}]
+    labels = {"app.kubernetes.io/component": "worker"}
+    try:
+        team.api.create(team.path("pods"), {"metadata": {"name": "probe", "labels": labels}, "spec": pod})
+    except ApiError as error:
+        return "no workers on Fridays" in error.message
+    team.api.delete(team.path("pods", "probe"), grace=0)
+    return False
+
+
+def test_what_no_node_pool_has_is_told_when_the_autoscaler_says_so(make: Make, team: Namespace) -> None:
+    made = make("waiting", settings={"groups": [{"node_selector": {"no": "such"}}]})
+    told: list[Object] = []
+
+    def autoscaler(words: str) -> None:
+        if "worker-0" not in words or told:
+            return
+        for pod in made.pods("worker"):
+            about = {
+                "kind": "Pod",
+                "name": pod["metadata"]["name"],
+                "namespace": team.name,
+                "uid": pod["metadata"]["uid"],
+            }
+            event = {
+                "metadata": {"generateName": "autoscaler-"},
+                "involvedObject": about,
+                "reason": "NotTriggerScaleUp",
+                "message": "pod didn't trigger scale-up: 3 node(s) didn't match Pod's node affinity/selector",
+                "lastTimestamp": pod["metadata"]["creationTimestamp"],
+            }
+            told.append(team.api.create(team.path("events"), event))
+
+    words = (
+        r"worker-0 and 1 more cannot start: no node pool has a machine like this, says the autoscaler: .*node affinity"
+    )
+    with pytest.raises(ClusterError, match=words):
+        made.run(tell=autoscaler)
+    assert told and made.left() == []
+
+
 def test_a_namespace_that_is_not_there_is_named(make: Make, control_plane: ControlPlane, admin_token: str) -> None:
     admin = connect(control_plane.url, control_plane.authority.certificate, admin_token)
     made = make("waiting", settings={"namespace": "nowhere"}, api=admin)
@@ -271,9 +376,13 @@ def test_a_container_that_cannot_even_import_is_told_with_its_traceback(make: Ma
     assert made.left() == []
 
 
-def test_a_fault_of_the_users_function_is_told_at_once(make: Make) -> None:
-    made = make("raises")
-    with pytest.raises(SearchError, match="no such feature: cheese"):
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [("raises", "no such feature: cheese"), ("no_such_module.tuner_fn", "No module named 'no_such_module'")],
+)
+def test_a_fault_of_the_users_function_is_told_at_once(make: Make, function: str, words: str) -> None:
+    made = make(function)
+    with pytest.raises(SearchError, match=words):
         made.run()
     assert made.left() == []
 
@@ -285,30 +394,6 @@ def test_a_failed_search_can_be_kept_for_whoever_looks_for_the_fault(make: Make)
     assert any(left.startswith("pods/") for left in made.left())
     cluster = made.make_cluster()
     cluster.close(grace_seconds=0.0)
-    assert made.left() == []
-
-
-def test_the_search_goes_on_through_trouble_with_the_api(
-    make: Make, fault_proxy: FaultProxy, token: str, control_plane: ControlPlane
-) -> None:
-    made = make(
-        "waiting",
-        {"max_trials": 12, "seconds": 1.0},
-        api=connect(fault_proxy.url, control_plane.authority.certificate, token),
-    )
-    fault_proxy.refuse("POST", "/jobs", 429, retry_after=1)
-    fault_proxy.refuse("POST", "/secrets", 503)
-    fault_proxy.reset("POST", "/services", after_server=True)
-    fault_proxy.reset("PATCH", "/jobs")
-
-    def trouble() -> None:
-        fault_proxy.cut_watch("/pods")
-        fault_proxy.stall_watch("/jobs")
-        fault_proxy.go_away()
-        threading.Timer(8.0, fault_proxy.come_back).start()
-
-    found = made.run(watch=Once(trials_run, trouble))
-    all_completed(made, 12, found.record)
     assert made.left() == []
 
 

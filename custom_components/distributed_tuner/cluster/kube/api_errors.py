@@ -66,6 +66,8 @@ def explain(code: int, message: str, what: str = "") -> str:
         )
     if "admission webhook" in message:
         return f"an admission webhook refuses it: {message}. The webhook's owner knows what it wants"
+    if "ValidatingAdmissionPolicy" in message:
+        return f"an admission policy of the cluster refuses it: {message}. Whoever made the policy knows what it wants"
     if "LimitRange" in message or "usage per Container" in message or "usage per Pod" in message:
         return f"the namespace's LimitRange refuses it: {message}. Change cpu or memory of the group"
     missing = re.search(r'namespaces "([^"]+)" not found', message)

@@ -24,6 +24,7 @@ from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
         (403, 'pods "x" is forbidden: exceeded quota: q, requested: cpu=9', ["ResourceQuota", "requested: cpu=9"]),
         (403, 'pods "x" is forbidden: violates PodSecurity "restricted:v1": hostPath', ["Pod Security", "hostPath"]),
         (400, 'admission webhook "policy.example" denied the request: no', ["admission webhook", "policy.example"]),
+        (403, "pods is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", ["policy", "no"]),
         (403, 'pods "x" is forbidden: maximum memory usage per Container is 1Gi', ["LimitRange", "1Gi"]),
         (404, 'namespaces "mll" not found', ["no namespace mll", "kubectl create namespace mll"]),
         (401, "Unauthorized", ["does not know this client", "expired"]),
