@@ -84,16 +84,21 @@ def report(
 
 @app.command()
 def join(
-    search_dir: Annotated[Path, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine.")],
+    search_dir: Annotated[str, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine.")],
 ) -> None:
     """Adds a worker to a search that runs on this machine, until the search is over or Ctrl-C.
 
     Run it from the folder where the search was started, as the same user.
     """
+    if "://" in search_dir:
+        _fail(
+            f"{search_dir} is not on this machine: workers join by hand where the search directory is, because its "
+            "token is there for the user who started the search alone"
+        )
     quiet.libraries()
     process.set_up_logging()
     try:
-        code = joining.join(search_dir.absolute())
+        code = joining.join(Path(search_dir).absolute())
     except (SearchError, ValueError) as error:
         _fail(str(error))
     pod.leave(code)
