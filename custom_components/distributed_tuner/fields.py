@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,22 +56,22 @@ def one_of(words: type[enum.Enum]) -> Kind:
 
 
 def text(value: Any, place: str) -> str:
-    """A text."""
+    """A text. What is no Unicode in it, such as a file's name in a traceback may have, becomes a question mark."""
     if isinstance(value, str):
-        return value
+        return value.encode("utf-8", "replace").decode("utf-8")
     raise _unfit(value, place, "a text")
 
 
 def number(value: Any, place: str) -> float:
     """A number, be it finite or not."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not _beyond_floats(value):
         return value
     raise _unfit(value, place, "a number")
 
 
 def whole(value: Any, place: str) -> int:
     """A whole number."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and not _beyond_floats(value):
         return value
     raise _unfit(value, place, "a whole number")
 
@@ -85,7 +86,9 @@ def time(value: Any, place: str) -> float:
 
 def scalar(value: Any, place: str) -> bool | int | float | str:
     """A number, a text, true or false."""
-    if isinstance(value, (bool, int, float, str)):
+    if isinstance(value, str):
+        return text(value, place)
+    if isinstance(value, (bool, int, float)) and not _beyond_floats(value):
         return value
     raise _unfit(value, place, "a number, a text, true or false")
 
@@ -102,6 +105,11 @@ def mapping(value: Any, place: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     raise _unfit(value, place, "an object")
+
+
+def _beyond_floats(value: float) -> bool:
+    """Whether it is a whole number so large that no chart and no mean can hold it."""
+    return isinstance(value, int) and abs(value) > sys.float_info.max
 
 
 def _unfit(value: object, place: str, wanted: str) -> ValueError:

@@ -241,12 +241,11 @@ def _stay(value: object, place: str) -> Stay:
 
 
 def _hyperparameters(value: object, place: str) -> dict[str, Any]:
-    values = fields.mapping(value, place)
-    for name, each in values.items():
-        # What an oracle keeps there for itself is its own affair.
-        if not name.startswith(INTERNAL_PREFIX):
-            fields.scalar(each, f"{place}.{name}")
-    return values
+    # What an oracle keeps there for itself is its own affair.
+    return {
+        fields.text(name, place): each if name.startswith(INTERNAL_PREFIX) else fields.scalar(each, f"{place}.{name}")
+        for name, each in fields.mapping(value, place).items()
+    }
 
 
 _TIME_OR_NONE = fields.optional(fields.time)

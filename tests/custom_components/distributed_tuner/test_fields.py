@@ -33,3 +33,11 @@ def test_a_value_of_megabytes_is_not_told_in_full() -> None:
     with pytest.raises(ValueError, match="…, not a number") as error:
         fields.number("x" * 1_000_000, "score")
     assert len(str(error.value)) < 100
+
+
+def test_what_no_file_can_hold_is_replaced_in_a_text_and_what_no_float_can_hold_is_refused() -> None:
+    assert fields.text("caf\udce9 ü", "note") == "caf? ü"
+    assert fields.scalar("\ud800", "x") == "?" and fields.scalar(2**60, "x") == 2**60
+    for kind in (fields.number, fields.whole, fields.scalar, fields.time):
+        with pytest.raises(ValueError, match=r"^n is 1000"):
+            kind(10**400, "n")
