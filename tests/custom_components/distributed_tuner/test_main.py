@@ -92,16 +92,18 @@ def test_a_running_search_does_not_notice(make_search: Callable[..., Any], here:
             for command in ("status", "leaderboard", "report"):
                 outputs[command] = told(command, str(running.directory.root), cwd=here)
             chiefs.add(running.cluster.pid("chief"))
+            running.stop()
 
-    made = make_search("waiting", {"max_trials": 6, "seconds": 1.0})
+    # More than it comes to before the commands, on a busy machine, are done.
+    made = make_search("waiting", {"max_trials": 1000, "seconds": 0.5})
     found = made.run(watch=look)
-    assert "(running): " in outputs["status"] and " of 6 trials done" in outputs["status"]
+    assert "(running): " in outputs["status"] and " of 1,000 trials done" in outputs["status"]
     assert "last change" not in outputs["status"]
     assert "default_objective" in outputs["leaderboard"]
     assert "<html" in (here / "report.html").read_text()
     assert len(chiefs) == 1 and None not in chiefs
-    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 6
-    assert {stay.outcome.value for each in found.record.trials for stay in each.stays} == {"completed"}
+    assert found.record.stop_reason == "seen enough"
+    assert {stay.outcome.value for each in found.record.trials for stay in each.stays} <= {"completed", "stopped"}
     assert {path.name for path in made.directory.root.iterdir()} <= OWN | {"ran.log"}
 
 
