@@ -26,6 +26,14 @@ from custom_components.distributed_tuner.resume.pace import Pace
 _LOG = logging.getLogger(__name__)
 
 
+class _FinishedElsewhere(BaseException):
+    """The execution was finished meanwhile, by a worker that was taken for lost. No error: nobody but us catches it."""
+
+    def __init__(self, kept: dict[str, Any]) -> None:
+        super().__init__()
+        self.kept = kept
+
+
 @dataclasses.dataclass
 class _Running:
     trial_id: str
@@ -89,7 +97,7 @@ class Executions:
         if running is None:
             return None
         store = Folder(f"{running.execution_path()}/fit_{len(running.fits)}")
-        kept = KeptFit(store, self._pace, self._position, self._resumed)
+        kept = KeptFit(store, self._pace, self._position, self._resumed, self._check_needed)
         running.fits.append(kept)
         return kept
 
@@ -119,6 +127,18 @@ class Executions:
         callbacks = list(kwargs.get("callbacks") or ())
         store = Folder(running.execution_path())
         kept = _load(store)
+        result = None
+        if kept is None:
+            randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
+            state = callback_state.CallbackState(callbacks)
+            try:
+                result = build_and_fit(trial, *args, **kwargs)
+            except _FinishedElsewhere as finished:
+                kept = finished.kept
+            else:
+                if _keep(store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs):
+                    for fit in running.fits:
+                        fit.discard()
         if kept is not None:
             callback_state.apply(callbacks, kept["callbacks"])
             # Building the model would have added the hyperparameters that only the model-building code knows.
@@ -126,16 +146,16 @@ class Executions:
             self._resumed(kept["epochs"])
             _LOG.info("trial %s: execution %d was finished before", trial.trial_id, running.execution)
             result = _to_result(kept["result"])
-        else:
-            randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
-            state = callback_state.CallbackState(callbacks)
-            result = build_and_fit(trial, *args, **kwargs)
-            if _keep(store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs):
-                for fit in running.fits:
-                    fit.discard()
         running.execution += 1
         running.fits, running.epochs = [], 0
         return result
+
+    def _check_needed(self) -> None:
+        """A worker that is cut off from its chief trains on beside the next one, and takes away what it has saved when
+        it has the result.
+        """
+        if self._running is not None and (kept := _load(Folder(self._running.execution_path()))) is not None:
+            raise _FinishedElsewhere(kept)
 
     def _resumed(self, epochs: int) -> None:
         self._current.resumed((self._current.epochs or 0) + epochs)

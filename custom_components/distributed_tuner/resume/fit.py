@@ -28,9 +28,18 @@ class KeptFit:
       pace: how often to save.
       position: brings the input forward.
       resumed: told how many epochs need not be trained again.
+      check_needed: called where no state is found, before the first epoch; raises if it is no longer needed.
     """
 
-    def __init__(self, folder: Folder, pace: Pace, position: InputPosition, resumed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        pace: Pace,
+        position: InputPosition,
+        resumed: Callable[[int], None],
+        check_needed: Callable[[], None],
+    ) -> None:
+        self._check_needed = check_needed
         self._folder = folder
         self._pace = pace
         self._position = position
@@ -51,6 +60,7 @@ class KeptFit:
         self._saved = time.monotonic()
         stored = self._load()
         if stored is None:
+            self._check_needed()
             return
         value, prefix = stored
         try:

@@ -281,6 +281,24 @@ def test_finished_executions_are_kept_with_the_hyperparameters_that_only_the_mod
     assert set(end.hyperparameters["values"]) == {"units"}
 
 
+def test_an_execution_that_a_lost_worker_finishes_meanwhile_is_not_trained_again(tmp_path: Path) -> None:
+    whole = TrialRunner(tmp_path / "whole", arrays)
+    first = whole.run()
+
+    def make(root: str) -> Made:
+        def fit(model: tf.keras.Model, **kwargs: Any) -> Any:
+            shutil.copytree(whole.folder, late.folder, dirs_exist_ok=True)
+            return model.fit(**kwargs)
+
+        return arrays(root, model=WithFit(fit))
+
+    late = TrialRunner(tmp_path / "late", make)
+    shutil.copytree(tmp_path / "whole", tmp_path / "late", ignore=shutil.ignore_patterns("resume"))
+    end = late.run()
+    assert end.trained == 0
+    end.assert_same(first)
+
+
 @pytest.fixture(scope="module")
 def lost(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """(what a worker left that died in epoch 3, what the trial would have been)."""
