@@ -123,7 +123,7 @@ def test_a_trial_that_the_chief_ends_leaves_no_saved_state_on_the_disk(
     make_search: Callable[..., Any], tmp_path: Path
 ) -> None:
     root = tmp_path / "hanging"
-    options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, max_epoch_seconds=4.0, grace_seconds=1.0)
+    options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, max_epoch_seconds=10.0, grace_seconds=1.0)
     saved: set[str] = set()
 
     def look(running: Any, record: SearchRecord) -> None:
