@@ -22,7 +22,7 @@ from custom_components.distributed_tuner.credentials import ServerKey
 from custom_components.distributed_tuner.errors import SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import CHIEF, SearchDir
 from custom_components.distributed_tuner.stock_service import StockService
-from custom_components.distributed_tuner.storage.base import Fenced
+from custom_components.distributed_tuner.storage.base import Fenced, StorageError
 from custom_components.distributed_tuner.suggester import OracleError
 
 _LOG = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ async def run(
 
     Raises:
       SearchError: the address cannot be had, or the search cannot be stored.
+      StorageError: likewise, in a bucket.
     """
     server, bound = await serve(
         chief,
@@ -69,6 +70,8 @@ async def run(
         task.cancel()
     if isinstance(chief.failure, Fenced):
         raise SearchLocked(str(chief.failure))
+    if isinstance(chief.failure, StorageError):
+        raise chief.failure
     if isinstance(chief.failure, OSError):
         raise SearchError(
             f"the chief cannot store the search in {directory.url}: {chief.failure}. Make room or grant write access, "

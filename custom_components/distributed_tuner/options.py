@@ -48,6 +48,8 @@ class SearchOptions:
       max_worker_faults: the search ends when workers met so many errors outside of a trial (`tuner_fn` raised or hangs,
         `search` returned too early) with no trial ended in between.
       max_oracle_seconds: the search ends when the oracle takes longer than this for one answer.
+      bucket_patience_seconds: a bucket that holds the search directory may be out of reach for so long; then the search
+        ends. Faults that only a person can mend end it at once.
       allow_stock_workers: keras-tuner's own workers may join, see `stock_service`. They show no token and send no
         heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease.
     """
@@ -66,6 +68,7 @@ class SearchOptions:
     max_lost_workers: int | None = None
     max_worker_faults: int = 3
     max_oracle_seconds: float = 900.0
+    bucket_patience_seconds: float = 180.0
     allow_stock_workers: bool = False
 
     def __post_init__(self) -> None:

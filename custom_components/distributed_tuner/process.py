@@ -17,7 +17,7 @@ from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
-from custom_components.distributed_tuner.storage.base import Locked
+from custom_components.distributed_tuner.storage.base import Locked, StorageError
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,6 +71,9 @@ def run_chief(
         return ExitCode.FATAL
     except (SearchError, OSError) as error:
         _LOG.error("the chief gives up", exc_info=True)
+        if isinstance(error, StorageError):
+            # A bucket that is out of reach is so for the reason too; it is in the log.
+            return ExitCode.CANNOT_STORE
         trace = getattr(error, "trace", "") if isinstance(error, SearchError) else traceback.format_exc()
         return ExitCode.FATAL if _leave_word(directory, str(error), trace) else ExitCode.CANNOT_STORE
 
@@ -143,6 +146,7 @@ def _serve(
     from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
 
     spec = SearchSpec.read(directory.storage)
+    directory = SearchDir(directory.storage.patient(spec.options.bucket_patience_seconds))
     if server_key and spec.options.allow_stock_workers:
         raise SearchError(
             "search option allow_stock_workers: keras-tuner's own workers know neither TLS nor a token, so they can "

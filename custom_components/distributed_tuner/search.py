@@ -83,6 +83,7 @@ def run(
       SearchError: the search could not be run: chief or workers cannot start, or the chief is gone for good.
       ClusterError: the cluster refused.
     """
+    directory = SearchDir(directory.storage.patient(spec.options.bucket_patience_seconds))
     with _locked(directory) as hold:
         directory.storage.remove(ERROR)
         spec.write(directory.storage)
@@ -291,7 +292,6 @@ class _Watch:
             )
 
     def _given_up(self, member: Member) -> str:
-        error = self._directory.read_error()
         if member.exit_code == ExitCode.CANNOT_STORE:
             return (
                 f"{member.name} cannot store the search in {self._directory.url}: the disk is full or may not be "
@@ -299,6 +299,7 @@ class _Watch:
                 "finished trials are kept\n"
                 f"{self._cluster.tail(member.name)}"
             )
+        error = self._directory.read_error()
         if error is not None:
             _, message, trace = error
             return f"{message}\n{trace}" if trace and trace not in message else message

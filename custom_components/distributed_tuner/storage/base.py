@@ -65,6 +65,11 @@ class Storage(abc.ABC):
         """The path or address of a file."""
         return f"{self.url}/{name}"
 
+    def patient(self, seconds: float) -> Storage:
+        """The same place, out of reach for so long before a call gives up; a local one always answers."""
+        del seconds
+        return self
+
     @abc.abstractmethod
     def prepare(self) -> None:
         """Makes sure that the folder can be used, before anything depends on it.

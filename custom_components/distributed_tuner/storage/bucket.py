@@ -20,7 +20,7 @@ from google.resumable_media import DataCorruption
 
 from custom_components.distributed_tuner.storage.base import StorageError
 
-#: So long a bucket may be out of reach before a search ends for it, in seconds. Workers wait longer for their chief.
+#: So long a bucket may be out of reach, in seconds, until `SearchOptions.bucket_patience_seconds` is known.
 PATIENCE_SECONDS = 180.0
 
 # A pod's metadata server may take so long after the pod's start to know its service account.

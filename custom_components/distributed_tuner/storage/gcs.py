@@ -49,6 +49,10 @@ class GcsStorage(Storage):
         """See `Storage.path`."""
         return None
 
+    def patient(self, seconds: float) -> GcsStorage:
+        """See `Storage.patient`."""
+        return GcsStorage(self.url, seconds)
+
     def prepare(self) -> None:
         """See `Storage.prepare`: asks for credentials, the bucket, and the right to look into it."""
         self._bucket.list(f"{self._folder}/", limit=1)

@@ -30,12 +30,14 @@ FOLDER = "runs/search"
 class BucketSearch:
     """A search on this machine with its directory in the bucket."""
 
-    def __init__(self, gcs: Gcs, trials: int = 2, epochs: int = 3, seconds: float = 0.5) -> None:
+    def __init__(
+        self, gcs: Gcs, trials: int = 2, epochs: int = 3, seconds: float = 0.5, patience: float = 60.0
+    ) -> None:
         self.gcs = gcs
         self.directory = SearchDir(f"{gcs.url}/{FOLDER}")
         config = {"max_trials": trials, "epochs": epochs, "seconds": seconds}
         properties = {"tuner_fn": "user_tuners.anywhere", "custom_config": json.dumps(config)}
-        options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=4.0)
+        options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=4.0, bucket_patience_seconds=patience)
         self.spec = SearchSpec("search", "", properties, options)
         self.cluster = LocalCluster(self.directory, "token")
 
@@ -140,6 +142,25 @@ def test_a_chief_whose_search_was_taken_over_ends_and_leaves_no_word_in_it(bucke
     with pytest.raises(SearchError, match="another chief has taken this search over"):
         made.run(take_over)
     assert "error.json" not in made.names()
+
+
+def test_a_bucket_that_stays_away_ends_the_search_as_a_full_disk_does_and_the_same_run_goes_on(bucket: Gcs) -> None:
+    made = BucketSearch(bucket, trials=2, epochs=4, patience=3.0)
+
+    def lose_it(record: SearchRecord) -> None:
+        if not bucket.server.faults and record.count(TrialStatus.COMPLETED) == 1:
+            bucket.server.faults[:] = [
+                Fault(method, part, times=100_000, status=HTTPStatus.SERVICE_UNAVAILABLE)
+                for method in ("GET", "POST", "PUT")
+                for part in ("/journal/", "/record.json", "/error.json")
+            ]
+
+    with pytest.raises(SearchError, match=r"cannot store the search in gs://.*out of reach(.|\n)*It was tried for"):
+        made.run(lose_it)
+    bucket.server.faults.clear()
+    found = BucketSearch(bucket, trials=2, epochs=4).run()
+    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 2
+    assert made.epochs().count("0") == 2
 
 
 def test_a_run_whose_search_was_taken_over_ends_and_says_so(bucket: Gcs) -> None:
