@@ -33,6 +33,8 @@ _TIME_SECONDS = 60.0
 _LONGEST_ABSENCE_SECONDS = 3600.0
 # Files that others read take at most this share of the chief's time, however large the search.
 _FILES_SHARE = 0.05
+# A bucket that was away for a minute took none of it.
+_LONGEST_PAUSE_SECONDS = 60.0
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -373,7 +375,8 @@ class Chief:
             written = self._clock()
             changed, self._recorded = self._record(self._recorded), self._study.revision
             await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
-            pause = max(self._store.record_seconds, (self._clock() - written) / _FILES_SHARE)
+            share = (self._clock() - written) / _FILES_SHARE
+            pause = max(self._store.record_seconds, min(share, _LONGEST_PAUSE_SECONDS))
 
     @property
     def _direction(self) -> Direction:
