@@ -90,12 +90,17 @@ def test_what_is_wrong_in_the_file_is_named_with_the_setting(tmp_path: Path, tex
         ({"CLUSTER_OPTIONS": ""}, "CLUSTER=kubernetes needs CLUSTER_OPTIONS"),
         ({"CLUSTER_OPTIONS": "/no/such"}, "CLUSTER_OPTIONS=/no/such: cannot be read: No such file"),
         ({"CLUSTER": "local"}, "is for CLUSTER=kubernetes"),
-        ({"PIPELINE_ROOT": "gs://bucket/root"}, "no volume .* below gs://bucket/root"),
+        ({"PIPELINE_ROOT": "/elsewhere"}, "no volume .* below /elsewhere .*PIPELINE_ROOT"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(tmp_path: Path, change: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load({**environment(tmp_path), **change})
+
+
+def test_a_pipeline_root_in_a_bucket_needs_no_volume(tmp_path: Path) -> None:
+    current = load(environment(tmp_path, "namespace: ml", PIPELINE_ROOT="gs://bucket/root"))
+    assert current.cluster_argument == {"kind": "kubernetes", "namespace": "ml", "image": current.kubeflow_image}
 
 
 def test_the_example_of_the_documentation_is_right(tmp_path: Path) -> None:
