@@ -14,6 +14,9 @@ from custom_components.distributed_tuner.cluster.kube import options as kube_opt
 from custom_components.distributed_tuner.cluster.kube.groups import Volume
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 
+# Each pod of the search has its own of these, and a step needs none.
+_SCRATCH = {"emptyDir", "ephemeral"}
+
 Change = Callable[[dsl.ContainerOp], None]
 
 
@@ -25,7 +28,8 @@ def changes(cluster: Mapping[str, Any]) -> list[Change]:
     """
     own: list[Change] = []
     if cluster["kind"] == kube_options.KIND:
-        own = [_mounting(volume) for volume in KubernetesOptions.from_mapping(cluster).volumes]
+        volumes = KubernetesOptions.from_mapping(cluster).volumes
+        own = [_mounting(volume) for volume in volumes if not _SCRATCH & set(volume.source)]
     return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), *own]
 
 

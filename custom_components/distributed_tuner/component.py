@@ -135,7 +135,7 @@ class DistributedTuner(base_component.BaseComponent):
 
 def _check_cluster(cluster: dict[str, Any] | None) -> None:
     """Tells now what the step would find wrong with it."""
-    if cluster is None:
+    if not cluster:
         return
     kind = cluster.get("kind")
     if kind == kube_options.KIND:

@@ -22,6 +22,7 @@ OPTIONS = """
 namespace: ml
 volumes:
   - {name: runs, mount_path: /runs, source: {persistentVolumeClaim: {claimName: runs}}}
+  - {name: scratch, mount_path: /scratch, source: {emptyDir: {}}}
   - {name: data, mount_path: /data, source: {persistentVolumeClaim: {claimName: data}}, read_only: true}
 groups:
   - {name: spot, count: 3, spot: true, gpu: {count: 1, type: nvidia-l4}, priority_class: low}
@@ -68,6 +69,7 @@ def test_an_image_in_the_file_wins_and_json_is_read_too(tmp_path: Path) -> None:
         (OPTIONS.replace("count: 3", "count: many"), r"groups\[0\]\.count: expected a whole number, got 'many'"),
         (OPTIONS.replace("count: 3", "cpu: 2"), r"groups\[0\]\.cpu: expected a text, got 2"),
         (OPTIONS.replace("/runs", "/elsewhere"), "chief: no volume .* below /runs/bikes .*PIPELINE_ROOT"),
+        (OPTIONS.replace("persistentVolumeClaim: {claimName: runs}", "emptyDir: {}"), "chief: no volume .* and shares"),
         (OPTIONS.replace("claimName: runs}}", "claimName: runs}}, read_only: true"), "chief: no volume"),
         ("kind: slurm", "kind: 'slurm'"),
         ("- a\n- b", "must hold names and values"),
@@ -121,6 +123,7 @@ def test_the_compiled_workflow_carries_it_and_mounts_the_volumes(own_home: Home,
     for step in steps.values():
         volumes = {volume["name"]: volume for volume in step["volumes"]}
         assert volumes["runs"]["persistentVolumeClaim"] == {"claimName": "runs"}
+        assert "scratch" not in volumes
         mounts = {mount["name"]: mount for mount in step["container"]["volumeMounts"]}
         assert mounts["runs"]["mountPath"] == "/runs" and mounts["data"]["readOnly"] is True
     carried = " ".join(steps[nodes.SEARCH.lower()]["container"]["args"])

@@ -31,6 +31,8 @@ VOLUME_KINDS = (
     "projected",
     "secret",
 )
+# Those that several pods may share; the others are each pod's own, or read-only.
+_SHARED_KINDS = ("csi", "persistentVolumeClaim")
 # Set by the manifests themselves.
 _OWN_PREFIXES = ("app.kubernetes.io/", "distributed-tuner/", "batch.kubernetes.io/")
 _OWN_VARIABLES = frozenset({"HOME", "DISTRIBUTED_TUNER_PROCESS", "JOB_COMPLETION_INDEX"})
@@ -113,6 +115,11 @@ class Volume(Strict):
     source: dict[str, Any]
     read_only: bool = False
     sub_path: str = Field(default="", regex=r"^[^/].*$|^$")
+
+    @property
+    def shared(self) -> bool:
+        """Whether what one pod writes there is seen by another one, for all that its kind tells."""
+        return next(iter(self.source)) in _SHARED_KINDS and not self.read_only
 
     @pydantic.validator("source")
     def _allowed(cls, source: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

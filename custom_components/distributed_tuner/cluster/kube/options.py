@@ -105,13 +105,13 @@ class KubernetesOptions(Strict):
         if root.startswith(BUCKET_SCHEME):
             return
         for place, pod in [("chief", self.chief), *((f"group {group.name}", group) for group in self.groups)]:
-            volumes = [volume for volume in (*self.volumes, *pod.volumes) if not volume.read_only]
+            volumes = [volume for volume in (*self.volumes, *pod.volumes) if volume.shared]
             if not any(PurePosixPath(root).is_relative_to(PurePosixPath(volume.mount_path)) for volume in volumes):
                 mounted = ", ".join(sorted(volume.mount_path for volume in volumes)) or "none"
                 raise KubernetesOptionsError(
-                    f"{place}: no volume that it may write to holds the search directory, which is below {root} (its "
-                    f"volumes: {mounted}). Mount one there, in the pipeline's step too, or have the pipeline root in a "
-                    "bucket (gs://…)"
+                    f"{place}: no volume that it may write to and shares holds the search directory, which is below "
+                    f"{root} (such volumes: {mounted}). Mount one there, in the pipeline's step too, or have the pipeline "
+                    "root in a bucket (gs://…)"
                 )
 
     def prices(self) -> dict[str, Price]:
