@@ -47,13 +47,13 @@ class Arena:
         """Starts a search, in a new folder or once more in an earlier one."""
         return Running(root or self.folder(name), self.server, plan, worker_address)
 
-    def reference(self, plan: Plan) -> dict[str, TrialRecord]:
-        """The trials of the same search when nothing disturbs it."""
+    def reference(self, plan: Plan, deadline: float = 300.0) -> dict[str, TrialRecord]:
+        """The trials of the same search when nothing disturbs it; it may take `deadline` seconds."""
         key = plan.trials, plan.epochs, plan.algorithm
         if key not in self._references:
             alone = Plan(plan.trials, plan.epochs, seconds=0.0, workers=2, algorithm=plan.algorithm)
             running = self.start("alone", alone)
-            if not running.join(300.0) or running.found is None:
+            if not running.join(deadline) or running.found is None:
                 raise RuntimeError(f"the undisturbed search failed: {running.error}\n{tails(running)}")
             self._references[key] = {trial.trial_id: trial for trial in running.found.record.trials}
         return self._references[key]

@@ -20,13 +20,15 @@ from tests.cluster.objects import Namespace
 
 _TUNER = "tests.chaos.tuners.tuner"
 _RUN = "chaos"
+# It waits for nothing but the machine, on which others may be busy.
+_ALONE_SECONDS = 1800.0
 
 
 def alone(plan: Plan, folder: Path) -> Expected:
     """Runs the same search without a cluster and without disruptions."""
     server = ForkServerHandle(folder / "fork-server.log", with_tfx=True)
     try:
-        found = local.Arena(folder, server).reference(running.Plan(plan.trials, plan.epochs))
+        found = local.Arena(folder, server).reference(running.Plan(plan.trials, plan.epochs), _ALONE_SECONDS)
     finally:
         server.close(10.0)
     return expected(plan, results=found)
