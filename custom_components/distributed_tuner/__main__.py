@@ -5,6 +5,7 @@ On Kubernetes it scales a search too, and it is what the chief's and the workers
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -27,6 +28,7 @@ SearchArgument = Annotated[
     str, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine or gs://…")
 ]
 
+_WIDE = 400
 _NOT_SEEN = {
     Presence.ABSENT: "nobody serves it now, no chief answers. A run that lives starts its chief again within seconds; "
     "where none does, the same run id goes on with the search",
@@ -64,7 +66,11 @@ def leaderboard(
     limit: Annotated[int, typer.Option(min=1, help="How many configurations to show.")] = 10,
 ) -> None:
     """The best distinct configurations."""
-    rich.console.Console().print(text.leaderboard(_read(search_dir).record, limit))
+    console = rich.console.Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # A file or a pipe has no width, and would get that of an old terminal.
+        console.width = _WIDE
+    console.print(text.leaderboard(_read(search_dir).record, limit))
 
 
 @app.command()

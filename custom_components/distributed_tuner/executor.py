@@ -58,6 +58,7 @@ class Executor(base_executor.BaseExecutor):
         """
         directory = SearchDir(_search_root(output_dict, self._run_id()))
         spec = _spec(input_dict, exec_properties, name=self._run_id())
+        print(f"search: in {directory.url}", file=console.stream(), flush=True)
         with search.cancellable(), ProgressDisplay() as display:
             found = search.run(
                 spec,

@@ -26,6 +26,7 @@ _PATIENCE_SECONDS = 10.0
 _WATCH_SECONDS = 1.0
 # From the end of the run: a worker that is idle hears from the chief itself that the search is over, and ends well.
 _FAREWELL_SECONDS = 10.0
+_RUN_ENDED = "the run that this worker joined has ended"
 
 
 def admit(directory: SearchDir) -> tuple[str, int]:
@@ -77,6 +78,8 @@ def join(root: Path) -> ExitCode:
     code = process.run_worker(root, name, token, guest=True)
     if code is ExitCode.DONE:
         _LOG.info("the search is over")
+    elif not _still_open(directory, token):
+        _LOG.warning(_RUN_ENDED)
     elif code is ExitCode.FATAL:
         _LOG.error(
             "this worker cannot run trials. The user's function is looked for in the folder where this command was "
@@ -128,7 +131,7 @@ def _leave_with_the_run(directory: SearchDir, token: str) -> None:
     while _still_open(directory, token):
         time.sleep(_WATCH_SECONDS)
     time.sleep(_FAREWELL_SECONDS)
-    _LOG.warning("the run that this worker joined has ended")
+    _LOG.warning(_RUN_ENDED)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

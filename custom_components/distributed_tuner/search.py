@@ -195,7 +195,9 @@ class _Watch:
         assert record is not None, "the first answer holds the whole record"
         self._record = record
         alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
-        self._watch(record, time.time(), alive)
+        # Who joined by hand is no member, and works all the same.
+        joined = set(status["workers"]) - {member.name for member in snapshot.workers}
+        self._watch(record, time.time(), alive + len(joined))
         if status["stop_reason"] is None and not status["over"]:
             self._report_fatal(snapshot)
         return record, bool(status["over"])

@@ -37,6 +37,7 @@ PRELOAD = (
 PRELOAD_TFX = ("tfx.components.trainer.fn_args_utils", "tfx.components.util.udf_utils")
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _ORPHAN_GRACE_SECONDS = 5.0
 
 
@@ -120,7 +121,10 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         # A server that is killed outright must not leave its children behind.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # `ps`, `top` and `pgrep` would show chief and workers by the server's name.
+        libc.prctl(_PR_SET_NAME, request["start"].encode())
         if os.getppid() != parent:
             os._exit(1)
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

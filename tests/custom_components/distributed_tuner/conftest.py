@@ -53,11 +53,13 @@ class Search:
         )
         self.cluster = LocalCluster(self.directory, self.token, server=server)
         self.records: list[SearchRecord] = []
+        self.alive = 0
 
     def run(self, workers: int = 2, watch: Callable[[Search, SearchRecord], None] | None = None) -> search.Found:
         """Runs to the end; `watch` sees every record that differs from the last."""
 
         def look(record: SearchRecord, now: float, alive: int) -> None:
+            self.alive = alive
             if not self.records or self.records[-1] != record:
                 self.records.append(record)
             if watch is not None:

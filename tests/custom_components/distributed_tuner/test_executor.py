@@ -111,6 +111,7 @@ def test_the_best_are_handed_on_with_all_results_and_the_report(node: Node) -> N
         # A conditional hyperparameter has a value in the artifact where it is not active, too.
         assert row.items() <= node.values(rank).items()
     assert (node.search.root / keys.REPORT_FILE).exists()
+    assert node.terminal.getvalue().startswith(f"search: in {node.search.root}\n")
     assert node.told() == []
 
 

@@ -106,9 +106,13 @@ def test_a_worker_joins_and_ctrl_c_gives_its_trial_back(make_search: Callable[..
 
 @pytest.mark.timeout(300)
 def test_a_worker_that_joined_stays_until_the_search_is_over(make_search: Callable[..., Any], joined: Joined) -> None:
+    alive: list[int] = []
+
     def join(running: Any, record: SearchRecord) -> None:
         if not joined.started and record.trials:
             joined.start(running.directory.root)
+        if guest(record):
+            alive.append(running.alive)
         if record.stop_reason is None and sum(stay.worker.startswith("guest-") for stay in ends(record)) > 1:
             running.stop()
 
@@ -116,6 +120,7 @@ def test_a_worker_that_joined_stays_until_the_search_is_over(make_search: Callab
     assert joined.exit_code() == ExitCode.DONE, joined.output()
     assert {f"guest-{joined.started[0].pid}", "worker-0"} == set(found.record.workers())
     assert joined.output().splitlines()[-1].endswith("the search is over")
+    assert set(alive) == {2}
 
 
 @pytest.mark.timeout(300)
@@ -159,6 +164,24 @@ def set_up(make_search: Callable[..., Any]) -> Any:
     made = make_search("waiting")
     made.spec.write(made.directory.storage)
     return made
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_does_not_follow_its_search_into_another_run(set_up: Any, joined: Joined) -> None:
+    oracle = kt.oracles.RandomSearchOracle(kt.Objective("val_loss", "min"), max_trials=1)
+    directory = set_up.directory
+    options = SearchOptions(lease_seconds=600.0)  # the trial that this test holds gets no heartbeats
+    credentials.store_token(directory.token, set_up.token)
+    with chief_here.serving(directory, oracle, set_up.token, options) as here:
+        assert chief_here.ask(here, "a") is not None
+        joined.start(directory.root)
+        chief_here.wait_for(lambda: here.calls_of(f"guest-{joined.started[0].pid}"), "the guest asks for a trial")
+    credentials.store_token(directory.token, "another")
+    with chief_here.serving(directory, oracle, "another", options) as here:
+        assert joined.exit_code() != ExitCode.DONE
+        assert here.calls == []
+    assert "the run that this worker joined has ended" in joined.output()
+    assert "where the search was started" not in joined.output()
 
 
 @pytest.mark.timeout(300)

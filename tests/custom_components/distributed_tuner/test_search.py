@@ -217,6 +217,18 @@ def test_no_process_outlives_its_search(make_search: Callable[..., Any]) -> None
     assert left == set(), f"only the tests' own fork server should be left, found {left}"
 
 
+def test_chief_and_workers_go_by_their_names(make_search: Callable[..., Any]) -> None:
+    names: dict[str, str] = {}
+
+    def look(running: Any, record: SearchRecord) -> None:
+        for member in ("chief", "worker-0"):
+            if pid := running.cluster.pid(member):
+                names[member] = psutil.Process(pid).name()
+
+    make_search("waiting", {"max_trials": 2, "seconds": 0.5}).run(workers=1, watch=look)
+    assert names == {"chief": "chief", "worker-0": "worker-0"}
+
+
 def test_the_token_is_in_one_file_for_the_user_alone_and_on_no_command_line(make_search: Callable[..., Any]) -> None:
     made = make_search("waiting", {"max_trials": 2, "seconds": 0.5})
     lines: list[str] = []

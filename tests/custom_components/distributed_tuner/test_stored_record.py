@@ -121,3 +121,12 @@ def test_the_line_names_the_file_the_field_and_the_way_out(tmp_path: Path) -> No
     assert result.exit_code == 1
     for words in (str(tmp_path / "record.json"), "trials[1].epochs", "many", "same run id"):
         assert words in result.output, result.output
+
+
+def test_a_leaderboard_for_a_file_is_as_wide_as_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    names = [f"hyperparameter_number_{number}" for number in range(5)]
+    made = search(trial("1", 2.0, **dict.fromkeys(names, 0.5)))
+    (tmp_path / "record.json").write_text(patches.dumps(record_to_json(made)))
+    result = typer.testing.CliRunner().invoke(command_line.app, ["leaderboard", str(tmp_path)])
+    assert all(name in result.output.splitlines()[0] for name in names), result.output
