@@ -126,7 +126,8 @@ def test_the_line_names_the_file_the_field_and_the_way_out(tmp_path: Path) -> No
 def test_a_leaderboard_for_a_file_is_as_wide_as_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     names = [f"hyperparameter_number_{number}" for number in range(5)]
-    made = search(trial("1", 2.0, **dict.fromkeys(names, 0.5)))
+    values: dict[str, Any] = dict.fromkeys(names, 0.5)
+    made = search(trial("1", 2.0, **values))
     (tmp_path / "record.json").write_text(patches.dumps(record_to_json(made)))
     result = typer.testing.CliRunner().invoke(command_line.app, ["leaderboard", str(tmp_path)])
     assert all(name in result.output.splitlines()[0] for name in names), result.output
