@@ -110,8 +110,8 @@ class KubernetesOptions(Strict):
                 mounted = ", ".join(sorted(volume.mount_path for volume in volumes)) or "none"
                 raise KubernetesOptionsError(
                     f"{place}: no volume that it may write to and shares holds the search directory, which is below "
-                    f"{root} (such volumes: {mounted}). Mount one there, in the pipeline's step too, or have the pipeline "
-                    "root in a bucket (gs://…)"
+                    f"{root} (such volumes: {mounted}). Mount one there, in the pipeline's step too, or have the "
+                    "pipeline root in a bucket (gs://…)"
                 )
 
     def prices(self) -> dict[str, Price]:
