@@ -332,7 +332,12 @@ class Chief:
                 self.give_up(self._silent())
             if self._study.stop_reason is not None and not self._study.over:
                 stopped_since = stopped_since or now
-                if now - stopped_since > self._options.grace_seconds:
+                waited = now - stopped_since
+                if waited > 2 * self._options.grace_seconds and not self._flow.oracle_lost:
+                    # Their results are stored, and judged when the search is gone on with.
+                    _LOG.warning("the oracle takes too long over the last results, which are left out")
+                    self._flow.oracle_lost = True
+                if waited > self._options.grace_seconds:
                     self._study.abandon_running(now, unjudged=self._flow.oracle_lost)
             if version != self._study.version:
                 self._in_background(self._flow.commit())
@@ -398,7 +403,9 @@ class Chief:
             return {}
         self._suggester.restore(stored.oracle, self._store.trials)
         attempts = {trial_id: result["attempt"] for trial_id, result in stored.results.items()}
-        unjudged = self._study.restore(stored.study, self._clock(), go_on=go_on, results=attempts)
+        limit = self._suggester.oracle.max_trials
+        more = limit is None or limit > len(self._store.trials)
+        unjudged = self._study.restore(stored.study, self._clock(), go_on=go_on, more=more, results=attempts)
         self._study.requeued(self._suggester.queued())
         _LOG.info("restored %d trials", len(self._store.trials))
         return {trial_id: stored.results[trial_id] for trial_id in sorted(unjudged)}

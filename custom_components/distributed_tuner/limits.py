@@ -56,7 +56,7 @@ class Limits:
         if trial.fruitless_losses < self._options.max_fruitless_losses:
             return None
         return (
-            f"{trial.fruitless_losses} workers died with it before its first epoch ended, the last: {trial.message}. "
+            f"{trial.fruitless_losses} workers in a row died with it and got no further, the last: {trial.message}. "
             "Likely it needs more memory than a worker has, or crashes in native code"
         )
 

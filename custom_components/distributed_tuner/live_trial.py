@@ -13,7 +13,8 @@ from custom_components.distributed_tuner.record import HyperparameterValue, Outc
 class Trial:
     """A trial while the search goes on.
 
-    `number` counts the trials begun before it; `progressed` is when its last epoch ended or its stay began, seconds.
+    `number` counts the trials begun before it; `progressed` is when its last epoch ended or its stay began, seconds;
+    `furthest` is the most epochs of this attempt that any worker finished.
     """
 
     trial_id: str
@@ -23,6 +24,7 @@ class Trial:
     score: float | None = None
     best_step: int | None = None
     epochs: int = 0
+    furthest: int = 0
     message: str | None = None
     attempt: int = 0
     fruitless_losses: int = 0
@@ -49,7 +51,8 @@ class Lease:
     """A trial's stay with a live worker. Times are seconds.
 
     `limit` is why the worker was told to end the trial at its next epoch, empty if it was not. `heard` tells whether
-    this chief heard of the worker: what a chief before it knew of the epochs may be old.
+    this chief heard of the worker: what a chief before it knew of the epochs may be old. `fruitful` tells whether the
+    trial got further with it than with any worker before.
     """
 
     trial_id: str
@@ -59,6 +62,7 @@ class Lease:
     expires: float
     limit: str = ""
     heard: bool = True
+    fruitful: bool = False
 
 
 def to_state(trial: Trial) -> dict[str, Any]:
@@ -69,6 +73,7 @@ def to_state(trial: Trial) -> dict[str, Any]:
         "score": trial.score,
         "best_step": trial.best_step,
         "epochs": trial.epochs,
+        "furthest": trial.furthest,
         "message": trial.message,
         "attempt": trial.attempt,
         "fruitless_losses": trial.fruitless_losses,

@@ -76,6 +76,11 @@ def run_chief(
             return ExitCode.CANNOT_STORE
         trace = getattr(error, "trace", "") if isinstance(error, SearchError) else traceback.format_exc()
         return ExitCode.FATAL if _leave_word(directory, str(error), trace) else ExitCode.CANNOT_STORE
+    except BaseException as error:
+        # SystemExit too. Whatever it is, another start would meet it again.
+        _LOG.critical("the chief met an error of its own", exc_info=True)
+        message = f"the chief met an error of its own, {type(error).__name__}: {error}"
+        return ExitCode.FATAL if _leave_word(directory, message, traceback.format_exc()) else ExitCode.CANNOT_STORE
 
 
 def run_worker(

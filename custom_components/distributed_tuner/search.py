@@ -9,29 +9,23 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner import rpc, watchdog
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot, exit_reason
+from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import ERROR, RUN_LOCK, SearchDir, record_from_json
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.base import Hold, Locked
+from custom_components.distributed_tuner.watchdog import Watchdog
 
 _LOG = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
-# Before the first trial ran, a worker that dies so often has a fault that another start does not mend; later all
-# workers have to, with nothing else happening meanwhile.
-_MAX_FIRST_STARTS = 4
-# What a spot node that is taken away, or a loaded machine, does to a worker: no fault of its own.
-_KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
-# How Python ends when it cannot import what it should run; our programs end with other codes once they have begun.
-_NEVER_BEGAN = 1
 
 Watcher = Callable[[SearchRecord, float, int], None]
 Teller = Callable[[str], None]
@@ -149,10 +143,7 @@ class _Watch:
         self._record: SearchRecord | None = None
         self._revision: list[Any] | None = None
         self._untold: list[Loss] = []
-        self._heard = time.monotonic()
-        self._none_began = time.monotonic()
-        self._starts: dict[str, int] = {}
-        self._restarts: dict[str, int] = {}
+        self._watchdog = Watchdog(spec.options, cluster)
 
     def until_over(self, hold: Hold) -> Found:
         """Returns what was found when the chief says that the search is over.
@@ -164,16 +155,18 @@ class _Watch:
             hold.check()
             snapshot = self._cluster.poll()
             self._tell(snapshot.waiting())
-            self._check(snapshot)
+            if (ended := watchdog.fatal(snapshot)) is not None:
+                raise SearchError(self._given_up(ended))
+            self._watchdog.check(snapshot, self._record)
             self._untold.extend(snapshot.losses)
-            if self._cluster.chief_address() is not None:
-                try:
-                    record, over = self._ask(snapshot)
-                    if over:
-                        return self._collect(record)
-                except ChiefUnreachable:
-                    # It may die at any moment, also at the end; the cluster starts it again.
-                    self._check_silence()
+            try:
+                record, over = self._ask(snapshot)
+                if over:
+                    return self._collect(record)
+            except ChiefUnreachable:
+                # It may die at any moment, also at the end; the cluster starts it again.
+                if self._record is not None:
+                    self._watchdog.check_silence()
             time.sleep(_POLL_SECONDS)
 
     def _ask(self, snapshot: Snapshot) -> tuple[SearchRecord, bool]:
@@ -185,14 +178,16 @@ class _Watch:
             self._client.call(rpc.GONE, {"worker": loss.name, **told})
             del self._untold[0]
         status = self._client.call(rpc.STATUS, {"revision": self._revision})
-        self._heard = time.monotonic()
+        self._watchdog.heard()
         self._revision = status["revision"]
         record = self._record
         if status["record"] is not None:
-            self._restarts = {member.name: member.restarts for member in snapshot.workers}
             changed = record_from_json(status["record"])
             record = changed if status["whole"] or record is None else record.updated(changed)
         assert record is not None, "the first answer holds the whole record"
+        if record != self._record:
+            # A chief that comes back tells all anew, which is no news.
+            self._watchdog.changed(snapshot)
         self._record = record
         alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
         # Who joined by hand is no member, and works all the same.
@@ -200,6 +195,9 @@ class _Watch:
         self._watch(record, time.time(), alive + len(joined))
         if status["stop_reason"] is None and not status["over"]:
             self._report_fatal(snapshot)
+            for name in self._watchdog.silent(snapshot.workers, status["workers"]):
+                _LOG.warning("%s has a process that says nothing: it is started anew", name)
+                self._cluster.replace(name)
         return record, bool(status["over"])
 
     def _report_fatal(self, snapshot: Snapshot) -> None:
@@ -221,77 +219,6 @@ class _Watch:
         best = self._client.call(rpc.BEST, {"count": max(1, len(record.completed()))}, timeout=60.0)
         trials = {trial["trial_id"]: trial for trial in best["trials"]}
         return Found(record, trials, self._directory.read_error())
-
-    def _check(self, snapshot: Snapshot) -> None:
-        """Raises SearchError where waiting on would be in vain."""
-        if snapshot.chief.state is MemberState.FAILED:
-            raise SearchError(self._given_up(snapshot.chief))
-        for member in snapshot.workers:
-            if member.exit_code == ExitCode.CANNOT_STORE:
-                raise SearchError(self._given_up(member))
-        if snapshot.chief.waiting:
-            # How long that may take is for the cluster to say.
-            self._heard = time.monotonic()
-        started = self._record is not None and bool(self._record.trials)
-        if self._record is None:
-            self._check_beginning(snapshot.chief)
-        for member in () if started else snapshot.workers:
-            self._check_beginning(member)
-        for member in snapshot.workers:
-            if not started and member.restarts >= _MAX_FIRST_STARTS:
-                raise SearchError(
-                    f"{member.name} died {member.restarts} times before any trial began, the last time with "
-                    f"{member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
-                )
-        if self._record is None:
-            self._check_silence(self._options.start_seconds)
-        elif not started:
-            self._check_first_trial(snapshot)
-        self._check_restarts(snapshot.workers)
-
-    def _check_first_trial(self, snapshot: Snapshot) -> None:
-        """Raises SearchError if workers run, and none of them has begun a trial for too long."""
-        running = [member for member in snapshot.workers if not member.waiting]
-        starts = {member.name: member.restarts for member in running}
-        if not running or starts != self._starts:
-            # How long a machine may take is for the cluster to say.
-            self._none_began, self._starts = time.monotonic(), starts
-        # A worker ends itself after `start_seconds`, says where it hangs, and is started again; this is for one that
-        # cannot.
-        limit = self._options.start_seconds + self._options.grace_seconds
-        if time.monotonic() - self._none_began > limit:
-            raise SearchError(
-                f"no worker began a trial within {limit:g} s (start_seconds and grace_seconds), although "
-                f"{running[0].name} runs: its tuner_fn hangs, or is slow. Its log is {running[0].log}\n"
-                f"{self._cluster.tail(running[0].name)}"
-            )
-
-    def _check_restarts(self, workers: Sequence[Member]) -> None:
-        """Raises SearchError if all workers die again and again, and nothing else happens in the search."""
-        for member in workers:
-            again = member.restarts - self._restarts.get(member.name, 0)
-            if again < _MAX_FIRST_STARTS or member.exit_code in _KILLED:
-                return
-        if workers:
-            member = workers[0]
-            raise SearchError(
-                f"all workers die as soon as they are started, {member.name} {member.restarts} times, the last time "
-                f"with {member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
-            )
-
-    def _check_beginning(self, member: Member) -> None:
-        if member.exit_code == _NEVER_BEGAN:
-            raise SearchError(
-                f"{member.name} cannot start: {exit_reason(_NEVER_BEGAN)}. Its log is {member.log}\n"
-                f"{self._cluster.tail(member.name)}"
-            )
-
-    def _check_silence(self, limit: float | None = None) -> None:
-        limit = limit or self._options.chief_timeout_seconds
-        if time.monotonic() - self._heard > limit:
-            raise SearchError(
-                f"the chief was not heard of for {limit:g} s. Its last words:\n{self._cluster.tail('chief')}"
-            )
 
     def _given_up(self, member: Member) -> str:
         if member.exit_code == ExitCode.CANNOT_STORE:

@@ -75,6 +75,7 @@ class Study:
         self._stop_reason: str | None = None
         self._consecutive_failures = 0
         self._lost_workers = 0
+        self._lost: set[tuple[str, str]] = set()  # (worker, process)
         self._faults = 0
         self._first_fault = ""
         self._barren_idles = 0
@@ -149,6 +150,8 @@ class Study:
         if self._stop_reason is not None or worker in self._held:
             self._waiting.append(trial.trial_id)
             self._touch()
+            if self._ended is not None:
+                self._end(self._ended)
             return self.ask(worker, now, process)
         return self._lease(trial.trial_id, worker, process, now)
 
@@ -168,7 +171,9 @@ class Study:
         # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
         if epochs is not None and epochs != trial.epochs and trial_id not in self._finishing:
             trial.epochs = epochs
-            trial.fruitless_losses = 0
+            if epochs > trial.furthest:
+                # Epochs that are trained again, or were finished before, are no sign that the trial gets anywhere.
+                trial.furthest, trial.fruitless_losses, lease.fruitful = epochs, 0, True
             trial.progressed = now
             self._trials.changed(trial)
         if self._stop_reason is not None:
@@ -205,10 +210,12 @@ class Study:
         if not fault:
             self._forgive(worker, process)
         trial_id = self._held.get(worker)
-        if trial_id is not None and "" != process != self._leases[trial_id].process != "":
-            return None
-        self._seen.pop(worker, None)
-        if trial_id is None or trial_id in self._finishing:
+        older = trial_id is not None and "" != process != self._leases[trial_id].process != ""
+        if not older:
+            self._seen.pop(worker, None)
+        if trial_id is None or older or trial_id in self._finishing:
+            if fault:
+                self._count_loss(worker, process, reason, now)
             return None
         self._lose(trial_id, reason, now, fault)
         self._end_if_over(now)
@@ -276,7 +283,7 @@ class Study:
         if result.verdict is Verdict.RETRY:
             self._exhausted = False  # the oracle has the trial in its queue again
             trial.attempt += 1
-            trial.epochs = 0
+            trial.epochs = trial.furthest = 0
             trial.fruitless_losses = 0
             trial.status = TrialStatus.WAITING  # in the oracle's own queue: it comes back as a suggestion
         else:
@@ -415,7 +422,13 @@ class Study:
         return patch
 
     def restore(
-        self, state: Mapping[str, Any], now: float, *, go_on: bool, results: Mapping[str, int] | None = None
+        self,
+        state: Mapping[str, Any],
+        now: float,
+        *,
+        go_on: bool,
+        more: bool = False,
+        results: Mapping[str, int] | None = None,
     ) -> frozenset[str]:
         """Takes up a stored search. Workers that held a trial hold it still, with a whole lease from now.
 
@@ -424,13 +437,14 @@ class Study:
           now: the time, seconds.
           go_on: a new attempt at the search: an earlier stop is void, and failures, losses and the search's time are
             counted afresh. Without it (the chief died and came back) they stay.
+          more: whether the oracle may have more trials in a new attempt, though it had none before.
           results: the attempt of each result that was acknowledged, by trial id, be it judged or not.
 
         Returns:
           The trials whose result is still to be judged; each is as after `begin_finish`.
         """
         meta = state.get("study", {})
-        self._exhausted = meta.get("exhausted", False)
+        self._exhausted = meta.get("exhausted", False) and not (go_on and more)
         self._started = meta.get("started", now)
         self._session_started = now if go_on else meta.get("session_started", now)
         if not go_on:
@@ -447,6 +461,7 @@ class Study:
                 expires = now + self._limits.lease_seconds(trial.process)
                 began = trial.stays[-1].started
                 self._leases[trial_id] = Lease(trial_id, worker, trial.process, began, expires, heard=False)
+                self._leases[trial_id].fruitful = trial.furthest > 0 and trial.fruitless_losses == 0
                 self._held[worker] = trial_id
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
@@ -511,24 +526,31 @@ class Study:
 
     def _lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
         trial, lease = self._trials[trial_id], self._leases[trial_id]
-        progressed = trial.progressed > lease.began
         self._end_lease(trial_id, Outcome.LOST, now)
         trial.message = f"worker {self._last_worker(trial_id)} was lost: {reason}"
-        if progressed:
+        if lease.fruitful:
             trial.fruitless_losses = 0
         elif fault:
             trial.fruitless_losses += 1
-            self._blamed[lease.worker, lease.process] = (trial_id, trial.attempt, trial.epochs)
-        self._lost_workers += 1
+            self._blamed[lease.worker, lease.process] = (trial_id, trial.attempt, trial.furthest)
         self._wait(trial_id)
-        if told := self._limits.losses(self._lost_workers, trial.message):
+        self._count_loss(lease.worker, lease.process, reason, now)
+
+    def _count_loss(self, worker: str, process: str, reason: str, now: float) -> None:
+        """A process is lost: it counts once, though its lease ends first and the cluster tells of it later."""
+        if process and (worker, process) in self._lost:
+            return
+        self._lost.add((worker, process))
+        self._lost_workers += 1
+        self._meta_dirty = True
+        if told := self._limits.losses(self._lost_workers, f"worker {worker} was lost: {reason}"):
             self.stop(told, now)
 
     def _forgive(self, worker: str, process: str) -> None:
         """Takes back the loss that a silent process was counted as, unless its trial got on or began anew since."""
         trial_id, *then = self._blamed.pop((worker, process), ("", 0, 0))
         trial = self._trials.get(trial_id)
-        if trial is not None and then == [trial.attempt, trial.epochs] and trial.fruitless_losses:
+        if trial is not None and then == [trial.attempt, trial.furthest] and trial.fruitless_losses:
             trial.fruitless_losses -= 1
             self._trials.changed(trial)
 
@@ -539,6 +561,7 @@ class Study:
             return
         self._consecutive_failures += 1
         failed = [trial.to_record() for trial in self._trials if trial.status is TrialStatus.FAILED]
+        failed = [trial for trial in failed if (trial.ended or now) >= self._session_started]
         failed.sort(key=lambda trial: trial.ended or 0.0)
         if reason := self._limits.failures(self._consecutive_failures, failed):
             self.stop(reason, now)

@@ -31,8 +31,11 @@ _Status = trial_module.TrialStatus
 _QUICK = (randomsearch.RandomSearchOracle, hyperband_tuner.HyperbandOracle, gridsearch.GridSearchOracle)
 
 
-class OracleError(RuntimeError):
-    """The oracle itself raised, or gave what nobody can use: no trial can be had from it any more."""
+class OracleError(Exception):
+    """The oracle itself raised, or gave what nobody can use: no trial can be had from it any more.
+
+    No RuntimeError: a context manager takes one that comes of a StopIteration for Python's own, and undoes it.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +236,7 @@ class OracleSuggester:
         with self._guarded(method):
             try:
                 return getattr(self._oracle, method)(*args, **kwargs)
-            except Exception:
+            except BaseException:
                 # keras-tuner's lock has no finally, and would stop every later call.
                 lock = oracle_module.LOCKS[self._oracle]
                 oracle_module.THREADS[self._oracle] = None
@@ -246,8 +249,15 @@ class OracleSuggester:
         """Whatever is raised within is the oracle's error."""
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
+            # `sys.exit` too: nothing but the oracle runs in here.
             raise OracleError(
-                f"{type(self._oracle).__name__}.{method} raised {type(error).__name__}: {error}\n"
-                f"{traceback.format_exc()}"
+                f"{type(self._oracle).__name__}.{method} raised {_words(error)}\n{traceback.format_exc()}"
             ) from error
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as second:
+        return f"{type(error).__name__}, whose text raised {type(second).__name__}"

@@ -111,6 +111,14 @@ class Cluster(abc.ABC):
         """What the chief asks of those who call it. Called after `start`."""
 
     @abc.abstractmethod
+    def replace(self, member: str) -> None:
+        """Kills the process of a worker that is there and says nothing; another one is started, as after any death.
+
+        Raises:
+          ClusterError: the place refuses.
+        """
+
+    @abc.abstractmethod
     def tail(self, member: str, lines: int = 20) -> str:
         """The last lines of a member's log, empty if there is none."""
 

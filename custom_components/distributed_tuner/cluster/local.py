@@ -114,6 +114,7 @@ class LocalCluster(Cluster):
         self._longest_pause = longest_pause_seconds
         self._processes: dict[str, _Process] = {}
         self._losses: list[Loss] = []
+        self._address: str | None = None
         self._closed = False
 
     def start(self, workers: int) -> None:
@@ -146,8 +147,9 @@ class LocalCluster(Cluster):
         return Snapshot(self._processes[CHIEF].member(), workers, losses)
 
     def chief_address(self) -> str | None:
-        """See `Cluster.chief_address`."""
-        return self._find_chief()
+        """See `Cluster.chief_address`. The last one that is known, where somebody has done away with the file."""
+        self._address = self._find_chief() or self._address
+        return self._address
 
     def access(self) -> Access:
         """See `Cluster.access`."""
@@ -156,6 +158,11 @@ class LocalCluster(Cluster):
     def tail(self, member: str, lines: int = 20) -> str:
         """See `Cluster.tail`."""
         return files.tail(self._log(member), lines)
+
+    def replace(self, member: str) -> None:
+        """See `Cluster.replace`."""
+        assert self._server is not None
+        self._server.send({"kill": member, "signal": int(signal.SIGKILL)})
 
     def pid(self, member: str) -> int | None:
         """The process of a member, None while it has none."""
@@ -243,7 +250,8 @@ class LocalCluster(Cluster):
             return
         process.state = MemberState.PENDING
         if process.name != CHIEF:
-            self._losses.append(Loss(process.name, exit_reason(code), str(pid)))
+            told = code == ExitCode.PREEMPTED
+            self._losses.append(Loss(process.name, exit_reason(code), str(pid), fault=not told))
         if self._closed:
             return
         now = time.monotonic()

@@ -273,9 +273,7 @@ def test_a_trial_that_kills_its_workers_fails_unless_it_gets_on() -> None:
         study.ask("c", now)
         study.gone("c", "exit code 137", now + 1)
     ((trial_id, reason),) = study.tick(10.0)
-    assert trial_id == "0" and reason.startswith(
-        "2 workers died with it before its first epoch ended, the last: worker"
-    )
+    assert trial_id == "0" and reason.startswith("2 workers in a row died with it and got no further, the last: worker")
     assert study.ask("d", 11.0) is Ask.SUGGEST  # it is not handed on any more
     study.finished("0", Result(Verdict.FAILED, message=reason), 12.0)
     assert trial(study).status is TrialStatus.FAILED
@@ -641,3 +639,61 @@ def test_a_stop_before_the_first_trial_outlives_the_chief() -> None:
     study = make()
     study.stop("enough", 1.0)
     assert restarted(study, 2.0).over
+
+
+def test_a_worker_that_is_lost_without_a_trial_counts_once(study: Study) -> None:
+    study = make(max_lost_workers=3)
+    start(study, "a", "0", process="1")
+    study.tick(10.0)
+    study.gone("a", "exit code 75", 11.0, "1")
+    study.gone("b", "exit code 137", 12.0, "1")
+    assert study.stop_reason is None
+    study.gone("b", "its machine was taken away", 13.0, "2", fault=False)
+    assert study.stop_reason is None
+    study.gone("b", "exit code 137", 14.0, "3")
+    assert study.stop_reason == "3 workers were lost (max_lost_workers=3); the last: worker b was lost: exit code 137"
+
+
+def test_epochs_that_are_trained_again_are_no_progress() -> None:
+    study = make(max_fruitless_losses=2)
+    start(study, "a", "0", process="1")
+    study.heartbeat("a", "0", 9, 1.0, "1")
+    for process in ("2", "3"):
+        study.gone("a", "boom", 2.0, str(int(process) - 1))
+        assert study.ask("a", 3.0, process) == Grant("0", 0)
+        for epochs in (8, 9):
+            study.heartbeat("a", "0", epochs, 4.0, process)
+    study.gone("a", "boom", 5.0, "3")
+    assert [trial_id for trial_id, _ in study.tick(6.0)] == ["0"]
+
+
+def test_a_new_attempt_counts_its_own_failures_only() -> None:
+    study = make(max_failed_trials=2)
+    for number in range(2):
+        start(study, "a", str(number), 1.0)
+        finish(study, "a", str(number), FAILED, 2.0)
+    assert study.stop_reason is not None
+    back = restarted(study, 10.0, go_on=True, max_failed_trials=2)
+    start(back, "a", "2", 11.0)
+    finish(back, "a", "2", FAILED, 12.0)
+    assert back.stop_reason is None
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_an_exhausted_search_goes_on_if_there_may_be_more(more: bool) -> None:
+    study = make()
+    start(study, "a", "0")
+    finish(study, "a", "0", COMPLETED)
+    study.ask("a", 1.0)
+    study.suggested("a", NoSuggestion.EXHAUSTED, 1.0)
+    back = make()
+    back.restore(json.loads(json.dumps(study.changes())), 2.0, go_on=True, more=more)
+    assert back.over is not more
+
+
+def test_a_suggestion_after_the_end_is_stopped_too() -> None:
+    study = make()
+    assert study.ask("a", 0.0) is Ask.SUGGEST
+    study.stop("enough", 1.0)
+    assert study.suggested("a", Suggested("0", {"x": 1}), 2.0) is Ask.OVER
+    assert trial(study).status is TrialStatus.STOPPED

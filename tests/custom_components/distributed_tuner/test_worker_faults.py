@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
@@ -67,10 +68,10 @@ def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_
 
 
 @pytest.mark.timeout(180)
-def test_a_worker_that_hangs_in_native_code_at_its_start_ends_the_search(make_search: Callable[..., Any]) -> None:
+def test_workers_that_hang_in_native_code_at_each_start_end_the_search(make_search: Callable[..., Any]) -> None:
     options = quick(start_seconds=6.0)
-    with pytest.raises(SearchError, match=r"no worker began a trial within 8 s .*although worker-0 runs"):
-        make_search("faulty", {"fault": "tuner_fn hangs in C"}, options).run(workers=1)
+    with pytest.raises(SearchError, match=r"worker-0 died 4 times before any trial began.*SIGKILL"):
+        make_search("faulty", {"fault": "tuner_fn hangs in C", "times": 100}, options).run(workers=1)
 
 
 @pytest.mark.timeout(180)
@@ -97,6 +98,9 @@ def test_workers_that_crash_at_every_start_after_the_first_trial_end_the_search(
         ("state raises", "_Oracle.get_state raised ValueError: no state after the second trial"),
         ("best step", "_Oracle.score_trial set score="),
         ("hangs", "_Oracle did not answer within max_oracle_seconds=2"),
+        ("list is used up", "_Oracle.create_trial raised StopIteration"),
+        ("sys.exit", "_Oracle.create_trial raised SystemExit: 3"),
+        ("cancels", "_Oracle.create_trial raised CancelledError"),
     ],
 )
 def test_a_faulty_oracle_ends_the_search_with_its_name(make_search: Callable[..., Any], fault: str, words: str) -> None:
@@ -105,6 +109,55 @@ def test_a_faulty_oracle_ends_the_search_with_its_name(make_search: Callable[...
     assert found.record.stop_reason is not None and words in found.record.stop_reason
     assert found.record.ended is not None
     assert found.error is not None and found.error[0] == "chief"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("exits at once", r"the chief ended before the search did, with exit code 0"),
+        ("kills", r"the chief died \d+ times and the search did not go on meanwhile.*exit code 139"),
+    ],
+)
+def test_an_oracle_that_ends_its_process_ends_the_search(
+    make_search: Callable[..., Any], fault: str, words: str
+) -> None:
+    made = make_search("own_oracle", {"fault": fault})
+    made.cluster = LocalCluster(made.directory, made.token, server=made.server, longest_pause_seconds=0.2)
+    with pytest.raises(SearchError, match=words):
+        made.run(workers=2)
+
+
+@pytest.mark.timeout(180)
+def test_a_trial_that_hangs_in_native_code_costs_its_workers_and_not_the_search(
+    make_search: Callable[..., Any],
+) -> None:
+    options = SearchOptions(
+        heartbeat_seconds=0.5, lease_seconds=2.0, grace_seconds=1.0, start_seconds=60.0, max_fruitless_losses=2
+    )
+    found = make_search("faulty", {"fault": "trial hangs in C", "times": 2}, options).run(workers=1)
+    (failed,) = found.record.failed()
+    assert failed.message is not None and "2 workers in a row died with it" in failed.message
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
+@pytest.mark.timeout(180)
+def test_a_search_whose_files_are_done_away_with_ends(make_search: Callable[..., Any]) -> None:
+    done: list[str] = []
+
+    def remove(running: Any, record: SearchRecord) -> None:
+        if record.completed() and not done:
+            done.append("removed")
+            running.directory.chief.unlink()
+
+    found = make_search("waiting", {"seconds": 0.5}).run(workers=2, watch=remove)
+    assert done and found.record.count(TrialStatus.COMPLETED) == 8
+
+
+@pytest.mark.timeout(180)
+def test_the_same_run_with_more_trials_goes_on(make_search: Callable[..., Any]) -> None:
+    assert make_search("waiting", {"max_trials": 2}).run().record.count(TrialStatus.COMPLETED) == 2
+    assert make_search("waiting", {"max_trials": 5}).run().record.count(TrialStatus.COMPLETED) == 5
 
 
 @pytest.mark.timeout(180)

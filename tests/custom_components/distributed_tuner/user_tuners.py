@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -318,12 +319,21 @@ def leaves_workers(fn_args: Any) -> TunerFnResult:
     return result
 
 
+_ENDS = {"list is used up": StopIteration(), "sys.exit": SystemExit(3), "cancels": asyncio.CancelledError()}
+
+
 class _Oracle(kt.oracles.RandomSearchOracle):
     """An oracle that somebody wrote, with the fault that its `fault` names."""
 
     fault = ""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
+        if len(self.trials) == 2 and self.fault in _ENDS:
+            raise _ENDS[self.fault]
+        if self.fault == "exits at once" and len(self.trials) == 2:
+            os._exit(0)
+        if self.fault == "kills" and len(self.trials) == 2:
+            os.kill(os.getpid(), signal.SIGSEGV)
         if self.fault == "hangs" and len(self.trials) == 2:
             time.sleep(600)
         return super().populate_space(trial_id)
@@ -384,6 +394,8 @@ class _Faulty(Waiting):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if self._now("exits"):
             raise SystemExit(0)
+        if self._now("trial hangs in C"):
+            ctypes.PyDLL(None).sleep(600)
         return super().run_trial(trial, *args, **kwargs)
 
 

@@ -110,6 +110,11 @@ class KubernetesCluster(Cluster):
                 return text
         return words
 
+    def replace(self, member: str) -> None:
+        """See `Cluster.replace`."""
+        for pod in [seen.pod for seen in self._seen if seen.member.name == member and seen.pod is not None]:
+            self._api.delete(path("Pod", self._plan.namespace, pod), grace_seconds=0)
+
     def scale(self, group: str, count: int) -> None:
         """Changes how many workers a group has.
 

@@ -1,0 +1,171 @@
+"""Notices that a search, or one of its workers, will not go on by itself, however alive its processes are."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from custom_components.distributed_tuner.cluster.base import Cluster, Member, MemberState, Snapshot, exit_reason
+from custom_components.distributed_tuner.errors import ExitCode, SearchError
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import SearchRecord
+
+# Before the first trial ran, a worker that dies so often has a fault that another start does not mend; later all
+# workers have to, with nothing else happening meanwhile. More often where somebody killed them: a loaded machine, or
+# nodes that are taken away, may do that for a while.
+_MAX_STARTS = 4
+_MAX_KILLED_STARTS = 16
+# A chief comes back from more: each of its starts is quick, and all of the search hangs on it.
+_MAX_CHIEF_STARTS = 12
+_MAX_CHIEF_KILLED_STARTS = 40
+_KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
+# How Python ends when it cannot import what it should run; our programs end with other codes once they have begun.
+_NEVER_BEGAN = 1
+# So long a chief that ended may still be one of an earlier run, which is about to be replaced.
+_ENDED_SECONDS = 15.0
+# Leases that pass without a word of a worker whose process is there.
+_SILENT_LEASES = 4
+
+
+@dataclasses.dataclass
+class _Life:
+    """One process of a worker: which start it is, when that was seen, and when the chief last heard of it, if ever."""
+
+    restarts: int
+    began: float
+    heard: float | None = None
+
+
+class Watchdog:
+    """Looks at each snapshot of a cluster.
+
+    Args:
+      options: of the search.
+      cluster: asked for the logs of who is at fault.
+      clock: seconds; any that never goes back.
+    """
+
+    def __init__(self, options: SearchOptions, cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> None:
+        self._options = options
+        self._cluster = cluster
+        self._clock = clock
+        self._heard = clock()
+        self._restarts: dict[str, int] = {}
+        self._lives: dict[str, _Life] = {}
+
+    def heard(self) -> None:
+        """The chief answered, or cannot yet, for a reason that is the cluster's to judge."""
+        self._heard = self._clock()
+
+    def changed(self, snapshot: Snapshot) -> None:
+        """Something happened in the search."""
+        self._restarts = {member.name: member.restarts for member in (snapshot.chief, *snapshot.workers)}
+
+    def check(self, snapshot: Snapshot, record: SearchRecord | None) -> None:
+        """Looks at the members.
+
+        Args:
+          snapshot: of the cluster.
+          record: what the chief last said of the search, None before its first word.
+
+        Raises:
+          SearchError: waiting on would be in vain.
+        """
+        if snapshot.chief.waiting:
+            self.heard()
+        if snapshot.chief.state is MemberState.SUCCEEDED and self._clock() - self._heard > _ENDED_SECONDS:
+            raise SearchError(f"the chief ended before the search did, with {self._words(snapshot.chief)}")
+        started = record is not None and bool(record.trials)
+        if record is None:
+            self._check_beginning(snapshot.chief)
+        for member in () if started else snapshot.workers:
+            self._check_beginning(member)
+            if member.restarts >= _MAX_STARTS:
+                raise SearchError(
+                    f"{member.name} died {member.restarts} times before any trial began, the last time with "
+                    f"{self._words(member)}"
+                )
+        if record is None:
+            self.check_silence(self._options.start_seconds)
+        self._check_restarts(snapshot)
+
+    def check_silence(self, limit: float | None = None) -> None:
+        """Called while the chief does not answer.
+
+        Raises:
+          SearchError: it has not for `limit` seconds, `chief_timeout_seconds` if left out.
+        """
+        limit = limit or self._options.chief_timeout_seconds
+        if self._clock() - self._heard > limit:
+            raise SearchError(
+                f"the chief was not heard of for {limit:g} s. Its last words:\n{self._cluster.tail('chief')}"
+            )
+
+    def silent(self, workers: Sequence[Member], heard: Collection[str]) -> list[str]:
+        """Who has a process that says nothing to the chief: suspended, or in native code that lets nobody else work.
+
+        Args:
+          workers: of the cluster.
+          heard: those of whom the chief heard within the last lease.
+
+        Returns:
+          The workers that should be started anew, each once for each of its processes.
+        """
+        now, found = self._clock(), []
+        lives: dict[str, _Life] = {}
+        for member in workers:
+            life = self._lives.get(member.name)
+            if member.state is not MemberState.RUNNING or member.waiting:
+                continue
+            if life is None or life.restarts != member.restarts:
+                life = _Life(member.restarts, now)
+            if member.name in heard:
+                life.heard = now
+            lives[member.name] = life
+            # One that has not begun yet ends itself after `start_seconds`, if it can.
+            patience = (
+                self._options.start_seconds if life.heard is None else _SILENT_LEASES * self._options.lease_seconds
+            )
+            if now - (life.began if life.heard is None else life.heard) > patience + self._options.grace_seconds:
+                found.append(member.name)
+                life.heard = now
+        self._lives = lives
+        return found
+
+    def _check_restarts(self, snapshot: Snapshot) -> None:
+        """Raises SearchError if the chief, or all workers, die again and again, and nothing else happens."""
+        chief = snapshot.chief
+        if self._hopeless(chief, _MAX_CHIEF_STARTS, _MAX_CHIEF_KILLED_STARTS):
+            raise SearchError(
+                f"the chief died {chief.restarts} times and the search did not go on meanwhile, the last time with "
+                f"{self._words(chief)}"
+            )
+        workers = snapshot.workers
+        if workers and all(self._hopeless(member, _MAX_STARTS, _MAX_KILLED_STARTS) for member in workers):
+            raise SearchError(
+                f"all workers die as soon as they are started, {workers[0].name} {workers[0].restarts} times, the last "
+                f"time with {self._words(workers[0])}"
+            )
+
+    def _hopeless(self, member: Member, limit: int, limit_if_killed: int) -> bool:
+        starts = member.restarts - self._restarts.get(member.name, 0)
+        return starts >= (limit_if_killed if member.exit_code in _KILLED else limit)
+
+    def _check_beginning(self, member: Member) -> None:
+        if member.exit_code == _NEVER_BEGAN:
+            raise SearchError(
+                f"{member.name} cannot start: {exit_reason(_NEVER_BEGAN)}. Its log is {member.log}\n"
+                f"{self._cluster.tail(member.name)}"
+            )
+
+    def _words(self, member: Member) -> str:
+        return f"{member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+
+
+def fatal(snapshot: Snapshot) -> Member | None:
+    """Who ended for good, so that the search cannot be run on: the chief, or a worker that cannot store."""
+    if snapshot.chief.state is MemberState.FAILED:
+        return snapshot.chief
+    return next((member for member in snapshot.workers if member.exit_code == ExitCode.CANNOT_STORE), None)

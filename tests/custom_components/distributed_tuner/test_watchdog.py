@@ -1,0 +1,112 @@
+"""Who waits in vain is told, and why; who only waits is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.base import Member, MemberState, Snapshot
+from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.watchdog import Watchdog
+from tests.custom_components.distributed_tuner.records import search as search_record
+from tests.custom_components.distributed_tuner.records import trial
+
+OPTIONS = SearchOptions(lease_seconds=10.0, grace_seconds=5.0, start_seconds=100.0, chief_timeout_seconds=50.0)
+STARTED = search_record(trial("0", 1.0))
+
+
+class Logs:
+    """Stands for the cluster, of which only logs are asked."""
+
+    def tail(self, member: str, lines: int = 20) -> str:
+        """The last words."""
+        return f"the last words of {member}"
+
+
+class Watched:
+    """A watchdog on a clock of the test's own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        cluster: Any = Logs()
+        self.dog = Watchdog(OPTIONS, cluster, lambda: self.now)
+
+    def check(self, *workers: Member, chief: Member | None = None, record: SearchRecord | None = STARTED) -> None:
+        """As a run does."""
+        self.dog.check(Snapshot(chief or member("chief"), workers), record)
+
+
+def member(name: str, restarts: int = 0, code: int | None = None, **more: Any) -> Member:
+    return Member(name, more.pop("state", MemberState.RUNNING), restarts, code, f"exit code {code}", "its.log", **more)
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+def test_workers_that_all_die_at_every_start_end_the_search(watched: Watched) -> None:
+    watched.check(member("a", 3, 139), member("b", 4, 139))
+    with pytest.raises(SearchError, match="all workers die as soon as they are started, a 4 times"):
+        watched.check(member("a", 4, 139), member("b", 4, 139))
+
+
+def test_deaths_before_something_happened_do_not_count(watched: Watched) -> None:
+    watched.dog.changed(Snapshot(member("chief", 11, 1), [member("a", 3, 139)]))
+    watched.check(member("a", 6, 139), chief=member("chief", 22, 1))
+    with pytest.raises(SearchError):
+        watched.check(member("a", 7, 139))
+
+
+def test_killed_workers_are_given_more_starts(watched: Watched) -> None:
+    watched.check(member("a", 15, 137))
+    with pytest.raises(SearchError):
+        watched.check(member("a", 16, 137))
+
+
+@pytest.mark.parametrize(("code", "starts"), [(139, 12), (137, 40)])
+def test_a_chief_that_dies_again_and_again_ends_the_search(watched: Watched, code: int, starts: int) -> None:
+    watched.check(chief=member("chief", starts - 1, code))
+    with pytest.raises(SearchError, match=f"the chief died {starts} times and the search did not go on"):
+        watched.check(chief=member("chief", starts, code))
+
+
+def test_a_chief_that_ended_is_waited_for_only_shortly(watched: Watched) -> None:
+    ended = member("chief", 0, 0, state=MemberState.SUCCEEDED)
+    watched.check(chief=ended)
+    watched.now = 16.0
+    with pytest.raises(SearchError, match="the chief ended before the search did, with exit code 0"):
+        watched.check(chief=ended)
+
+
+def test_a_chief_that_waits_for_a_machine_is_not_silent(watched: Watched) -> None:
+    watched.now = 1000.0
+    watched.check(chief=member("chief", state=MemberState.PENDING, waiting=True))
+    watched.dog.check_silence()
+    watched.now = 1051.0
+    with pytest.raises(SearchError, match="the chief was not heard of for 50 s"):
+        watched.dog.check_silence()
+
+
+def test_a_silent_process_is_named_once(watched: Watched) -> None:
+    workers = [member("a"), member("b")]
+    assert watched.dog.silent(workers, {"a", "b"}) == []
+    watched.now = 44.0
+    assert watched.dog.silent(workers, {"b"}) == []
+    watched.now = 46.0
+    assert watched.dog.silent(workers, {"b"}) == ["a"]
+    assert watched.dog.silent(workers, {"b"}) == []
+
+
+def test_a_process_that_starts_has_its_time(watched: Watched) -> None:
+    assert watched.dog.silent([member("a")], {"a"}) == []
+    watched.now = 46.0
+    assert watched.dog.silent([member("a", 1)], set()) == []
+    watched.now = 150.0
+    assert watched.dog.silent([member("a", 1)], set()) == []
+    watched.now = 152.0
+    assert watched.dog.silent([member("a", 1)], set()) == ["a"]
+    assert watched.dog.silent([member("a", 1, waiting=True)], set()) == []
