@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import traceback
@@ -13,7 +12,7 @@ from collections.abc import Callable
 
 from keras_tuner.src import errors as keras_tuner_errors
 
-from custom_components.distributed_tuner import rpc, training, user_code
+from custom_components.distributed_tuner import children, rpc, training, user_code
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
@@ -162,33 +161,27 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
 
 
 def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial) -> None:
-    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once, and the process ends.
-
-    Python runs a signal handler between two bytecodes of the main thread, which a long TensorFlow call puts off; the
-    wake-up descriptor is written by the C handler itself, so a thread that reads it is told within milliseconds.
-    """
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once, and the process ends."""
+    wakeup = children.Wakeup()
     ending = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         ending.append(signal.SIGINT)
     for number in ending:
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(number, _leave_to_wakeup)
+    children.make_ordinary(wakeup, _leave_to_wakeup, ending)
 
-    def wait(open_end: socket.socket = writer) -> None:
-        # Python keeps the descriptor only; the socket must live as long as this thread, hence `open_end`. Every signal
-        # that Python handles is written to it.
-        told: list[signal.Signals] = []
-        while not told:
-            received = reader.recv(16)
-            told = [number for number in ending if number in received]
-        _LOG.warning("%s: this worker ends", told[0].name)
+    def wait() -> None:
+        told = wakeup.wait(ending)
+        _LOG.warning("%s: this worker ends", told.name)
         _give_back(client, worker, current)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)
 
     threading.Thread(target=wait, name="sigterm", daemon=True).start()
+
+
+def _leave_to_wakeup(number: int, frame: object) -> None:
+    """Python needs a handler to tell the wake-up descriptor of a signal."""
 
 
 def _give_back(

@@ -9,6 +9,9 @@ It reads one JSON object a line from standard input and writes one a line to sta
 
 The token of the search comes this way too, so that it is in no argument list and no environment. When standard input
 ends, whoever started the server is gone: the children are told to stop, killed after a while, and the server ends.
+
+Each child leads a process group of its own. When it ends, however it does, what is left of the group is killed: nothing
+that the user's code started in it (a `multiprocessing.Pool`, a program) goes on behind the back of the next one.
 """
 
 from __future__ import annotations
@@ -89,9 +92,13 @@ class ForkServer:
 
     def _reap(self) -> None:
         while self._pids:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
+            # Before the wait: until then nobody else can get its number.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(ended.si_pid, signal.SIGKILL)
+            pid, status = os.waitpid(ended.si_pid, 0)
             name = self._pids.pop(pid, None)
             if name is not None:
                 code = os.waitstatus_to_exitcode(status)
@@ -117,6 +124,7 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
     """Turns the forked child into a chief or worker; never returns."""
     code = 1
     try:
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -445,3 +449,58 @@ def _crashing(on_trial_end: Any) -> Any:
         os.kill(os.getpid(), signal.SIGSEGV)
 
     return end
+
+
+class _Forking(Waiting):
+    """Its trials start processes, by the way that `how` names, and write down the numbers of those that are left."""
+
+    def __init__(self, how: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._how = how
+        self._fork = multiprocessing.get_context("fork")
+
+    def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
+        x = super().run_trial(trial, seconds, **kwargs)
+        if self._how == "pool":
+            with self._fork.Pool(2) as pool:
+                x = sum(pool.map(abs, [x, x]))
+        if self._how == "terminate":
+            self._in_thread(self._begin_and_end)
+            self._begin_and_end()
+        if self._how == "leave":
+            self._begin()
+            self._in_thread(self._begin)
+            self._note(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
+            if _one_of(Path(self.directory, "marks"), 1):
+                time.sleep(600)
+        return x
+
+    def _begin(self) -> Any:
+        child = self._fork.Process(target=time.sleep, args=(600,), daemon=True)
+        child.start()
+        self._note(child.pid)
+        return child
+
+    def _begin_and_end(self) -> None:
+        child = self._begin()
+        child.terminate()
+        child.join(60)
+        assert child.exitcode == -signal.SIGTERM, f"terminate() had no effect: {child.exitcode}"
+
+    def _in_thread(self, call: Any) -> None:
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+
+    def _note(self, pid: int) -> None:
+        with Path(self.directory, "children.log").open("a", encoding="utf-8") as file:
+            file.write(f"{pid}\n")
+
+
+def forking(fn_args: Any) -> TunerFnResult:
+    """Trials that start processes; with `how` "leave" the first of them never ends."""
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=3, seed=1, hyperparameters=space)
+    tuner = _Forking(fn_args.custom_config["how"], oracle, directory=fn_args.working_dir, project_name="forking")
+    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": 0.2})
