@@ -75,7 +75,7 @@ def make_ordinary(wakeup: Wakeup, handler: Callable[..., None], numbers: Iterabl
 
     def block() -> None:
         before.parent = os.getpid()
-        # Until the child has its own handlers: a signal that comes in between must not be lost to the one of the worker.
+        # Until the child has its own handlers: a signal that comes in between must not be lost to the worker's.
         before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
     def unblock() -> None:

@@ -21,7 +21,8 @@ class Heartbeat:
     """Beats until `stop`.
 
     A trial that the chief took away, and that does not notice at the end of an epoch, would keep the worker from useful
-    work: after `grace_seconds` the process ends itself, and its cluster starts it afresh.
+    work: after `grace_seconds` the process ends itself, and its cluster starts it afresh. So it does if it hangs
+    between two trials, in `on_trial_end` say, and the chief takes away the one that it was to begin next.
 
     A process that was suspended, and was silent for longer than its lease, may hold a trial that somebody else runs by
     now: it hears the chief first before it is told to go on.
@@ -108,7 +109,7 @@ class Heartbeat:
     def _take(self, trial_id: str, directive: Directive, reason: str) -> None:
         with self._lock:
             self._orders = (trial_id, directive, reason)
-        if directive is not Directive.ABANDON or self._current.trial_id != trial_id:
+        if directive is not Directive.ABANDON or self._current.held != trial_id:
             self._overdue = None
             return
         if self._overdue is None or self._overdue[0] != trial_id:

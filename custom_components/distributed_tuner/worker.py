@@ -161,7 +161,7 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
 
 
 def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial) -> None:
-    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once, and the process ends."""
+    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once and the process ends."""
     wakeup = children.Wakeup()
     ending = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

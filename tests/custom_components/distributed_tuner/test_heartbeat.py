@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.answers import Directive
-from custom_components.distributed_tuner.errors import ChiefRefused
+from custom_components.distributed_tuner.errors import ChiefRefused, ExitCode
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial
 
@@ -20,6 +22,8 @@ class Chief:
         self.thrice = threading.Event()
 
     def call(self, method: str, message: dict[str, Any], **limits: float) -> dict[str, Any]:
+        if message["trial_id"] is None:
+            return {"directive": Directive.CONTINUE.value, "reason": ""}
         assert method == rpc.HEARTBEAT and message["trial_id"] == "0"
         self.calls += 1
         if self.calls == 1:
@@ -29,21 +33,60 @@ class Chief:
         return {"directive": Directive.ABANDON.value, "reason": "somebody else has it"}
 
 
+class Beating:
+    """A heartbeat, and with what code it let its process end."""
+
+    def __init__(self, chief: Chief, current: CurrentTrial, *, grace_seconds: float) -> None:
+        self.code: int | None = None
+        self.left = threading.Event()
+        self.heartbeat = Heartbeat(
+            chief,  # type: ignore[arg-type]
+            "a",
+            "1",
+            current,
+            every_seconds=0.01,
+            lease_seconds=60.0,
+            grace_seconds=grace_seconds,
+            leave=self._leave,
+        )
+
+    def __enter__(self) -> Beating:
+        self.heartbeat.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.heartbeat.stop()
+
+    def _leave(self, code: int) -> None:
+        self.code = code
+        self.left.set()
+
+
 def test_a_refused_heartbeat_is_followed_by_others() -> None:
     chief, current = Chief(), CurrentTrial()
     current.begin("0", 0)
-    beating = Heartbeat(
-        chief,  # type: ignore[arg-type]
-        "a",
-        "1",
-        current,
-        every_seconds=0.01,
-        lease_seconds=60.0,
-        grace_seconds=60.0,
-    )
-    beating.start()
-    try:
+    with Beating(chief, current, grace_seconds=60.0) as beating:
         assert chief.thrice.wait(60.0)
-        assert beating.orders("0") == (Directive.ABANDON, "somebody else has it")
-    finally:
-        beating.stop()
+        assert beating.heartbeat.orders("0") == (Directive.ABANDON, "somebody else has it")
+        assert not beating.left.is_set()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_worker_that_keeps_a_trial_that_was_taken_away_ends(begun: bool) -> None:
+    chief, current = Chief(), CurrentTrial()
+    current.promise("0")
+    if begun:
+        current.begin("0", 0)
+    with Beating(chief, current, grace_seconds=0.05) as beating:
+        assert beating.left.wait(60.0)
+        assert beating.code == ExitCode.ABANDONED
+
+
+def test_a_trial_that_ends_in_time_keeps_its_worker() -> None:
+    chief, current = Chief(), CurrentTrial()
+    current.begin("0", 0)
+    with Beating(chief, current, grace_seconds=3.0) as beating:
+        assert chief.thrice.wait(60.0)
+        current.end()
+        # Longer than the grace: were the trial not let go of, the worker would be gone by then.
+        assert not beating.left.wait(4.0)

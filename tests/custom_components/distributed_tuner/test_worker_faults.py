@@ -58,6 +58,15 @@ def test_a_worker_whose_tuner_fn_hangs_is_started_anew(make_search: Callable[...
     assert found.record.count(TrialStatus.COMPLETED) == 4
 
 
+@pytest.mark.timeout(240)
+def test_a_worker_that_hangs_between_two_trials_is_started_anew(make_search: Callable[..., Any]) -> None:
+    options = quick(max_epoch_seconds=4.0)
+    found = make_search("faulty", {"fault": "on_trial_end hangs"}, options).run(workers=1)
+    # The one that it was given before it hung.
+    assert [trial.cause for trial in found.record.failed()] == ["stuck: no epoch finished within max_epoch_seconds=4"]
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
 @pytest.mark.timeout(180)
 def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_search: Callable[..., Any]) -> None:
     options = quick(start_seconds=6.0)

@@ -394,6 +394,8 @@ class _Faulty(Waiting):
         super().on_trial_end(trial)
         if self._now("on_trial_end raises"):
             raise ValueError("the logger is gone")
+        if self._now("on_trial_end hangs"):
+            time.sleep(600)
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if self._now("exits"):
