@@ -45,3 +45,17 @@ class ExitCode(enum.IntEnum):
     CHIEF_LOST = 76
     # Told to stop (SIGTERM): a worker gave its trial back, a chief stored all there is. It may be started again.
     PREEMPTED = 143
+
+
+def printable(text: str) -> str:
+    """The text with what no encoding knows written out: a file name that is not UTF-8 brings halves of characters."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def describe(error: BaseException) -> str:
+    """The error's type and text in one message, also of one that cannot be turned into text."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be had)"
+    return printable(f"{type(error).__name__}: {text}")

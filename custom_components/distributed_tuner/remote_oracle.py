@@ -14,7 +14,7 @@ from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.errors import DiskFull
+from custom_components.distributed_tuner.errors import DiskFull, printable
 
 _Status = trial_module.TrialStatus
 
@@ -214,7 +214,7 @@ class RemoteOracle:
                 "attempt": self._current.attempt,
                 "epochs": self._current.epochs,
                 "reports": self._reports if succeeded else [],
-                "message": None if succeeded else trial.message or "no reason given",
+                "message": None if succeeded else printable(trial.message or "no reason given"),
                 "hyperparameters": trial.hyperparameters.get_config(),
             },
             timeout=60.0,

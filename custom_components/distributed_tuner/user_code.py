@@ -13,7 +13,7 @@ from typing import Any
 from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
-from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.errors import SearchError, describe, printable
 from custom_components.distributed_tuner.spec import SearchSpec
 
 
@@ -21,8 +21,8 @@ class UserCodeError(SearchError):
     """`tuner_fn` raised, or did not return what it should."""
 
     def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(message)
-        self.trace = trace
+        super().__init__(printable(message))
+        self.trace = printable(trace)
 
 
 def build(
@@ -47,7 +47,7 @@ def build(
         with _in_search(process, populate=populate):
             result = _function(spec)(_arguments(spec, working_dir))
     except Exception as error:
-        raise UserCodeError(f"{path} raised {type(error).__name__}: {error}", traceback.format_exc()) from error
+        raise UserCodeError(f"{path} raised {describe(error)}", traceback.format_exc()) from error
     tuner, fit_kwargs = getattr(result, "tuner", None), getattr(result, "fit_kwargs", None)
     if not isinstance(tuner, base_tuner.BaseTuner) or not isinstance(fit_kwargs, dict):
         raise UserCodeError(

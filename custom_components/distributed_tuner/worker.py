@@ -16,7 +16,15 @@ from custom_components.distributed_tuner import children, rpc, training, user_co
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
-from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, DiskFull, ExitCode, SearchError
+from custom_components.distributed_tuner.errors import (
+    ChiefRefused,
+    ChiefUnreachable,
+    DiskFull,
+    ExitCode,
+    SearchError,
+    describe,
+    printable,
+)
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
@@ -110,19 +118,18 @@ def work(
         return ExitCode.CANNOT_STORE
     except keras_tuner_errors.FatalError as error:
         # keras-tuner's word for a fault of the user's code that every trial would meet.
-        trace = traceback.format_exc()
+        trace = printable(traceback.format_exc())
         _LOG.error("%s", trace)
         oracle.end_running(error, retry=False)
-        message = f"{type(error).__name__}: {error}"
-        calls.call(rpc.FAIL, {"worker": worker, "message": message, "traceback": trace})
+        calls.call(rpc.FAIL, {"worker": worker, "message": describe(error), "traceback": trace})
         return ExitCode.FATAL
     except BaseException as error:
         # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
-        trace = traceback.format_exc()
+        trace = printable(traceback.format_exc())
         _LOG.error("%s", trace)
         if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
             return ExitCode.FAULT
-        return _fault(calls, worker, f"{type(error).__name__}: {error}", trace)
+        return _fault(calls, worker, describe(error), trace)
     finally:
         heartbeat.stop()
         try:

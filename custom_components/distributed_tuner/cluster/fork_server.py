@@ -140,7 +140,9 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         os.environ.update(request.get("env", {}))
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
+        sys.stdin = open(0)  # noqa: SIM115
+        # No text of the user's code, such as a file name that is not UTF-8, may fail on its way into the log.
+        sys.stdout, sys.stderr = (open(number, "w", buffering=1, errors="backslashreplace") for number in (1, 2))
 
         from custom_components.distributed_tuner import process
 

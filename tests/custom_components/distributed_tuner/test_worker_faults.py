@@ -13,6 +13,7 @@ from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.report import html
 
 
 def quick(**limits: Any) -> SearchOptions:
@@ -65,6 +66,16 @@ def test_a_worker_that_hangs_between_two_trials_is_started_anew(make_search: Cal
     # The one that it was given before it hung.
     assert [trial.cause for trial in found.record.failed()] == ["stuck: no epoch finished within max_epoch_seconds=4"]
     assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
+@pytest.mark.timeout(180)
+def test_a_text_that_no_encoding_knows_is_a_message_like_others(make_search: Callable[..., Any]) -> None:
+    made = make_search("misspelt")
+    found = made.run(workers=1)
+    assert [trial.cause for trial in found.record.failed()] == [r"ValueError: cannot read caf\udce9.csv"]
+    assert [len(trial.stays) for trial in found.record.trials] == [1] * 4
+    assert r"reading caf\udce9.csv" in made.directory.log("worker-0").read_text()
+    assert "cannot read" in html.render_html(found.record, generated_at=0.0).encode().decode()
 
 
 @pytest.mark.timeout(180)

@@ -277,6 +277,10 @@ class _Odd(Waiting):
             time.sleep(600)
         if self._kind == "poisonous" and number == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._kind == "misspelt" and number == 0:
+            name = os.fsdecode(b"caf\xe9.csv")
+            print(f"reading {name}")
+            raise ValueError(f"cannot read {name}")
         if self._kind == "diverging" and number < 2:
             return [float("nan"), float("inf")][number]
         return super().run_trial(trial, seconds, **kwargs)
@@ -298,6 +302,11 @@ def stuck_once(fn_args: Any) -> TunerFnResult:
 def poisonous(fn_args: Any) -> TunerFnResult:
     """The first trial kills whoever runs it, as memory that runs out does."""
     return _odd("poisonous", fn_args)
+
+
+def misspelt(fn_args: Any) -> TunerFnResult:
+    """The first trial fails over a file whose name is not UTF-8, and says so."""
+    return _odd("misspelt", fn_args)
 
 
 def diverging(fn_args: Any) -> TunerFnResult:

@@ -1,0 +1,31 @@
+"""Messages made of errors."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from custom_components.distributed_tuner.errors import describe, printable
+
+
+class _Unprintable(ValueError):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("text", ["", "plain", "caf\u00e9 \U0001f600", "two\nlines"])
+def test_text_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_what_no_encoding_knows_is_written_out() -> None:
+    name = os.fsdecode(b"caf\xe9.csv")
+    with pytest.raises(UnicodeEncodeError):
+        name.encode()
+    assert printable(name) == r"caf\udce9.csv"
+    assert describe(OSError(name)) == r"OSError: caf\udce9.csv"
+
+
+def test_an_error_without_a_text_has_its_type() -> None:
+    assert describe(_Unprintable()) == "_Unprintable: (its text cannot be had)"
