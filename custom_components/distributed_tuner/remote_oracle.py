@@ -146,11 +146,20 @@ class RemoteOracle:
     def create_trial(self, tuner_id: str) -> trial_module.Trial:
         """Waits for a trial. STOPPED when the search is over, IDLE when there is none yet.
 
+        A trial that was run and not ended fails: the chief would hand it out again, for ever.
+
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
+          DiskFull: see `end_trial`.
         """
         del tuner_id
         self._asked.set()
+        if self._trial is not None:
+            self._fail(
+                self._trial,
+                f"trial {self._trial.trial_id} was run and never ended: the tuner's on_trial_end must call "
+                "super().on_trial_end(trial), or self.oracle.end_trial(trial)",
+            )
         answer, self._next = self._next, None
         if answer is None:
             message = {"worker": self._worker, "process": self._process}
@@ -187,6 +196,12 @@ class RemoteOracle:
             self._tell_end(trial)
         self._trial, self._reports = None, []
         self._current.end()
+
+    def _fail(self, trial: trial_module.Trial, reason: str) -> None:
+        """Ends the trial for good, for a reason besides the one that it may have failed for itself."""
+        own = f"\nThe trial itself failed too:\n{trial.message}" if trial.message else ""
+        trial.status, trial.message = _Status.FAILED, reason + own
+        self.end_trial(trial)
 
     def give_back_next(self) -> None:
         """The worker ends, and a trial that it was given already goes back.

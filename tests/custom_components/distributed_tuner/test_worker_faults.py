@@ -79,6 +79,19 @@ def test_a_text_that_no_encoding_knows_is_a_message_like_others(make_search: Cal
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("times", [1, 100])
+def test_trials_that_the_tuner_does_not_end_fail_and_say_so(make_search: Callable[..., Any], times: int) -> None:
+    made = make_search("faulty", {"fault": "on_trial_end forgets", "times": times})
+    found = made.run(workers=1)
+    failed = found.record.failed()
+    assert len(failed) == (1 if times == 1 else 3)
+    assert all("must call super().on_trial_end(trial)" in trial.cause for trial in failed)
+    assert found.record.count(TrialStatus.COMPLETED) == (3 if times == 1 else 0)
+    runs = made.directory.root.joinpath("ran.log").read_text().splitlines()
+    assert len(runs) == len({run.split()[0] for run in runs}) > 0, "no trial runs twice"
+
+
+@pytest.mark.timeout(180)
 def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_search: Callable[..., Any]) -> None:
     options = quick(start_seconds=6.0)
     found = make_search("faulty", {"fault": "tuner_fn hangs", "times": 100}, options).run(workers=1)
