@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner import identity, rpc
 from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Direction, SearchRecord
@@ -76,6 +76,7 @@ class Chief:
 
         Raises:
           CorruptState: the journal is damaged.
+          SearchChanged: the journal is that of another objective, algorithm or space.
           OracleError: the oracle does not take back its state.
           OSError: the directory may not be written.
         """
@@ -85,6 +86,11 @@ class Chief:
         self._directory = directory
         self._store = Store(directory, project_dir)
         stored = self._store.open()
+        # Before the oracle takes up its state, and with it the space that it had then.
+        found = identity.of(suggester.oracle)
+        if stored.identity is not None:
+            identity.check(stored.identity, found, directory.url)
+        self._first_entry = {"identity": found} if stored.identity is None else {}
         self._clock = Clock(stored.time, go_on=go_on)
         self._study = Study(options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock())
         self._unjudged = self._restore(stored, go_on)
@@ -231,11 +237,12 @@ class Chief:
         }
 
     async def begin(self) -> None:
-        """Stores that this attempt has begun: whatever comes back after this one goes on with it.
+        """Stores what the search is, and that this attempt has begun: what comes back after this one goes on with it.
 
         Raises:
           OSError: the disk refuses.
         """
+        await self._store.append(self._first_entry)
         await self._flow.commit()
 
     def start(self) -> None:

@@ -29,6 +29,10 @@ class CorruptState(SearchError):
     """The stored state of a search cannot be read."""
 
 
+class SearchChanged(SearchError):
+    """The code is not that of the stored search any more."""
+
+
 class ExitCode(enum.IntEnum):
     """How chief and worker processes end; a cluster backend decides by them whether a restart may help."""
 

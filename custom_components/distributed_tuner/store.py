@@ -29,12 +29,14 @@ class Stored:
       study: for `Study.restore`.
       oracle: for `OracleSuggester.restore`.
       results: the last result of each trial that was acknowledged before the oracle had it, by trial id.
+      identity: what the search is, see `identity`; None if nobody stored it yet.
       time: of the last entry, by the clock of the chief that wrote it; None if there is none.
     """
 
     study: dict[str, Any] = dataclasses.field(default_factory=lambda: {"trials": {}})
     oracle: patches.State = dataclasses.field(default_factory=dict)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    identity: dict[str, Any] | None = None
     time: float | None = None
 
 
@@ -104,6 +106,7 @@ class Store:
     def _merge(self, stored: Stored, entry: journal.Entry) -> None:
         stored.study["trials"].update(entry.get("trials", {}))
         stored.results.update(entry.get("results", {}))
+        stored.identity = entry.get("identity", stored.identity)
         stored.time = entry.get("time", stored.time)
         if "study" in entry:
             stored.study["study"] = entry["study"]

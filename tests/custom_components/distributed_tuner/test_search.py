@@ -67,6 +67,24 @@ def test_a_finished_search_with_conditional_hyperparameters_is_found_again(make_
     assert again.record == first.record and again.trials == first.trials
 
 
+@pytest.mark.timeout(300)
+def test_a_search_whose_code_has_changed_does_not_go_on(make_search: Callable[..., Any]) -> None:
+    made = make_search("models", {"max_trials": 2, "epochs": 1})
+    first: search.Found = made.run()
+    changes = [
+        ({"objective": ["loss", "max"]}, "objective: val_loss (min) → loss (max)"),
+        ({"algorithm": "grid"}, "algorithm: RandomSearchOracle → GridSearchOracle"),
+        ({"most_units": 64}, "hyperparameter units: Int("),
+    ]
+    for change, words in changes:
+        with pytest.raises(SearchError) as refused:
+            make_search("models", {"max_trials": 3, "epochs": 1, **change}).run()
+        assert words in str(refused.value) and "another run id" in str(refused.value)
+        assert "Traceback" not in str(refused.value)
+    again: search.Found = make_search("models", {"max_trials": 2, "epochs": 1}).run()
+    assert again.record.trials == first.record.trials
+
+
 def test_killed_worker_is_replaced_and_its_trial_goes_on(make_search: Callable[..., Any]) -> None:
     killed: list[str] = []
 

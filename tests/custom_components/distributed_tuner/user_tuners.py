@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import json
 import multiprocessing
 import os
@@ -30,8 +31,8 @@ def _data() -> tuple[Any, Any]:
     return x, (x @ random.normal(size=(4, 1))).astype("float32")
 
 
-def _build(hp: kt.HyperParameters) -> tf.keras.Model:
-    units = hp.Int("units", 4, 16, step=4)
+def _build(hp: kt.HyperParameters, most_units: int = 16) -> tf.keras.Model:
+    units = hp.Int("units", 4, most_units, step=4)
     model = tf.keras.Sequential([tf.keras.layers.Dense(units, input_shape=(4,), activation="relu")])
     if hp.Boolean("deep"):
         with hp.conditional_scope("deep", [True]):
@@ -46,8 +47,10 @@ def models(fn_args: Any) -> TunerFnResult:
     config = fn_args.custom_config
     where = {"directory": fn_args.working_dir, "project_name": "models", "seed": 1}
     trials = config.get("max_trials", 4)
+    build = functools.partial(_build, most_units=config.get("most_units", 16))
+    objective = kt.Objective(*config.get("objective", ("val_loss", "min")))
     tuners = {
-        "random": lambda: kt.RandomSearch(_build, OBJECTIVE, max_trials=trials, **where),
+        "random": lambda: kt.RandomSearch(build, objective, max_trials=trials, **where),
         "bayesian": lambda: kt.BayesianOptimization(
             _build, OBJECTIVE, max_trials=trials, num_initial_points=2, **where
         ),
