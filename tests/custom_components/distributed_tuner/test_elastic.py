@@ -54,7 +54,13 @@ def test_guests_join_late_leave_for_good_and_lose_nothing(make_search: Callable[
                 guests.start(name, running.directory, running.token)
         for name, number in leaves.items():
             trial_id = held_by(record, name)
-            if trial_id and name not in left and runs(running.directory.root)[trial_id]:
+            # Each with a trial of its own: one that was given back may go to the other.
+            if (
+                trial_id
+                and name not in left
+                and runs(running.directory.root)[trial_id]
+                and trial_id not in left.values()
+            ):
                 left[name] = trial_id
                 guests.tell(name, number)
 
