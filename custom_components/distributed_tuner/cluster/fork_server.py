@@ -142,7 +142,8 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         os.environ.update(request.get("env", {}))
         sys.stdin = open(0)  # noqa: SIM115
         # No text of the user's code, such as a file name that is not UTF-8, may fail on its way into the log.
-        sys.stdout, sys.stderr = (open(number, "w", buffering=1, errors="backslashreplace") for number in (1, 2))
+        sys.stdout = open(1, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
 
         from custom_components.distributed_tuner import process
 

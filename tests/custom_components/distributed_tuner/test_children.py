@@ -40,7 +40,8 @@ def test_the_end_of_a_child_is_not_the_workers(make_search: Callable[..., Any], 
 
 @pytest.mark.timeout(300)
 def test_no_child_outlives_its_worker(make_search: Callable[..., Any]) -> None:
-    made, killed = make_search("forking", {"how": "leave"}), []
+    made = make_search("forking", {"how": "leave"})
+    killed: list[int] = []
 
     def kill(running: Any, record: SearchRecord) -> None:
         if len(children(made.directory.root)) == 3 and not killed:

@@ -71,7 +71,7 @@ def test_a_finished_search_with_conditional_hyperparameters_is_found_again(make_
 def test_a_search_whose_code_has_changed_does_not_go_on(make_search: Callable[..., Any]) -> None:
     made = make_search("models", {"max_trials": 2, "epochs": 1})
     first: search.Found = made.run()
-    changes = [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"objective": ["loss", "max"]}, "objective: val_loss (min) → loss (max)"),
         ({"algorithm": "grid"}, "algorithm: RandomSearchOracle → GridSearchOracle"),
         ({"most_units": 64}, "hyperparameter units: Int("),

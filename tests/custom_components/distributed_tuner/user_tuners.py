@@ -494,6 +494,7 @@ class _Forking(Waiting):
     def _begin(self) -> Any:
         child = self._fork.Process(target=time.sleep, args=(600,), daemon=True)
         child.start()
+        assert child.pid is not None
         self._note(child.pid)
         return child
 
