@@ -14,7 +14,7 @@ from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.errors import DiskFull, printable
+from custom_components.distributed_tuner.errors import DiskFull, describe, printable
 
 _Status = trial_module.TrialStatus
 
@@ -155,11 +155,12 @@ class RemoteOracle:
         del tuner_id
         self._asked.set()
         if self._trial is not None:
-            self._fail(
-                self._trial,
+            reason = (
                 f"trial {self._trial.trial_id} was run and never ended: the tuner's on_trial_end must call "
-                "super().on_trial_end(trial), or self.oracle.end_trial(trial)",
+                "super().on_trial_end(trial), or self.oracle.end_trial(trial)"
             )
+            self._trial.status, self._trial.message = _Status.FAILED, _with_own(reason, self._trial)
+            self.end_trial(self._trial)
         answer, self._next = self._next, None
         if answer is None:
             message = {"worker": self._worker, "process": self._process}
@@ -193,15 +194,15 @@ class RemoteOracle:
         if trial.status != _Status.COMPLETED and any(words in (trial.message or "") for words in _FULL):
             raise DiskFull(f"trial {trial.trial_id} could not write: the disk is full\n{trial.message}")
         if not self._current.abandoned:
-            self._tell_end(trial)
+            hyperparameters = trial.hyperparameters.get_config()
+            unsendable = _unsendable(hyperparameters)
+            if unsendable:
+                trial.message = _with_own(f"trial {trial.trial_id} cannot be stored: {unsendable}", trial)
+                trial.status = _Status.INVALID if trial.status == _Status.COMPLETED else trial.status
+                hyperparameters = None
+            self._tell_end(trial, hyperparameters)
         self._trial, self._reports = None, []
         self._current.end()
-
-    def _fail(self, trial: trial_module.Trial, reason: str) -> None:
-        """Ends the trial for good, for a reason besides the one that it may have failed for itself."""
-        own = f"\nThe trial itself failed too:\n{trial.message}" if trial.message else ""
-        trial.status, trial.message = _Status.FAILED, reason + own
-        self.end_trial(trial)
 
     def give_back_next(self) -> None:
         """The worker ends, and a trial that it was given already goes back.
@@ -215,7 +216,7 @@ class RemoteOracle:
             self._current.promise(None)
             self._client.call(rpc.RELEASE, {"worker": self._worker, "trial_id": trial_id})
 
-    def _tell_end(self, trial: trial_module.Trial) -> None:
+    def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None) -> None:
         succeeded = trial.status == _Status.COMPLETED
         answer = self._client.call(
             rpc.FINISH,
@@ -230,7 +231,7 @@ class RemoteOracle:
                 "epochs": self._current.epochs,
                 "reports": self._reports if succeeded else [],
                 "message": None if succeeded else printable(trial.message or "no reason given"),
-                "hyperparameters": trial.hyperparameters.get_config(),
+                "hyperparameters": hyperparameters,
             },
             timeout=60.0,
         )
@@ -268,8 +269,16 @@ class RemoteOracle:
         return hp_module.HyperParameters.from_config(config)
 
     def update_space(self, hyperparameters: hp_module.HyperParameters) -> None:
-        """Adds new hyperparameters to the space."""
-        self._client.call(rpc.UPDATE_SPACE, {"hyperparameters": hyperparameters.get_config()})
+        """Adds new hyperparameters to the space.
+
+        Raises:
+          TypeError: one of them has a value that JSON cannot hold.
+        """
+        config = hyperparameters.get_config()
+        unsendable = _unsendable(config)
+        if unsendable:
+            raise TypeError(unsendable)
+        self._client.call(rpc.UPDATE_SPACE, {"hyperparameters": config})
 
     def get_best_trials(self, num_trials: int = 1) -> list[trial_module.Trial]:
         """The best completed trials of the search, best first."""
@@ -285,3 +294,31 @@ class RemoteOracle:
 
     def reload(self) -> None:
         """Nothing: the chief restores the search."""
+
+
+def _unsendable(config: dict[str, Any]) -> str | None:
+    """Why hyperparameters cannot be sent to the chief, with the name of the one at fault; None if they can."""
+    fault = _json_fault(config)
+    if fault is None:
+        return None
+    for name, value in config["values"].items():
+        of_value = _json_fault(value)
+        if of_value is not None:
+            return (
+                f"hyperparameter {name!r} has a value of type {type(value).__name__}, which JSON cannot hold "
+                f"({of_value}). Values must be numbers, strings or booleans"
+            )
+    return f"its hyperparameters are not what JSON can hold: {fault}"
+
+
+def _json_fault(value: Any) -> str | None:
+    try:
+        rpc.encode({"value": value})
+    except (TypeError, ValueError, RecursionError) as error:
+        return describe(error)
+    return None
+
+
+def _with_own(reason: str, trial: trial_module.Trial) -> str:
+    """The reason why a trial counts as failed, and the one that it had itself, if any."""
+    return f"{reason}\nThe trial itself failed too:\n{trial.message}" if trial.message else reason

@@ -92,6 +92,15 @@ def test_trials_that_the_tuner_does_not_end_fail_and_say_so(make_search: Callabl
 
 
 @pytest.mark.timeout(180)
+def test_a_hyperparameter_that_cannot_be_stored_fails_its_trial_by_name(make_search: Callable[..., Any]) -> None:
+    found = make_search("unsendable").run(workers=1)
+    (failed,) = found.record.failed()
+    assert "trial 0 cannot be stored: hyperparameter 'x' has a value of type object" in failed.cause
+    assert [len(trial.stays) for trial in found.record.trials] == [1] * 4
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
+@pytest.mark.timeout(180)
 def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_search: Callable[..., Any]) -> None:
     options = quick(start_seconds=6.0)
     found = make_search("faulty", {"fault": "tuner_fn hangs", "times": 100}, options).run(workers=1)

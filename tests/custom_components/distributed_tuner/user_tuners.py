@@ -284,6 +284,9 @@ class _Odd(Waiting):
             name = os.fsdecode(b"caf\xe9.csv")
             print(f"reading {name}")
             raise ValueError(f"cannot read {name}")
+        if self._kind == "unsendable" and number == 0:
+            trial.hyperparameters.values["x"] = object()
+            return 0.0
         if self._kind == "diverging" and number < 2:
             return [float("nan"), float("inf")][number]
         return super().run_trial(trial, seconds, **kwargs)
@@ -310,6 +313,11 @@ def poisonous(fn_args: Any) -> TunerFnResult:
 def misspelt(fn_args: Any) -> TunerFnResult:
     """The first trial fails over a file whose name is not UTF-8, and says so."""
     return _odd("misspelt", fn_args)
+
+
+def unsendable(fn_args: Any) -> TunerFnResult:
+    """The first trial puts something among its hyperparameters that no file can hold."""
+    return _odd("unsendable", fn_args)
 
 
 def diverging(fn_args: Any) -> TunerFnResult:
