@@ -18,7 +18,7 @@ from custom_components.distributed_tuner.spec import SearchSpec
 
 
 class UserCodeError(SearchError):
-    """`tuner_fn` raised, or did not return what it should."""
+    """`tuner_fn` raised or called `sys.exit`, or did not return what it should."""
 
     def __init__(self, message: str, trace: str = "") -> None:
         super().__init__(printable(message))
@@ -40,12 +40,14 @@ def build(
       (the tuner, the arguments for its `search`).
 
     Raises:
-      UserCodeError: the function raised or returned something else.
+      UserCodeError: the function raised, called `sys.exit`, or returned something else.
     """
     path = spec.exec_properties.get("tuner_fn") or spec.exec_properties.get("module_file") or "tuner_fn"
     try:
         with _in_search(process, populate=populate):
             result = _function(spec)(_arguments(spec, working_dir))
+    except SystemExit as error:
+        raise UserCodeError(f"{path} called sys.exit ({describe(error)})", traceback.format_exc()) from error
     except Exception as error:
         raise UserCodeError(f"{path} raised {describe(error)}", traceback.format_exc()) from error
     tuner, fit_kwargs = getattr(result, "tuner", None), getattr(result, "fit_kwargs", None)

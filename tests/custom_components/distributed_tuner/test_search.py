@@ -177,6 +177,7 @@ def test_a_second_run_in_the_same_directory_is_refused(make_search: Callable[...
     ("function", "words"),
     [
         ("raises", ["user_tuners.raises", "no such feature: cheese", "user_tuners.py"]),
+        ("exits", ["user_tuners.exits called sys.exit", "no licence", "user_tuners.py"]),
         ("returns_nothing", ["TunerFnResult", "NoneType"]),
         ("empty_space", ["search space is empty"]),
     ],

@@ -218,6 +218,11 @@ def raises(fn_args: Any) -> TunerFnResult:
     raise RuntimeError("no such feature: cheese")
 
 
+def exits(fn_args: Any) -> TunerFnResult:
+    """A function that ends the process that calls it."""
+    sys.exit("no licence")
+
+
 def returns_nothing(fn_args: Any) -> None:
     """Forgets to return."""
 
@@ -446,6 +451,8 @@ def faulty(fn_args: Any) -> TunerFnResult:
     if os.environ["KERASTUNER_TUNER_ID"] != "chief" and fault.startswith("tuner_fn") and _one_of(marks, times):
         if fault == "tuner_fn raises":
             raise OSError("the file server is away")
+        if fault == "tuner_fn exits":
+            sys.exit("no licence")
         if fault == "tuner_fn hangs":
             time.sleep(600)
         if fault == "tuner_fn hangs in C":
