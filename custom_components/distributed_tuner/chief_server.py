@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from keras_tuner.src import protos
 
-from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner import children, rpc
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief, Handler
 from custom_components.distributed_tuner.credentials import ServerKey
@@ -62,6 +62,8 @@ async def run(
     _LOG.info("serving on %s:%d", host, bound)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    # An oracle may fork.
+    children.make_ordinary(lambda: signal.set_wakeup_fd(-1), signal.getsignal(signal.SIGTERM), [signal.SIGTERM])
     waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(chief.broken.wait())]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     await server.stop(grace=0.5)

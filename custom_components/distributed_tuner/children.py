@@ -1,7 +1,7 @@
-"""What the user's code forks in a worker: ordinary processes that do not outlive it.
+"""What the user's code forks in a worker or the chief: ordinary processes that do not outlive it.
 
-A fork inherits everything that the worker does with signals. Without this, a SIGTERM to a child (`terminate()`, the end
-of a `multiprocessing.Pool`) would be told to the worker, and would not end the child.
+A fork inherits everything that its parent does with signals. Without this, a SIGTERM to a child (`terminate()`, the end
+of a `multiprocessing.Pool`) would be told to the parent, and would not end the child.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 _PR_SET_PDEATHSIG = 1
 _CREDENTIALS = struct.Struct("3i")
@@ -58,38 +58,38 @@ class Wakeup:
         self._writer.close()
 
 
-def make_ordinary(wakeup: Wakeup, handler: Callable[..., None], numbers: Iterable[signal.Signals]) -> None:
+def make_ordinary(let_go: Callable[[], object], handler: object, numbers: Sequence[signal.Signals]) -> None:
     """Every process that is forked from here on gets the default for these signals, where `handler` handles them now.
 
     A child of the main thread is killed when this process ends, however it does. The kernel would kill another thread's
     child with that thread; of those takes care whoever ends the process, see `fork_server`.
 
     Args:
-      wakeup: closed in the child.
+      let_go: called in the child: its signals wake up nobody any more.
       handler: what this process does with the signals, for lack of another one set by the user's code.
       numbers: the signals.
     """
-    worker, main = os.getpid(), threading.main_thread().ident
+    parent, main = os.getpid(), threading.main_thread().ident
     libc = ctypes.CDLL(None)
     before = threading.local()
 
     def block() -> None:
         before.parent = os.getpid()
-        # Until the child has its own handlers: a signal that comes in between must not be lost to the worker's.
+        # Until the child has its own handlers: a signal that comes in between must not be lost to the parent's.
         before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
     def unblock() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
 
     def begin() -> None:
-        wakeup.close()
+        let_go()
         for number in numbers:
             if signal.getsignal(number) is handler:
                 signal.signal(number, signal.SIG_DFL)
         # A fork keeps the identity of the thread that called it.
-        if before.parent == worker and threading.get_ident() == main:
+        if before.parent == parent and threading.get_ident() == main:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != worker:
+            if os.getppid() != parent:
                 os.kill(os.getpid(), signal.SIGKILL)
         unblock()
 

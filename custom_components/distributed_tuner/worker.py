@@ -175,7 +175,7 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
         ending.append(signal.SIGINT)
     for number in ending:
         signal.signal(number, _leave_to_wakeup)
-    children.make_ordinary(wakeup, _leave_to_wakeup, ending)
+    children.make_ordinary(wakeup.close, _leave_to_wakeup, ending)
 
     def wait() -> None:
         told = wakeup.wait(ending)

@@ -39,6 +39,14 @@ def test_the_end_of_a_child_is_not_the_workers(make_search: Callable[..., Any], 
 
 
 @pytest.mark.timeout(300)
+def test_the_end_of_an_oracles_child_is_not_the_chiefs(make_search: Callable[..., Any]) -> None:
+    made = make_search("own_oracle", {"fault": "forks"})
+    found = made.run(workers=1)
+    assert found.record.count(TrialStatus.COMPLETED) == 4
+    assert made.directory.log("chief").read_text().count("serving on") == 1
+
+
+@pytest.mark.timeout(300)
 def test_no_child_outlives_its_worker(make_search: Callable[..., Any]) -> None:
     made = make_search("forking", {"how": "leave"})
     killed: list[int] = []

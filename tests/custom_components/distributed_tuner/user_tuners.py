@@ -365,6 +365,12 @@ class _Oracle(kt.oracles.RandomSearchOracle):
             os.kill(os.getpid(), signal.SIGSEGV)
         if self.fault == "hangs" and len(self.trials) == 2:
             time.sleep(600)
+        if self.fault == "forks":
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+            child.start()
+            child.terminate()
+            child.join(60)
+            assert child.exitcode == -signal.SIGTERM, f"terminate() had no effect: {child.exitcode}"
         return super().populate_space(trial_id)
 
     def score_trial(self, trial: Any) -> None:
