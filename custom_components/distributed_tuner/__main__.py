@@ -5,7 +5,9 @@ On Kubernetes it scales a search too, and it is what the chief's and the workers
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -48,16 +50,16 @@ def status(search_dir: SearchArgument) -> None:
         line = progress.progress_line(record, record.ended or found.stored, 0)
     else:
         line = progress.progress_line(record, now, record.count(TrialStatus.RUNNING))
-    typer.echo(f"{record.name} ({_state(record, serves)}): {line}")
+    _say(f"{record.name} ({_state(record, serves)}): {line}")
     if record.ended is None and serves in _NOT_SEEN:
-        typer.echo(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
+        _say(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
     if record.stop_reason:
-        typer.echo(f"stopped: {record.stop_reason}")
+        _say(f"stopped: {record.stop_reason}")
     moment = found.stored if serves is Presence.ABSENT else now
     if cost := costs.line(costs.by_group(record, _prices(search_dir), moment)):
-        typer.echo(cost)
+        _say(cost)
     for trial in record.failed():
-        typer.echo(f"trial {trial.trial_id}: {trial.cause}")
+        _say(f"trial {trial.trial_id}: {trial.cause}")
 
 
 @app.command()
@@ -66,11 +68,13 @@ def leaderboard(
     limit: Annotated[int, typer.Option(min=1, help="How many configurations to show.")] = 10,
 ) -> None:
     """The best distinct configurations."""
-    console = rich.console.Console()
+    page = io.StringIO()
+    console = rich.console.Console(file=page, force_terminal=sys.stdout.isatty() or None)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         # A file or a pipe has no width, and would get that of an old terminal.
         console.width = _WIDE
     console.print(text.leaderboard(_read(search_dir).record, limit))
+    _say(page.getvalue().removesuffix("\n"))
 
 
 @app.command()
@@ -85,7 +89,7 @@ def report(
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
-    typer.echo(f"report: {out.resolve()}")
+    _say(f"report: {out.resolve()}")
 
 
 @app.command()
@@ -161,6 +165,19 @@ def _state(record: SearchRecord, serves: Presence) -> str:
     if record.ended is not None:
         return "ended"
     return {Presence.SERVED: "running", Presence.ABSENT: "interrupted"}.get(serves, "running, or interrupted")
+
+
+def _say(line: str) -> None:
+    """Writes to standard output, in UTF-8 where it claims to be ASCII."""
+    try:
+        typer.echo(line)
+    except BrokenPipeError:
+        # Whoever reads has seen enough.
+        raise
+    except OSError as error:
+        # What is left in the buffer would fail once more at the process's end, with words of Python's own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail(f"standard output cannot be written: {error.strerror}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -109,8 +109,9 @@ def _closed(directory: SearchDir) -> str:
     found = presence.look(directory)
     if found is Presence.UNKNOWN:
         return (
-            f"the search in {directory.root} has its chief on another machine ({directory.read_machine()}): only "
-            "workers of that machine can join by hand. On Kubernetes the command `scale` adds workers"
+            f"the search in {directory.root} has its chief on another machine "
+            f"({directory.read_machine() or directory.read_address()}): only workers of that machine can join by hand. "
+            "On Kubernetes the command `scale` adds workers"
         )
     if found is Presence.SERVED:
         return (

@@ -17,6 +17,7 @@ logs/                   one file for each process
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ RECORD = "record.json"
 ERROR = "error.json"
 ATTEMPT = "attempt"
 LOGS = "logs"
+
+
+_ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
 
 
 def log_file(process: str) -> str:
@@ -154,7 +158,8 @@ class SearchDir:
 
     def read_address(self) -> str | None:
         """Where the chief listens (`host:port`), None while it has not said so, or in a file that is damaged."""
-        return self._read_chief("address")
+        address = self._read_chief("address")
+        return address if address and _ADDRESS.fullmatch(address) else None
 
     def read_machine(self) -> str | None:
         """The host name of the chief's machine, None as for `read_address`."""

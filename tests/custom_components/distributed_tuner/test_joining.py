@@ -219,6 +219,13 @@ def test_where_no_search_runs_the_reason_is_told(set_up: Any, tmp_path: Path, mo
         directory.chief.write_text(json.dumps({"address": f"127.0.0.1:{nobody.getsockname()[1]}"}))
         with pytest.raises(SearchError, match="no chief answers"):
             joining.admit(directory)
+    for nonsense in ("nonsense", "", "a b:1", "host:port", "127.0.0.1:"):
+        directory.chief.write_text(json.dumps({"address": nonsense}))
+        with pytest.raises(SearchError, match="no chief answers"):
+            joining.admit(directory)
+    directory.chief.write_text(json.dumps({"address": "elsewhere:1"}))
+    with pytest.raises(SearchError, match=r"on another machine \(elsewhere:1\).*`scale`"):
+        joining.admit(directory)
     directory.chief.write_text(json.dumps({"address": "127.0.0.1:1", "machine": "elsewhere"}))
     with pytest.raises(SearchError, match=r"on another machine \(elsewhere\).*`scale`"):
         joining.admit(directory)

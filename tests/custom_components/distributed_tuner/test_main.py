@@ -197,3 +197,21 @@ def test_what_cannot_be_read_is_told_in_words(gcs: Gcs, stored: Path, here: Path
     # Nobody there whom one could believe.
     refused = tool("status", f"{gcs.url}/x", cwd=here, environment={**environment, "CURL_CA_BUNDLE": str(record)})
     assert refused.returncode == 1 and "cannot be read" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_terminal_that_claims_to_know_only_ascii_gets_every_character(here: Path) -> None:
+    directory = SearchDir(here / "search")
+    directory.create()
+    RecordFile(directory.storage).write(search(trial("1", 2.0, **{"größe": "é✓"}), ended=9.0))
+    for command in ("leaderboard", "status", "report"):
+        done = told(command, str(directory.root), cwd=here, environment={"PYTHONIOENCODING": "ascii"})
+        assert ("größe" in done and "é✓" in done) or command != "leaderboard"
+
+
+@pytest.mark.parametrize("command", ["status", "leaderboard", "report"])
+def test_an_output_that_cannot_be_written_is_told_in_one_line(stored: Path, here: Path, command: str) -> None:
+    shell = f'exec "{sys.executable}" -m custom_components.distributed_tuner {command} "{stored}" > /dev/full'
+    settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(["bash", "-c", shell], cwd=here, env=settings, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: No space left on device\n"
