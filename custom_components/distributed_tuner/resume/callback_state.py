@@ -12,6 +12,7 @@ from typing import Any
 from tensorflow import keras
 
 from custom_components.distributed_tuner.resume import plain
+from custom_components.distributed_tuner.resume.unkept import Unkept
 
 # Set by Keras, not by the callback.
 _FOREIGN = frozenset({"model", "params", "validation_data"})
@@ -25,9 +26,12 @@ class CallbackState:
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         self._callbacks = list(callbacks)
         self._before = [copy.deepcopy(_attributes(callback)) for callback in self._callbacks]
+        self._unkept = [Unkept(callback, _FOREIGN) for callback in self._callbacks]
 
     def changes(self) -> State:
-        """[class name, changed attributes] of each callback, in order."""
+        """[class name, changed attributes] of each callback, in order; what changed and is not plain is logged."""
+        for unkept in self._unkept:
+            unkept.tell()
         return [
             [type(callback).__name__, _changed(before, _attributes(callback))]
             for callback, before in zip(self._callbacks, self._before, strict=True)
