@@ -17,6 +17,7 @@ from custom_components.distributed_tuner import keys
 from custom_components.distributed_tuner.artifacts import SearchReport
 from custom_components.distributed_tuner.executor import Executor
 from custom_components.distributed_tuner.options import SearchOptions
+from tests.cluster import held_tuner
 
 NODE = "Tuner"
 
@@ -59,14 +60,15 @@ def main() -> None:
             keys.hyperparameters_key(1): output(keys.hyperparameters_key(1), standard_artifacts.HyperParameters()),
         },
         {
-            "tuner_fn": "user_tuners.waiting",
+            "tuner_fn": held_tuner.TUNER,
             "custom_config": given.config,
             "train_args": "{}",
             "eval_args": "{}",
             keys.TOP_N: 1,
             keys.NUM_WORKERS: given.workers,
             keys.CLUSTER: given.cluster,
-            keys.OPTIONS: SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0).to_json(),
+            # On a busy machine a heartbeat may be late, and no worker is to be taken for lost.
+            keys.OPTIONS: SearchOptions(heartbeat_seconds=0.5, lease_seconds=60.0, grace_seconds=5.0).to_json(),
         },
     )
 
