@@ -25,6 +25,8 @@ _LABELS = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 _LEASE_SECONDS = 4
 _HEARTBEAT_SECONDS = 1.0
 _RETRY_SECONDS = 0.3
+# A controller manager hears of nothing for a minute or so after the API server was away.
+_ADDRESSES_SECONDS = 240.0
 _SHUTDOWN_MESSAGE = "Pod was terminated in response to imminent node shutdown."
 
 
@@ -69,7 +71,9 @@ class ProcessNode:
         certificate = authority.issue(f"node-{name}", user=f"system:node:{name}", hosts=[MACHINE, name])
         self._logs = LogServer(self._find_log, certificate, authority.certificate)
         self._register(labels or {}, taints)
-        network = until(self._network, f"node {name}: addresses from the controller manager", seconds=60)
+        network = until(
+            self._network, f"node {name}: addresses from the controller manager", seconds=_ADDRESSES_SECONDS
+        )
         self._host = PodHost(name, api, folder, images, Addresses(network), dead=self._dead)
         self._say_ready()
         self._thread(self._beat)

@@ -88,6 +88,9 @@ def main() -> int:
     except HarnessError as error:
         print(f"no cluster: {error}", file=sys.stderr)
         return 1
+    except TimeoutError as error:
+        print(f"the cluster, not the search, broke off: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -128,6 +128,9 @@ def suffer(world: World, watched: Watched, plan: Plan, expected: Expected) -> Ou
     except Hang as hang:
         problems, dump = str(hang).splitlines(), watched.dump()
         watched.call_off()
+    except BaseException:
+        watched.call_off()
+        raise
     outcome = judge(watched, world.disruptions, plan, expected, time.monotonic() - began)
     return dataclasses.replace(outcome, hangs=int(bool(dump)), problems=[*problems, *outcome.problems], dump=dump)
 
