@@ -202,7 +202,8 @@ def test_what_cannot_be_read_is_told_in_words(gcs: Gcs, stored: Path, here: Path
 def test_a_terminal_that_claims_to_know_only_ascii_gets_every_character(here: Path) -> None:
     directory = SearchDir(here / "search")
     directory.create()
-    RecordFile(directory.storage).write(search(trial("1", 2.0, **{"größe": "é✓"}), ended=9.0))
+    values: dict[str, Any] = {"größe": "é✓"}
+    RecordFile(directory.storage).write(search(trial("1", 2.0, **values), ended=9.0))
     for command in ("leaderboard", "status", "report"):
         done = told(command, str(directory.root), cwd=here, environment={"PYTHONIOENCODING": "ascii"})
         assert ("größe" in done and "é✓" in done) or command != "leaderboard"

@@ -68,9 +68,9 @@ def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_need
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.server.url)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     results = standard_artifacts.TunerResults()
-    results.uri = f"{gcs.url}/root/DistributedTuner/tuner_results/7"
+    results.uri = f"{gcs.url}/pipelines/DistributedTuner/tuner_results/7"
     root = executor._search_root({"tuner_results": [results]}, "monday")
-    assert root == f"{gcs.url}/root/DistributedTuner/searches/monday"
+    assert root == f"{gcs.url}/pipelines/DistributedTuner/searches/monday"
     # Past the volumes, it is the cluster that is not there.
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
         settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
