@@ -34,6 +34,7 @@ _TAIL = 2000
 _SHOWN = ("/usr", "/etc/ssl", "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _FOLDERS = ("dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp", "usr", "var", "var/tmp")
+_ELSEWHERE = "/mnt/host"
 _ACCOUNTS = {
     "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n",
     "etc/group": b"root:x:0:\nuser:x:1000:\n",
@@ -154,8 +155,8 @@ class RealNode:
         write_image(pause, f"docker.io/{_PAUSE_IMAGE}", folders=(), links={}, files={"pause": program}, config=config)
         image = host_image()
         config = {
-            "Env": [f"{key}={value}" for key, value in image.environment.items()],
-            "WorkingDir": image.working_directory,
+            "Env": [f"{key}={_inside(value)}" for key, value in image.environment.items()],
+            "WorkingDir": _inside(image.working_directory),
             "Cmd": ["sh"],
         }
         links = {name: str(Path(f"/{name}").readlink()) for name in _TOP if Path(f"/{name}").is_symlink()}
@@ -179,7 +180,7 @@ class RealNode:
         for path in sorted({*_SHOWN, *top, *host_image().paths}):
             if Path(path).exists():
                 spec["mounts"].append(
-                    {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro", "nosuid"]}
+                    {"destination": _inside(path), "type": "bind", "source": path, "options": ["rbind", "ro", "nosuid"]}
                 )
         return spec
 
@@ -229,6 +230,13 @@ class RealNode:
     def _check(self) -> None:
         if self._process.poll() is not None:
             raise HarnessError(f"it ended with {self._process.returncode}")
+
+
+def _inside(text: str) -> str:
+    """Paths of this machine as containers see them: a pod has a `/tmp` of its own, which hides a checkout in ours."""
+    return os.pathsep.join(
+        f"{_ELSEWHERE}{path}" if path.startswith("/tmp/") else path for path in text.split(os.pathsep)
+    )
 
 
 def _containerd_toml(folder: Path, socket: Path, packages: NodePackages) -> str:
