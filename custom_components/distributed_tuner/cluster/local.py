@@ -101,10 +101,8 @@ class LocalCluster(Cluster):
         longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._directory = directory
-        bucket = directory.storage.path is None
         # A process writes its log to a file; a bucket gets it at the end.
-        self._scratch = Path(tempfile.mkdtemp(prefix="search-logs-")) if bucket else None
-        self._logs = self._scratch or directory.logs
+        self._scratch: Path | None = None
         self._owner = uuid.uuid4().hex
         self._find_chief = chief_address.finder(directory)
         self._token = token
@@ -119,6 +117,8 @@ class LocalCluster(Cluster):
 
     def start(self, workers: int) -> None:
         """See `Cluster.start`."""
+        if self._directory.storage.path is None and self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="search-logs-"))
         if self._server is None:
             self._server = ForkServerHandle(self._log("fork-server"), with_tfx=self._with_tfx)
         if self._directory.storage.path is not None:
@@ -191,7 +191,7 @@ class LocalCluster(Cluster):
             self._keep_logs()
 
     def _log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
+        return self._scratch / f"{name}.log" if self._scratch else self._directory.log(name)
 
     def _keep_logs(self) -> None:
         if self._scratch is None:
