@@ -120,7 +120,8 @@ def test_a_worker_that_joined_stays_until_the_search_is_over(make_search: Callab
     assert joined.exit_code() == ExitCode.DONE, joined.output()
     assert {f"guest-{joined.started[0].pid}", "worker-0"} == set(found.record.workers())
     assert joined.output().splitlines()[-1].endswith("the search is over")
-    assert set(alive) == {2}
+    # The first record with the guest's trial may come before the chief counts it among the living.
+    assert max(alive) == 2
 
 
 @pytest.mark.timeout(300)
