@@ -42,7 +42,8 @@ def worker(arena: Arena) -> Result:
 def resumed_worker(arena: Arena) -> Result:
     """A worker hangs while it takes up a saved trial, and wakes up when the next one has cleared its files away."""
     fault = "SIGSTOP of a worker that resumes"
-    plan = Plan(trials=6, epochs=4)
+    # Many epochs: each worker has to be met before it has finished the trial.
+    plan = Plan(trials=6, epochs=10)
     expected = arena.expected(plan)
     running = arena.start(fault, plan)
     first = _next_run(running, 1, set())
@@ -74,8 +75,12 @@ def _next_run(running: Running, epoch: int, known: set[_Run | None], after: _Run
 
 
 def _hit(running: Running, run: _Run | None, number: signal.Signals) -> bool:
-    names = [name for name in running.workers if run is not None and running.cluster.pid(name) == run[1]]
-    return any(running.hit(name, number) for name in names)
+    def names() -> list[str]:
+        return [name for name in running.workers if run is not None and running.cluster.pid(name) == run[1]]
+
+    # The cluster may hear of a process after it has begun to train.
+    running.wait(names, 5.0)
+    return any(running.hit(name, number) for name in names())
 
 
 def chief(arena: Arena) -> Result:

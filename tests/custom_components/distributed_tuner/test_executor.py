@@ -202,7 +202,7 @@ LOST = r"2 workers were lost (max_lost_workers=2); the last: worker worker-0 was
 
 @pytest.mark.timeout(180)
 def test_lost_workers_end_the_search_and_what_was_found_is_handed_on(node: Node) -> None:
-    node.run({"trouble": {"1": "kills"}}, max_lost_workers=2)
+    node.run({"trouble": {"1": "kills"}}, max_lost_workers=2, lease_seconds=60.0)
     assert [row["trial_id"] for row in node.results()] == ["0"] and node.values()
     (told,) = node.told()
     assert told.startswith(f"search: stopped early, with enough found: {LOST}")
@@ -210,7 +210,7 @@ def test_lost_workers_end_the_search_and_what_was_found_is_handed_on(node: Node)
 
 @pytest.mark.timeout(180)
 def test_lost_workers_that_leave_too_little_are_told(node: Node) -> None:
-    lines = refused(node, {"trouble": {"1": "kills"}}, top=2, max_lost_workers=2)
+    lines = refused(node, {"trouble": {"1": "kills"}}, top=2, max_lost_workers=2, lease_seconds=60.0)
     assert lines[1].startswith(f"It was stopped: {LOST}")
     assert lines[2].startswith("trial 1: worker worker-0 was lost: exit code 137: was killed")
 
