@@ -81,7 +81,7 @@ def test_refusals_that_pass(make: Make, proxied: KubernetesApi, fault_proxy: Fau
 def test_connections_that_break_before_and_after_the_server_did_its_work(
     make: Make, proxied: KubernetesApi, fault_proxy: FaultProxy
 ) -> None:
-    made = make("waiting", {"max_trials": 8, "seconds": 1.0}, api=proxied)
+    made = make("waiting", {"max_trials": 24, "seconds": 1.0}, api=proxied)
     for kind in ("jobs", "secrets", "services", "networkpolicies"):
         fault_proxy.reset("POST", f"/{kind}", after_server=True)
         fault_proxy.reset("POST", f"/{kind}")
@@ -94,11 +94,11 @@ def test_connections_that_break_before_and_after_the_server_did_its_work(
     fault_proxy.reset("GET", "/pods/.*/log")
     for path in ("/jobs", "/pods"):
         fault_proxy.cut_watch(path)
-        fault_proxy.cut_watch(path, lines=1)
-        fault_proxy.expire_watch(path, lines=1)
+        # At once: how many more events there are is a matter of how fast the machine is.
+        fault_proxy.expire_watch(path)
         fault_proxy.refuse("GET", f"{path}.*watch=", 410, reason="Expired", message="too old a version")
     found = made.run()
-    all_completed(made, 8, found.record)
+    all_completed(made, 24, found.record)
     assert {stay.worker for trial in found.record.trials for stay in trial.stays} == {"worker-0", "worker-1"}
     assert fault_proxy.unmet() == []
     assert made.left() == []
