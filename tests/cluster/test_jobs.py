@@ -160,8 +160,13 @@ def test_a_pod_reaches_another_through_a_service(namespace: Namespace, service: 
 def test_a_pod_that_no_node_can_take_waits_and_says_why(namespace: Namespace) -> None:
     resources = {"limits": {"example.com/no-such-device": "1"}}
     namespace.run("waiting", "true", container={"resources": resources})
-    (message,) = until(lambda: namespace.events("FailedScheduling", of="waiting"), "an event that says why")
-    assert "Insufficient example.com/no-such-device" in message
+
+    def told() -> bool:
+        # A node that is not ready yet is told of first.
+        words = "Insufficient example.com/no-such-device"
+        return any(words in message for message in namespace.events("FailedScheduling", of="waiting"))
+
+    until(told, "an event that says why", tell=lambda: namespace.events("FailedScheduling", of="waiting"))
     assert [pod["status"]["phase"] for pod in namespace.pods("waiting")] == ["Pending"]
 
 
