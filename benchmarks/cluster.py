@@ -32,7 +32,7 @@ from benchmarks import overhead
 from benchmarks.cluster_requests import AuditLog, per_minute
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord
-from tests.cluster import machine, namespaces
+from tests.cluster import namespaces
 from tests.cluster.chaos import arena, campaign
 from tests.cluster.chaos.recovery import Disruption, recovery
 from tests.cluster.chaos.watched import Watched
@@ -40,7 +40,7 @@ from tests.cluster.chaos.world import World
 from tests.cluster.errors import HarnessError
 from tests.cluster.images import HOST_IMAGE
 from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
-from tests.cluster.local_cluster import LocalCluster, programs
+from tests.cluster.local_cluster import LocalCluster, prepare, programs
 from tests.cluster.objects import Namespace
 from tests.cluster.teams import make_team, use_cluster_dns
 from tests.cluster.waiting import until
@@ -222,10 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="little of each, to see that all works")
     plan = QUICK if parser.parse_args(arguments).quick else FULL
     try:
-        lacks = machine.missing()
-        if lacks:
-            raise HarnessError("; ".join(lacks))
-        programs()  # while there is a network
+        prepare()
         namespaces.enter()
         with tempfile.TemporaryDirectory(prefix="cluster-benchmark-") as temporary:
             logging.basicConfig(filename=Path(temporary) / "step.log", level=logging.INFO)

@@ -20,9 +20,14 @@ class Sleeping(kt.Tuner):
 
 def tuner_fn(fn_args: Any) -> TunerFnResult:
     """As many trials as custom_config's `trials`, of `seconds` each, drawn at random."""
-    config = fn_args.custom_config
+    return drawn_at_random(Sleeping, fn_args, seconds=fn_args.custom_config["seconds"])
+
+
+def drawn_at_random(tuner_class: type[kt.Tuner], fn_args: Any, **fit_kwargs: Any) -> TunerFnResult:
+    """A search by this tuner of as many values of `x` as custom_config's `trials`."""
     space = kt.HyperParameters()
     space.Float("x", -2.0, 2.0)
-    oracle = kt.oracles.RandomSearchOracle(max_trials=config["trials"], seed=0, hyperparameters=space)
-    tuner = Sleeping(oracle, directory=fn_args.working_dir, project_name="sleeping")
-    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": config["seconds"]})
+    trials = fn_args.custom_config["trials"]
+    oracle = kt.oracles.RandomSearchOracle(max_trials=trials, seed=0, hyperparameters=space)
+    tuner = tuner_class(oracle, directory=fn_args.working_dir, project_name=tuner_class.__name__.lower())
+    return TunerFnResult(tuner=tuner, fit_kwargs=fit_kwargs)

@@ -15,15 +15,13 @@ import grpc
 import grpc.aio
 from keras_tuner.src import protos
 
-from custom_components.distributed_tuner import children, rpc
-from custom_components.distributed_tuner.answers import StudyError
+from custom_components.distributed_tuner import children, refusals, rpc
 from custom_components.distributed_tuner.chief import Chief, Handler
 from custom_components.distributed_tuner.credentials import ServerKey
 from custom_components.distributed_tuner.errors import SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import CHIEF, SearchDir
 from custom_components.distributed_tuner.stock_service import StockService
 from custom_components.distributed_tuner.storage.base import Fenced, StorageError
-from custom_components.distributed_tuner.suggester import OracleError
 
 _LOG = logging.getLogger(__name__)
 
@@ -153,17 +151,9 @@ def _guarded(chief: Chief, handler: Handler, bearer: str) -> Any:
         if chief.failure is not None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief is going down: {chief.failure}")
         try:
-            return await handler(request)
+            return await refusals.answer(chief, context, handler(request))
         except (KeyError, TypeError, ValueError) as error:
             _LOG.warning("bad request", exc_info=True)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{type(error).__name__}: {error}")
-        except StudyError as error:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except OracleError as error:
-            chief.give_up(error)
-            await context.abort(grpc.StatusCode.INTERNAL, str(error))
-        except OSError as error:
-            chief.break_down(error)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
 
     return handle

@@ -208,9 +208,10 @@ class _Watch:
         """
         for member in snapshot.workers:
             if member.state in (MemberState.FAILED, MemberState.SUCCEEDED):
-                early = member.state is MemberState.SUCCEEDED
-                why = "the search is not over; its tuner's code ended the process, as os._exit does" if early else ""
-                message = f"{member.name} ended with {member.reason}{why and f', but {why}'}. Its log is {member.log}"
+                message = f"{member.name} ended with {member.reason}"
+                if member.state is MemberState.SUCCEEDED:
+                    message += ", but the search is not over; its tuner's code ended the process, as os._exit does"
+                message += f". Its log is {member.log}"
                 trace = self._cluster.tail(member.name)
                 self._client.call(rpc.FAIL, {"worker": member.name, "message": message, "traceback": trace})
                 return

@@ -19,10 +19,9 @@ from keras_tuner.src import protos
 from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner.answers import StudyError
+from custom_components.distributed_tuner import refusals
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.limits import STOCK_PROCESS
-from custom_components.distributed_tuner.suggester import OracleError
 
 _Status = trial_module.TrialStatus
 _NO_REASON = "it failed in a plain keras-tuner worker, whose protocol carries no reason: see that worker's output"
@@ -36,17 +35,7 @@ def _guarded(method: _Method) -> _Method:
 
     @functools.wraps(method)
     async def guarded(service: StockService, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        chief = service.chief
-        try:
-            return await method(service, request, context)
-        except StudyError as error:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except OracleError as error:
-            chief.give_up(error)
-            await context.abort(grpc.StatusCode.INTERNAL, str(error))
-        except OSError as error:
-            chief.break_down(error)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
+        return await refusals.answer(service.chief, context, method(service, request, context))
 
     return guarded
 

@@ -126,8 +126,8 @@ def work(
     except BaseException as error:
         # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
         trace = printable(traceback.format_exc())
-        _LOG.error("%s", trace)
         if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
+            _LOG.error("%s", trace)
             return ExitCode.FAULT
         return _fault(calls, worker, describe(error), trace)
     finally:

@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.cluster import machine, namespaces
+from tests.cluster import namespaces
 from tests.cluster.errors import HarnessError
-from tests.cluster.local_cluster import LocalCluster, programs
+from tests.cluster.local_cluster import LocalCluster, prepare
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,10 +46,7 @@ def _enter(arguments: argparse.Namespace) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> int:
-    lacks = machine.missing()
-    if lacks:
-        raise HarnessError("; ".join(lacks))
-    built = programs()
+    built = prepare()
     folder = Path(arguments.folder if arguments.action == "up" else tempfile.mkdtemp(prefix="cluster-")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):

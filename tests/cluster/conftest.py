@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import machine, namespaces, node_packages, syscalls
+from tests.cluster import namespaces, node_packages, syscalls
 from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import HarnessError
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.images import HOST_IMAGE
-from tests.cluster.local_cluster import LocalCluster, fetch_real_node, programs
+from tests.cluster.local_cluster import LocalCluster, prepare, programs
 from tests.cluster.node_pool import NodePool
 from tests.cluster.objects import Namespace, make_namespace
 from tests.cluster.real_node import PLACEMENT, RealNode
@@ -45,12 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
         raise pytest.UsageError("the cluster tests share one cluster: run them without -n")
     try:
-        lacks = machine.missing()
-        if lacks:
-            raise HarnessError("; ".join(lacks))
-        programs()  # while there is a network
-        if _FULL and not node_packages.missing():
-            fetch_real_node()
+        prepare(real_node=_FULL and not node_packages.missing())
         namespaces.enter()
     except HarnessError as error:
         raise pytest.UsageError(f"the cluster tests cannot run here: {error}") from error

@@ -8,6 +8,8 @@ from typing import Any
 import keras_tuner as kt
 from tfx.components.tuner.component import TunerFnResult
 
+from benchmarks.sleeping_tuner import drawn_at_random
+
 _MEGABYTE = 1 << 20
 
 
@@ -26,8 +28,4 @@ class Greedy(kt.Tuner):
 def tuner_fn(fn_args: Any) -> TunerFnResult:
     """As many trials as custom_config's `trials`, of `seconds` each; `greedy` are the ids of those that take memory."""
     config = fn_args.custom_config
-    space = kt.HyperParameters()
-    space.Float("x", -2.0, 2.0)
-    oracle = kt.oracles.RandomSearchOracle(max_trials=config["trials"], seed=0, hyperparameters=space)
-    tuner = Greedy(oracle, directory=fn_args.working_dir, project_name="greedy")
-    return TunerFnResult(tuner=tuner, fit_kwargs={"greedy": config.get("greedy", []), "seconds": config["seconds"]})
+    return drawn_at_random(Greedy, fn_args, greedy=config.get("greedy", []), seconds=config["seconds"])

@@ -9,6 +9,8 @@ from typing import Any
 import keras_tuner as kt
 from tfx.components.tuner.component import TunerFnResult
 
+from benchmarks.sleeping_tuner import drawn_at_random
+
 TUNER = "tests.cluster.held_tuner.tuner_fn"
 
 _GO = "go"
@@ -44,9 +46,4 @@ class Held(kt.Tuner):
 
 def tuner_fn(fn_args: Any) -> TunerFnResult:
     """As many trials as custom_config's `trials`; those but the first `free` ones wait."""
-    config = fn_args.custom_config
-    space = kt.HyperParameters()
-    space.Float("x", -2.0, 2.0)
-    oracle = kt.oracles.RandomSearchOracle(max_trials=config["trials"], seed=0, hyperparameters=space)
-    tuner = Held(oracle, directory=fn_args.working_dir, project_name="held")
-    return TunerFnResult(tuner=tuner, fit_kwargs={"free": config["free"]})
+    return drawn_at_random(Held, fn_args, free=fn_args.custom_config["free"])

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
-from tests.cluster import build, node_packages
+from tests.cluster import build, machine, node_packages
 from tests.cluster.api import Api, Object
 from tests.cluster.control_plane import NODE_GRACE_SECONDS, QUICK_JOBS, ControlPlane
+from tests.cluster.errors import HarnessError
 from tests.cluster.images import Image
 from tests.cluster.node_pool import NodePool
 from tests.cluster.objects import Namespace
@@ -118,11 +119,23 @@ def programs() -> dict[str, Path]:
     return build.programs(build.ETCD, build.CONTROL_PLANE)
 
 
-def fetch_real_node() -> None:
-    """Builds and fetches what a real node needs, while there is a network.
+def prepare(*, real_node: bool = False) -> dict[str, Path]:
+    """Builds and fetches what a cluster needs, before `namespaces.enter` takes the network away.
+
+    Args:
+      real_node: whether a real node is wanted too.
+
+    Returns:
+      As `programs`.
 
     Raises:
-      HarnessError: it is not to be had.
+      HarnessError: the machine lacks something, or it is not to be had.
     """
-    build.programs(build.KUBELET, build.PAUSE)
-    node_packages.find()
+    lacks = machine.missing()
+    if lacks:
+        raise HarnessError("; ".join(lacks))
+    built = programs()
+    if real_node:
+        build.programs(build.KUBELET, build.PAUSE)
+        node_packages.find()
+    return built

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import rich.console
 
-from tests.cluster import machine, namespaces
+from tests.cluster import namespaces
 from tests.cluster.chaos import arena, report
 from tests.cluster.chaos.campaign import Plan, order
 from tests.cluster.chaos.world import AWAY_SECONDS
 from tests.cluster.errors import HarnessError
 from tests.cluster.images import HOST_IMAGE
-from tests.cluster.local_cluster import LocalCluster, programs
+from tests.cluster.local_cluster import LocalCluster, prepare, programs
 from tests.cluster.teams import make_team, use_cluster_dns
 
 _BETWEEN = (3.0, 9.0)
@@ -77,10 +77,7 @@ def main() -> int:
     arguments = _arguments()
     console = rich.console.Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
     try:
-        lacks = machine.missing()
-        if lacks:
-            raise HarnessError("; ".join(lacks))
-        programs()  # while there is a network
+        prepare()
         namespaces.enter()
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
             root: Path = (arguments.keep or Path(temporary)).absolute()

@@ -641,7 +641,7 @@ def test_a_stop_before_the_first_trial_outlives_the_chief() -> None:
     assert restarted(study, 2.0).over
 
 
-def test_a_worker_that_is_lost_without_a_trial_counts_once(study: Study) -> None:
+def test_a_worker_that_is_lost_without_a_trial_counts_once() -> None:
     study = make(max_lost_workers=3)
     start(study, "a", "0", process="1")
     study.tick(10.0)

@@ -16,7 +16,8 @@ Object = Mapping[str, Any]
 
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
-# Ends that no other start mends; the Jobs' podFailurePolicy has the same.
+# Ends that no other start mends, for the Jobs' podFailurePolicy too. Besides our own: options that the program in the
+# image does not know, and no such program.
 FATAL_CODES = frozenset({2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127})
 _NO_FAULT = frozenset({int(ExitCode.DONE), int(ExitCode.PREEMPTED)})
 _OUT_OF_MEMORY = "OOMKilled"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from custom_components.distributed_tuner.cluster.kube import diagnosis
 from custom_components.distributed_tuner.cluster.kube.groups import WorkerGroup
 from custom_components.distributed_tuner.cluster.kube.names import CHIEF, SEARCH_LABEL, WORKER
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
@@ -26,8 +27,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 # The caller decides when a search is given up, not the Job's controller.
 _NO_LIMIT = 1_000_000
 _RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
-# Besides our own: options that the program in the image does not know, and no such program.
-FATAL_CODES = [2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127]
+FATAL_CODES = sorted(diagnosis.FATAL_CODES)
 
 
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:

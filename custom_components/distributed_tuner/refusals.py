@@ -1,0 +1,34 @@
+"""What a chief makes of an error while it answers a call, in both of its services."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from custom_components.distributed_tuner.answers import StudyError
+from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.suggester import OracleError
+
+Answer = TypeVar("Answer")
+
+
+async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work: Awaitable[Answer]) -> Answer:
+    """The work's result. An oracle or a disk at fault ends the search; the caller is told by the status of the call.
+
+    Raises:
+      grpc.aio.AbortError: the call was refused.
+    """
+    try:
+        return await work
+    except StudyError as error:
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+    except OracleError as error:
+        chief.give_up(error)
+        await context.abort(grpc.StatusCode.INTERNAL, str(error))
+    except OSError as error:
+        chief.break_down(error)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
+    raise AssertionError("abort raises")
