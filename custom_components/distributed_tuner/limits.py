@@ -52,7 +52,13 @@ class Limits:
         return None
 
     def fruitless(self, trial: Trial) -> str | None:
-        """Whether the trial cost so many workers that another one would die of it too."""
+        """Whether the trial cost so many workers, or came back so often, that another one would get no further."""
+        if trial.fruitless_releases >= self._options.max_fruitless_releases:
+            return (
+                f"{trial.fruitless_releases} workers in a row were told to end (SIGTERM) before it finished an epoch. "
+                "Likely machines are taken away sooner than one epoch takes: make the epochs shorter, or raise "
+                "max_fruitless_releases. Or the trial sends the signal itself"
+            )
         if trial.fruitless_losses < self._options.max_fruitless_losses:
             return None
         return (

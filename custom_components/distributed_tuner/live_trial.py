@@ -14,7 +14,8 @@ class Trial:
     """A trial while the search goes on.
 
     `number` counts the trials begun before it; `progressed` is when its last epoch ended or its stay began, seconds;
-    `furthest` is the most epochs of this attempt that any worker finished.
+    `furthest` is the most epochs of this attempt that any worker finished; `fruitless_losses` and `fruitless_releases`
+    count the stays in a row that were lost or given back since it last grew.
     """
 
     trial_id: str
@@ -28,6 +29,7 @@ class Trial:
     message: str | None = None
     attempt: int = 0
     fruitless_losses: int = 0
+    fruitless_releases: int = 0
     process: str = ""
     progressed: float = 0.0
     stays: list[Stay] = dataclasses.field(default_factory=list)
@@ -77,6 +79,7 @@ def to_state(trial: Trial) -> dict[str, Any]:
         "message": trial.message,
         "attempt": trial.attempt,
         "fruitless_losses": trial.fruitless_losses,
+        "fruitless_releases": trial.fruitless_releases,
         "process": trial.process,
         "progressed": trial.progressed,
         "stays": [[stay.worker, stay.started, stay.ended, stay.outcome.value] for stay in trial.stays],

@@ -44,6 +44,8 @@ class SearchOptions:
         max_consecutive_failed_trials.
       max_fruitless_losses: a trial fails when so many workers in a row died with it without finishing an epoch (out of
         memory, a crash in native code); workers that gave it back on preemption do not count.
+      max_fruitless_releases: a trial fails when so many workers in a row gave it back without finishing an epoch:
+        machines are taken away sooner than one epoch takes, or the trial itself sends SIGTERM.
       max_lost_workers: the search ends when this many workers were lost in all.
       max_worker_faults: the search ends when workers met so many errors outside of a trial (`tuner_fn` raised or hangs,
         `search` returned too early) with no trial ended in between.
@@ -65,6 +67,7 @@ class SearchOptions:
     max_failed_trials: int | None = None
     max_consecutive_failures: int | None = None
     max_fruitless_losses: int = 3
+    max_fruitless_releases: int = 20
     max_lost_workers: int | None = None
     max_worker_faults: int = 3
     max_oracle_seconds: float = 900.0

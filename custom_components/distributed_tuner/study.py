@@ -11,7 +11,7 @@ A trial moves through these states, and no others:
     suggested, nobody can take it  (new)              WAITING     none
     granted again (handed on)      WAITING            RUNNING     begins
     lease expired / worker gone    RUNNING            WAITING     ends, counts as lost
-    given back (preemption)        RUNNING            WAITING     ends, counts for nothing
+    given back (preemption)        RUNNING            WAITING     ends, counts as given back
     finished, oracle: completed    RUNNING, WAITING   COMPLETED   ends
     finished, oracle: failed       RUNNING, WAITING   FAILED      ends
     finished, oracle: retry        RUNNING, WAITING   WAITING     ends; earlier epochs are void
@@ -39,8 +39,10 @@ from custom_components.distributed_tuner.answers import (
     Suggested,
     Verdict,
 )
+from custom_components.distributed_tuner.leases import Leases
 from custom_components.distributed_tuner.limits import Limits
 from custom_components.distributed_tuner.live_trial import Lease
+from custom_components.distributed_tuner.losses import Losses
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import (
     Direction,
@@ -49,6 +51,7 @@ from custom_components.distributed_tuner.record import (
     Stay,
     TrialStatus,
 )
+from custom_components.distributed_tuner.search_state import SearchState
 from custom_components.distributed_tuner.trials import Trials
 
 FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
@@ -65,26 +68,16 @@ class Study:
         self._options = options
         self._limits = Limits(options, max_consecutive_failures)
         self._trials = Trials()
-        self._leases: dict[str, Lease] = {}  # by trial id
-        self._held: dict[str, str] = {}  # worker -> trial id
+        self._leases = Leases()
+        self._losses = Losses()
+        self._search = SearchState(now, now)
+        self._search_changed = True
         self._waiting: list[str] = []
         self._finishing: set[str] = set()
         self._seen: dict[str, float] = {}
-        self._blamed: dict[tuple[str, str], tuple[str, int, int]] = {}  # (worker, process) -> trial, attempt, epochs
-        self._exhausted = False
-        self._stop_reason: str | None = None
-        self._consecutive_failures = 0
-        self._lost_workers = 0
-        self._lost: set[tuple[str, str]] = set()  # (worker, process)
-        self._faults = 0
-        self._first_fault = ""
         self._barren_idles = 0
-        self._started = now
-        self._session_started = now
-        self._ended: float | None = None
         self._version = 0
         self._idle_version = -1
-        self._meta_dirty = True
 
     # What a worker asks and tells.
 
@@ -98,25 +91,25 @@ class Study:
             the trial.
         """
         self._seen[worker] = now
-        held = self._held.get(worker)
-        if held is not None:
+        lease = self._leases.of_worker(worker)
+        if lease is not None:
+            held = lease.trial_id
             if held in self._finishing:
                 return Ask.WAIT
-            lease = self._leases[held]
             if lease.process != process:
                 self._lose(held, "another process of this worker asked for a trial", now)
-                if self._ended is None and not self._limits.fruitless(self._trials[held]):
+                if self._search.ended is None and not self._limits.fruitless(self._trials[held]):
                     return self._lease(held, worker, process, now)
                 self._end_if_over(now)
                 return Ask.OVER if self.over else Ask.WAIT
             lease.expires = now + self._limits.lease_seconds(process)
             return Grant(held, self._trials[held].attempt)
-        if self._stop_reason is not None or self.over:
+        if self._search.stop_reason is not None or self.over:
             return Ask.OVER
         trial_id = self._next_waiting(worker)
         if trial_id is not None:
             return self._lease(trial_id, worker, process, now)
-        if self._exhausted:
+        if self._search.exhausted:
             # What waits and is not handed on is about to fail.
             return Ask.WAIT if self._leases or self._finishing or self._waiting else Ask.OVER
         if self._idle_version == self._version and self._leases:
@@ -129,7 +122,7 @@ class Study:
         """The oracle's answer for a worker that was told SUGGEST. A trial nobody can take waits for the next worker."""
         if isinstance(suggestion, NoSuggestion):
             if suggestion is NoSuggestion.EXHAUSTED:
-                self._exhausted = True
+                self._search.exhausted = True
                 self._touch()
                 self._end_if_over(now)
                 return Ask.WAIT if self._leases or self._waiting else Ask.OVER
@@ -147,11 +140,11 @@ class Study:
             raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
         self._trials.changed(trial)
         self._waiting = [waiting for waiting in self._waiting if waiting != trial.trial_id]
-        if self._stop_reason is not None or worker in self._held:
+        if self._search.stop_reason is not None or self._leases.of_worker(worker):
             self._waiting.append(trial.trial_id)
             self._touch()
-            if self._ended is not None:
-                self._end(self._ended)
+            if self._search.ended is not None:
+                self._end(self._search.ended)
             return self.ask(worker, now, process)
         return self._lease(trial.trial_id, worker, process, now)
 
@@ -162,7 +155,7 @@ class Study:
         self._seen[worker] = now
         if trial_id is None:
             return Directive.CONTINUE, ""
-        lease = self._leases.get(trial_id)
+        lease = self._leases.of_trial(trial_id)
         if lease is None or lease.worker != worker or lease.process not in ("", process):
             return Directive.ABANDON, f"trial {trial_id} is no longer held by {worker}"
         lease.expires = now + self._options.lease_seconds
@@ -173,31 +166,34 @@ class Study:
             trial.epochs = epochs
             if epochs > trial.furthest:
                 # Epochs that are trained again, or were finished before, are no sign that the trial gets anywhere.
-                trial.furthest, trial.fruitless_losses, lease.fruitful = epochs, 0, True
+                trial.furthest, lease.fruitful = epochs, True
+                trial.fruitless_losses = trial.fruitless_releases = 0
             trial.progressed = now
             self._trials.changed(trial)
-        if self._stop_reason is not None:
-            lease.limit = self._stop_reason
-            return Directive.FINISH, self._stop_reason
+        if self._search.stop_reason is not None:
+            lease.limit = self._search.stop_reason
+            return Directive.FINISH, self._search.stop_reason
         lease.limit = self._limits.should_finish(lease, now) or lease.limit
         return (Directive.FINISH, lease.limit) if lease.limit else (Directive.CONTINUE, "")
 
     def fault(self, worker: str, message: str, now: float) -> str | None:
         """A worker met an error outside of a trial. Returns why that ends the search, None while it does not."""
-        self._faults += 1
-        if self._faults == 1:
-            self._first_fault = f"{worker}: {message}"
+        self._search.faults += 1
+        if self._search.faults == 1:
+            self._search.first_fault = f"{worker}: {message}"
         self._touch()
-        reason = self._limits.faults(self._faults, self._first_fault)
-        if reason is None or self._stop_reason is not None or self.over:
+        reason = self._limits.faults(self._search.faults, self._search.first_fault)
+        if reason is None or self._search.stop_reason is not None or self.over:
             return None
         self.stop(reason, now)
         return reason
 
     def release(self, worker: str, trial_id: str, now: float) -> None:
-        """A preempted worker gives its trial back. Counts for nothing; without a lease it does nothing."""
-        if self._held.get(worker) == trial_id and trial_id not in self._finishing:
+        """A preempted worker gives its trial back; without a lease that does nothing."""
+        lease = self._leases.of_worker(worker)
+        if lease is not None and lease.trial_id == trial_id and trial_id not in self._finishing:
             self._end_lease(trial_id, Outcome.RELEASED, now)
+            self._trials[trial_id].fruitless_releases += not lease.fruitful
             self._wait(trial_id)
             self._end_if_over(now)
 
@@ -208,18 +204,18 @@ class Study:
         `fault` its machine was taken away: that is not held against the trial, nor is the silence before the news.
         """
         if not fault:
-            self._forgive(worker, process)
-        trial_id = self._held.get(worker)
-        older = trial_id is not None and "" != process != self._leases[trial_id].process != ""
+            self._losses.forgive(worker, process, self._trials)
+        lease = self._leases.of_worker(worker)
+        older = lease is not None and "" != process != lease.process != ""
         if not older:
             self._seen.pop(worker, None)
-        if trial_id is None or older or trial_id in self._finishing:
+        if lease is None or older or lease.trial_id in self._finishing:
             if fault:
                 self._count_loss(worker, process, reason, now)
             return None
-        self._lose(trial_id, reason, now, fault)
+        self._lose(lease.trial_id, reason, now, fault)
         self._end_if_over(now)
-        return trial_id
+        return lease.trial_id
 
     def begin_finish(
         self,
@@ -268,23 +264,24 @@ class Study:
         if trial_id not in self._finishing:
             raise StudyError(f"trial {trial_id} was not being finished")
         self._finishing.discard(trial_id)
-        self._faults = 0
+        self._search.faults = 0
         trial = self._trials[trial_id]
         trial.score, trial.best_step = result.score, result.best_step
         trial.message = result.message
         if result.hyperparameters is not None:
             trial.hyperparameters = dict(result.hyperparameters)
         outcome = Outcome.COMPLETED if result.verdict is Verdict.COMPLETED else Outcome.FAILED
-        if trial_id in self._leases:
-            if result.verdict is Verdict.COMPLETED and self._leases[trial_id].limit:
-                trial.message = f"cut short: {self._leases[trial_id].limit}"
+        lease = self._leases.of_trial(trial_id)
+        if lease is not None:
+            if result.verdict is Verdict.COMPLETED and lease.limit:
+                trial.message = f"cut short: {lease.limit}"
             self._end_lease(trial_id, outcome, now)
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
         if result.verdict is Verdict.RETRY:
-            self._exhausted = False  # the oracle has the trial in its queue again
+            self._search.exhausted = False  # the oracle has the trial in its queue again
             trial.attempt += 1
             trial.epochs = trial.furthest = 0
-            trial.fruitless_losses = 0
+            trial.fruitless_losses = trial.fruitless_releases = 0
             trial.status = TrialStatus.WAITING  # in the oracle's own queue: it comes back as a suggestion
         else:
             trial.status = TrialStatus.COMPLETED if result.verdict is Verdict.COMPLETED else TrialStatus.FAILED
@@ -303,7 +300,7 @@ class Study:
           to the oracle and calls `finished`.
         """
         doomed: list[tuple[str, str]] = []
-        for lease in list(self._leases.values()):
+        for lease in self._leases:
             if lease.trial_id in self._finishing:
                 continue
             if lease.expires <= now:
@@ -314,21 +311,21 @@ class Study:
             if trial_id not in self._finishing and (reason := self._limits.fruitless(self._trials[trial_id])):
                 doomed.append((trial_id, reason))
         self._finishing.update(trial_id for trial_id, _ in doomed)
-        if reason := self._limits.search(now - self._session_started):
+        if reason := self._limits.search(now - self._search.session_started):
             self.stop(reason, now)
         self._end_if_over(now)
         return doomed
 
     def extend_leases(self, seconds: float) -> None:
         """The chief itself was away (suspended, starved): no worker is to blame for silence meanwhile."""
-        for lease in self._leases.values():
+        for lease in self._leases:
             lease.expires += seconds
             self._trials[lease.trial_id].progressed += seconds
 
     def stop(self, reason: str, now: float) -> None:
         """No trial is started from now on; running ones are told to end at their next epoch. The first reason stays."""
-        if self._stop_reason is None and not self.over:
-            self._stop_reason = reason
+        if self._search.stop_reason is None and not self.over:
+            self._search.stop_reason = reason
             self._touch()
             if not self._leases and not self._finishing:
                 self._end(now)
@@ -342,9 +339,10 @@ class Study:
         """
         if unjudged:
             self._finishing.clear()
-        for trial_id in [trial_id for trial_id in self._leases if trial_id not in self._finishing]:
-            self._end_lease(trial_id, Outcome.STOPPED, now)
-            self._wait(trial_id)
+        for lease in self._leases:
+            if lease.trial_id not in self._finishing:
+                self._end_lease(lease.trial_id, Outcome.STOPPED, now)
+                self._wait(lease.trial_id)
         self._end_if_over(now)
 
     # What others read.
@@ -354,17 +352,17 @@ class Study:
         """Whether nothing is left to do: no trial runs, and the oracle is exhausted or the search was stopped."""
         if self._leases or self._finishing:
             return False
-        return self._stop_reason is not None or (self._exhausted and not self._pending())
+        return self._search.stop_reason is not None or (self._search.exhausted and not self._pending())
 
     @property
     def stop_reason(self) -> str | None:
         """Why the search was stopped before the oracle was exhausted; None if it was not."""
-        return self._stop_reason
+        return self._search.stop_reason
 
     @property
     def faults(self) -> int:
         """How many times workers met an error outside of a trial since a trial last ended."""
-        return self._faults
+        return self._search.faults
 
     @property
     def version(self) -> int:
@@ -378,7 +376,7 @@ class Study:
 
     def holder(self, trial_id: str) -> str | None:
         """The worker that holds this trial, None if nobody does."""
-        lease = self._leases.get(trial_id)
+        lease = self._leases.of_trial(trial_id)
         return lease.worker if lease else None
 
     def workers(self, now: float) -> tuple[str, ...]:
@@ -395,9 +393,9 @@ class Study:
             direction=direction,
             trials=self._trials.records(since),
             max_trials=max_trials,
-            started=self._started,
-            ended=self._ended,
-            stop_reason=self._stop_reason,
+            started=self._search.started,
+            ended=self._search.ended,
+            stop_reason=self._search.stop_reason,
         )
 
     # Durability: the caller stores what `changes` gives and hands it back to `restore`, merged by trial id.
@@ -406,19 +404,9 @@ class Study:
         """What changed since the last call, as JSON-able data: {"trials": {id: state}, "study": state}."""
         trials = self._trials.take_unsaved()
         patch: dict[str, Any] = {"trials": trials} if trials else {}
-        if self._meta_dirty:
-            patch["study"] = {
-                "exhausted": self._exhausted,
-                "stop_reason": self._stop_reason,
-                "consecutive_failures": self._consecutive_failures,
-                "lost_workers": self._lost_workers,
-                "faults": self._faults,
-                "first_fault": self._first_fault,
-                "started": self._started,
-                "session_started": self._session_started,
-                "ended": self._ended,
-            }
-            self._meta_dirty = False
+        if self._search_changed:
+            patch["study"] = self._search.to_state()
+            self._search_changed = False
         return patch
 
     def restore(
@@ -443,15 +431,8 @@ class Study:
         Returns:
           The trials whose result is still to be judged; each is as after `begin_finish`.
         """
-        meta = state.get("study", {})
-        self._exhausted = meta.get("exhausted", False) and not (go_on and more)
-        self._started = meta.get("started", now)
-        self._session_started = now if go_on else meta.get("session_started", now)
-        if not go_on:
-            self._lost_workers = meta.get("lost_workers", 0)
-            self._faults, self._first_fault = meta.get("faults", 0), meta.get("first_fault", "")
-            self._stop_reason = meta.get("stop_reason")
-            self._consecutive_failures = meta.get("consecutive_failures", 0)
+        stored = state.get("study", {})
+        self._search = SearchState.from_state(stored, now, go_on=go_on, more=more)
         for trial_id, trial_state in state.get("trials", {}).items():
             trial = self._trials.put_back(trial_id, trial_state)
             if trial.status is TrialStatus.STOPPED:
@@ -460,18 +441,17 @@ class Study:
                 worker = trial.stays[-1].worker
                 expires = now + self._limits.lease_seconds(trial.process)
                 began = trial.stays[-1].started
-                self._leases[trial_id] = Lease(trial_id, worker, trial.process, began, expires, heard=False)
-                self._leases[trial_id].fruitful = trial.furthest > 0 and trial.fruitless_losses == 0
-                self._held[worker] = trial_id
+                fruitful = trial.furthest > 0 and trial.fruitless_losses == trial.fruitless_releases == 0
+                self._leases.add(Lease(trial_id, worker, trial.process, began, expires, heard=False, fruitful=fruitful))
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
             if (results or {}).get(trial_id) == trial.attempt and trial.status not in FINAL:
                 self._finishing.add(trial_id)
             if go_on:
-                trial.fruitless_losses = 0
+                trial.fruitless_losses = trial.fruitless_releases = 0
             self._trials.changed(trial)
         if self.over:
-            self._end(meta.get("ended") or now)
+            self._end(stored.get("ended") or now)
         self._touch()
         return frozenset(self._finishing)
 
@@ -482,7 +462,7 @@ class Study:
     # The mechanics of the table.
 
     def _holds(self, worker: str, trial_id: str, process: str) -> bool:
-        lease = self._leases.get(trial_id)
+        lease = self._leases.of_trial(trial_id)
         return lease is not None and lease.worker == worker and (not process or lease.process in ("", process))
 
     def _next_waiting(self, worker: str) -> str | None:
@@ -505,17 +485,15 @@ class Study:
         trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
         trial.progressed = now
-        self._leases[trial_id] = Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process))
-        self._held[worker] = trial_id
+        self._leases.add(Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process)))
         self._trials.changed(trial)
         return Grant(trial_id, trial.attempt)
 
-    def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> None:
-        lease = self._leases.pop(trial_id)
-        del self._held[lease.worker]
+    def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> Lease:
         trial = self._trials[trial_id]
         trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=now, outcome=outcome)
         self._trials.changed(trial)
+        return self._leases.end(trial_id)
 
     def _wait(self, trial_id: str) -> None:
         trial = self._trials[trial_id]
@@ -525,57 +503,43 @@ class Study:
         self._touch()
 
     def _lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
-        trial, lease = self._trials[trial_id], self._leases[trial_id]
-        self._end_lease(trial_id, Outcome.LOST, now)
-        trial.message = f"worker {self._last_worker(trial_id)} was lost: {reason}"
-        if lease.fruitful:
-            trial.fruitless_losses = 0
-        elif fault:
-            trial.fruitless_losses += 1
-            self._blamed[lease.worker, lease.process] = (trial_id, trial.attempt, trial.furthest)
+        trial, lease = self._trials[trial_id], self._end_lease(trial_id, Outcome.LOST, now)
+        trial.message = f"worker {lease.worker} was lost: {reason}"
+        if fault and not lease.fruitful:
+            self._losses.blame(trial, lease)
         self._wait(trial_id)
         self._count_loss(lease.worker, lease.process, reason, now)
 
     def _count_loss(self, worker: str, process: str, reason: str, now: float) -> None:
-        """A process is lost: it counts once, though its lease ends first and the cluster tells of it later."""
-        if process and (worker, process) in self._lost:
+        if not self._losses.count(worker, process):
             return
-        self._lost.add((worker, process))
-        self._lost_workers += 1
-        self._meta_dirty = True
-        if told := self._limits.losses(self._lost_workers, f"worker {worker} was lost: {reason}"):
+        self._search.lost_workers += 1
+        self._search_changed = True
+        if told := self._limits.losses(self._search.lost_workers, f"worker {worker} was lost: {reason}"):
             self.stop(told, now)
-
-    def _forgive(self, worker: str, process: str) -> None:
-        """Takes back the loss that a silent process was counted as, unless its trial got on or began anew since."""
-        trial_id, *then = self._blamed.pop((worker, process), ("", 0, 0))
-        trial = self._trials.get(trial_id)
-        if trial is not None and then == [trial.attempt, trial.furthest] and trial.fruitless_losses:
-            trial.fruitless_losses -= 1
-            self._trials.changed(trial)
 
     def _count_failures(self, result: Result, now: float) -> None:
         if result.verdict is Verdict.COMPLETED:
-            self._consecutive_failures = 0
+            self._search.consecutive_failures = 0
         if result.verdict is not Verdict.FAILED:
             return
-        self._consecutive_failures += 1
+        self._search.consecutive_failures += 1
         failed = [trial.to_record() for trial in self._trials if trial.status is TrialStatus.FAILED]
-        failed = [trial for trial in failed if (trial.ended or now) >= self._session_started]
+        failed = [trial for trial in failed if (trial.ended or now) >= self._search.session_started]
         failed.sort(key=lambda trial: trial.ended or 0.0)
-        if reason := self._limits.failures(self._consecutive_failures, failed):
+        if reason := self._limits.failures(self._search.consecutive_failures, failed):
             self.stop(reason, now)
 
     def _end_if_over(self, now: float) -> None:
-        if self._ended is None and self.over:
+        if self._search.ended is None and self.over:
             self._end(now)
 
     def _end(self, now: float) -> None:
-        self._ended = now
+        self._search.ended = now
         for trial in self._trials:
             if trial.status is TrialStatus.WAITING:
                 trial.status = TrialStatus.STOPPED
-                trial.message = trial.message or self._stop_reason
+                trial.message = trial.message or self._search.stop_reason
                 self._trials.changed(trial)
         self._waiting.clear()
         self._touch()
@@ -583,4 +547,4 @@ class Study:
     def _touch(self) -> None:
         self._version += 1
         self._trials.touch()
-        self._meta_dirty = True
+        self._search_changed = True

@@ -279,6 +279,36 @@ def test_a_trial_that_kills_its_workers_fails_unless_it_gets_on() -> None:
     assert trial(study).status is TrialStatus.FAILED
 
 
+def test_a_trial_that_is_given_back_again_and_again_fails_unless_it_gets_on() -> None:
+    study = make(max_fruitless_releases=3)
+    start(study, "a", "0")
+    for turn in range(2):
+        study.release("a", "0", turn)
+        study.ask("a", turn)
+    study = restarted(study, 2.0, max_fruitless_releases=3)
+    study.heartbeat("a", "0", 1, 3.0)
+    study.release("a", "0", 4.0)
+    for turn in range(5, 8):
+        assert study.tick(turn) == []
+        assert study.ask("a", turn) == Grant("0", 0)
+        study.heartbeat("a", "0", 1, turn)
+        study.release("a", "0", turn)
+    assert study.ask("b", 8.0) is Ask.SUGGEST
+    ((trial_id, reason),) = study.tick(8.0)
+    assert trial_id == "0" and reason.startswith("3 workers in a row were told to end (SIGTERM) before it finished")
+
+
+def test_a_new_attempt_at_the_search_counts_what_is_given_back_afresh() -> None:
+    study = make(max_fruitless_releases=1)
+    start(study, "a", "0")
+    study.release("a", "0", 1.0)
+    stored = study.changes()
+    for go_on, doomed in ((True, []), (False, ["0"])):
+        back = make(max_fruitless_releases=1)
+        back.restore(json.loads(json.dumps(stored)), 2.0, go_on=go_on)
+        assert [trial_id for trial_id, _ in back.tick(2.0)] == doomed
+
+
 @pytest.mark.parametrize("exhausted", [False, True])
 def test_a_trial_that_has_to_fail_is_not_handed_to_a_worker_that_asks_before_the_tick(exhausted: bool) -> None:
     study = make(max_fruitless_losses=1)

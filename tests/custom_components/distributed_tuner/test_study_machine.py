@@ -109,6 +109,7 @@ class Searches(RuleBasedStateMachine):
         max_trials=st.integers(1, 5),
         max_retries=st.integers(0, 2),
         max_fruitless_losses=st.integers(1, 3),
+        max_fruitless_releases=st.integers(1, 3),
         max_consecutive_failures=st.none() | st.integers(1, 2),
         max_lost_workers=st.none() | st.integers(3, 6),
     )

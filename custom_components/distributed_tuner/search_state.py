@@ -1,0 +1,46 @@
+"""What a study keeps of its search as a whole, beside the trials and who holds them, and how that is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass
+class SearchState:
+    """A search while it goes on; times are seconds.
+
+    Attributes:
+      started: when the search began.
+      session_started: when this attempt at it began: limits count from there.
+      ended: when it was over, None before.
+      exhausted: whether the oracle said that it has no more trials.
+      stop_reason: why the search was stopped before that, None if it was not.
+      consecutive_failures: how many trials failed in a row.
+      lost_workers: how many processes of workers were lost.
+      faults: how many errors outside of a trial workers met since a trial last ended.
+      first_fault: the first of these.
+    """
+
+    started: float
+    session_started: float
+    ended: float | None = None
+    exhausted: bool = False
+    stop_reason: str | None = None
+    consecutive_failures: int = 0
+    lost_workers: int = 0
+    faults: int = 0
+    first_fault: str = ""
+
+    def to_state(self) -> dict[str, Any]:
+        """The search as JSON-able data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], now: float, *, go_on: bool, more: bool) -> SearchState:
+        """Undoes `to_state`; for the arguments see `Study.restore`. It does not end what goes on: `ended` is None."""
+        state = {"started": now, "session_started": now, **state, "ended": None}
+        if not go_on:
+            return cls(**state)
+        return cls(state["started"], now, exhausted=state.get("exhausted", False) and not more)
