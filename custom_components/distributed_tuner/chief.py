@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from custom_components.distributed_tuner import identity, rpc
 from custom_components.distributed_tuner.answers import Ask, Grant
+from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.published import Published
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.search_dir import SearchDir, record_to_json
 from custom_components.distributed_tuner.store import Store, Stored
@@ -27,36 +27,10 @@ from custom_components.distributed_tuner.trial_flow import TrialFlow, failure
 _LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
-_ORACLE_SECONDS = 5.0
 # Limits count on what the journal's entries say of the time, also while no trial begins or ends.
 _TIME_SECONDS = 60.0
-_LONGEST_ABSENCE_SECONDS = 3600.0
-# Files that others read take at most this share of the chief's time, however large the search.
-_FILES_SHARE = 0.05
-# A bucket that was away for a minute took none of it.
-_LONGEST_PAUSE_SECONDS = 60.0
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-
-
-class Clock:
-    """Seconds since the epoch that never jump: the wall clock is read once, a monotonic one after that.
-
-    Args:
-      last: what the chief before said last, None if there was none. Where the wall clock contradicts it (an earlier
-        time; a chief that was away for longer than any is) it goes on from there.
-      go_on: whether this is a new attempt, which may come at any later time.
-    """
-
-    def __init__(self, last: float | None = None, *, go_on: bool = True) -> None:
-        now = time.time()
-        if last is not None and not 0.0 <= now - last <= (math.inf if go_on else _LONGEST_ABSENCE_SECONDS):
-            now = last
-        self._offset = now - time.monotonic()
-
-    def __call__(self) -> float:
-        """The time now."""
-        return self._offset + time.monotonic()
 
 
 class Chief:
@@ -97,7 +71,9 @@ class Chief:
         self._flow = TrialFlow(self._study, suggester, self._store, self._clock, self._in_background)
         # Tells this chief's revisions from those of the one before it.
         self._incarnation = secrets.token_hex(4)
-        self._recorded = -1
+        self._published = Published(
+            self._store, self._record, lambda: self._study.revision, self._ask_oracle_state, self._clock
+        )
         self._fault: tuple[str, str] | None = None
         self._broken: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -174,13 +150,13 @@ class Chief:
             _LOG.warning("%s: %s\n%s", worker, message, trace)
             # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
             self._fault = (worker, trace) if self._fault is None or not self._study.faults else self._fault
-            stopped = self._study.fault(worker, message, self._clock())
-            if stopped is not None:
-                self._directory.write_error(self._fault[0], stopped, self._fault[1])
+            reason = self._study.fault(worker, message)
+            if reason is None:
+                await self._flow.commit()
+            else:
+                await self._end_with(reason, *self._fault)
         else:
-            self._directory.write_error(worker, message, trace)
-            self._study.stop(message, self._clock())
-        await self._flow.commit()
+            await self._end_with(message, worker, trace)
         return {}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -250,7 +226,7 @@ class Chief:
         for trial_id, end in self._unjudged.items():
             self._in_background(self._flow.judge(trial_id, end))
         self._in_background(self._watch())
-        self._in_background(self._keep_files())
+        self._in_background(self._published.keep())
 
     def give_up(self, error: OracleError) -> None:
         """The oracle is broken: the search ends with what there is."""
@@ -258,14 +234,7 @@ class Chief:
             return
         self._flow.oracle_lost = True
         _LOG.error("the oracle is lost", exc_info=error)
-        summary = str(error).splitlines()[0]
-        self._study.stop(summary, self._clock())
-        try:
-            self._directory.write_error("chief", summary, str(error))
-        except OSError as disk:
-            self.break_down(disk)
-            return
-        self._in_background(self._flow.commit())
+        self._in_background(self._end_with(str(error).splitlines()[0], "chief", str(error)))
 
     def break_down(self, error: BaseException) -> None:
         """The chief cannot go on, mostly for want of a disk: nobody may be told of a transition from now on."""
@@ -283,7 +252,7 @@ class Chief:
         self._flow.close(wait=not lost, durable=self._broken is None and not lost)
         if self._broken is None:
             oracle_state = None if lost else self._suggester.oracle_state()
-            self._store.write_files(self._record(self._recorded), oracle_state)
+            self._published.write(oracle_state)
         self._store.close()
 
     def holder(self, trial_id: str) -> str | None:
@@ -298,6 +267,12 @@ class Chief:
     def failure(self) -> BaseException | None:
         """What keeps the chief from storing the search; None while all is well."""
         return self._broken
+
+    async def _end_with(self, reason: str, process: str, trace: str) -> None:
+        """Whoever hears that the search was stopped finds the traceback."""
+        await asyncio.to_thread(self._directory.write_error, process, reason, trace)
+        self._study.stop(reason, self._clock())
+        await self._flow.commit()
 
     def _told(self, answer: Grant | Ask) -> dict[str, Any]:
         if isinstance(answer, Grant):
@@ -362,33 +337,11 @@ class Chief:
             "takes that long for a search of this size"
         )
 
-    async def _keep_files(self) -> None:
-        """Has written what others read."""
-        oracle_stored = self._clock()
-        pause = self._store.record_seconds
-        asked: asyncio.Task[None] | None = None
-        told: list[str] = []
-
+    def _ask_oracle_state(self, tell: Callable[[str], None]) -> asyncio.Task[None] | None:
         async def ask() -> None:
-            told.append(await self._flow.oracle_state())
+            tell(await self._flow.oracle_state())
 
-        while True:
-            await asyncio.sleep(pause)
-            began = self._clock()
-            if self._recorded == self._study.revision:
-                continue
-            # A slow oracle holds up its own file only.
-            idle = not self._flow.oracle_lost and (asked is None or asked.done())
-            if idle and began - oracle_stored >= _ORACLE_SECONDS:
-                oracle_stored = began
-                asked = self._in_background(ask())
-                await asyncio.wait([asked], timeout=self._store.record_seconds)
-            oracle_state = told.pop() if told else None
-            written = self._clock()
-            changed, self._recorded = self._record(self._recorded), self._study.revision
-            await asyncio.get_running_loop().run_in_executor(None, self._store.write_files, changed, oracle_state)
-            share = (self._clock() - written) / _FILES_SHARE
-            pause = max(self._store.record_seconds, min(share, _LONGEST_PAUSE_SECONDS))
+        return None if self._flow.oracle_lost else self._in_background(ask())
 
     @property
     def _direction(self) -> Direction:

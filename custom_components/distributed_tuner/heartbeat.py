@@ -11,8 +11,8 @@ from collections.abc import Callable
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, ExitCode
-from custom_components.distributed_tuner.remote_oracle import CurrentTrial
 
 _LOG = logging.getLogger(__name__)
 

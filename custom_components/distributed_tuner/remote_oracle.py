@@ -14,6 +14,7 @@ from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import DiskFull, describe, printable
 
 _Status = trial_module.TrialStatus
@@ -23,79 +24,6 @@ _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 # Longer than the chief holds a question open, so that a quiet chief is not taken for an absent one.
 _SUGGEST_TIMEOUT_SECONDS = rpc.LONG_POLL_SECONDS + 30.0
-
-
-class CurrentTrial:
-    """Which trial the worker runs, shared with its heartbeat. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._trial_id: str | None = None
-        self._attempt = 0
-        self._epochs: int | None = None
-        self._abandoned = False
-        self._promised: str | None = None
-
-    def promise(self, trial_id: str | None) -> None:
-        """The trial that the worker was given already and begins next, None if there is none."""
-        with self._lock:
-            self._promised = trial_id
-
-    def begin(self, trial_id: str, attempt: int) -> None:
-        """The worker starts with a trial."""
-        with self._lock:
-            self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
-            self._promised = None
-
-    def end(self) -> None:
-        """The worker holds no trial."""
-        with self._lock:
-            self._trial_id, self._epochs = None, None
-
-    def epoch(self) -> None:
-        """One more epoch of the trial is finished."""
-        with self._lock:
-            self._epochs = (self._epochs or 0) + 1
-
-    def abandon(self) -> None:
-        """The chief took the trial away: how it ends here is of no interest."""
-        with self._lock:
-            self._abandoned = True
-
-    def resumed(self, epochs: int) -> None:
-        """So many epochs of the trial were finished before."""
-        with self._lock:
-            self._epochs = epochs
-
-    @property
-    def trial_id(self) -> str | None:
-        """The trial, None between two."""
-        with self._lock:
-            return self._trial_id
-
-    @property
-    def held(self) -> str | None:
-        """The trial that the chief takes this worker to work at: the running one or, between two, the next."""
-        with self._lock:
-            return self._trial_id or self._promised
-
-    @property
-    def attempt(self) -> int:
-        """How many times the trial was started afresh before."""
-        with self._lock:
-            return self._attempt
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether the chief took the trial away."""
-        with self._lock:
-            return self._abandoned
-
-    @property
-    def epochs(self) -> int | None:
-        """The trial's finished epochs, None before the first."""
-        with self._lock:
-            return self._epochs
 
 
 class RemoteOracle:

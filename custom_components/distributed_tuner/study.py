@@ -176,17 +176,15 @@ class Study:
         lease.limit = self._limits.should_finish(lease, now) or lease.limit
         return (Directive.FINISH, lease.limit) if lease.limit else (Directive.CONTINUE, "")
 
-    def fault(self, worker: str, message: str, now: float) -> str | None:
-        """A worker met an error outside of a trial. Returns why that ends the search, None while it does not."""
+    def fault(self, worker: str, message: str) -> str | None:
+        """A worker met an error outside of a trial. Returns why the caller has to stop the search, if so."""
         self._search.faults += 1
         if self._search.faults == 1:
             self._search.first_fault = f"{worker}: {message}"
         self._touch()
-        reason = self._limits.faults(self._search.faults, self._search.first_fault)
-        if reason is None or self._search.stop_reason is not None or self.over:
+        if self._search.stop_reason is not None or self.over:
             return None
-        self.stop(reason, now)
-        return reason
+        return self._limits.faults(self._search.faults, self._search.first_fault)
 
     def release(self, worker: str, trial_id: str, now: float) -> None:
         """A preempted worker gives its trial back; without a lease that does nothing."""

@@ -16,6 +16,7 @@ from custom_components.distributed_tuner import children, rpc, training, user_co
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import (
     ChiefRefused,
     ChiefUnreachable,
@@ -26,7 +27,7 @@ from custom_components.distributed_tuner.errors import (
     printable,
 )
 from custom_components.distributed_tuner.heartbeat import Heartbeat
-from custom_components.distributed_tuner.remote_oracle import CurrentTrial, RemoteOracle
+from custom_components.distributed_tuner.remote_oracle import RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace

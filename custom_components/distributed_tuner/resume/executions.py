@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_tuner.src.engine import hyperparameters as hp_module
 from tensorflow import keras
 
-from custom_components.distributed_tuner.remote_oracle import CurrentTrial
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.resume import callback_state, folder, plain, randomness
 from custom_components.distributed_tuner.resume.fit import KeptFit
 from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, Folder

@@ -9,9 +9,9 @@ import pytest
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.answers import Directive
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import ChiefRefused, ExitCode
 from custom_components.distributed_tuner.heartbeat import Heartbeat
-from custom_components.distributed_tuner.remote_oracle import CurrentTrial
 
 
 class Chief:

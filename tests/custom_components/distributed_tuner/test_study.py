@@ -602,14 +602,15 @@ def test_only_what_changed_is_stored(study: Study) -> None:
 
 def test_faults_outside_of_trials_end_the_search_with_the_first_of_a_row() -> None:
     study = make(max_worker_faults=3)
-    assert study.fault("a", "an old story", 0.0) is None
+    assert study.fault("a", "an old story") is None
     start(study, "a", "0")
     finish(study, "a", "0", FAILED, 1.0)
-    assert [study.fault("b", "no file server", 2.0), study.fault("a", "boom", 3.0)] == [None, None]
+    assert [study.fault("b", "no file server"), study.fault("a", "boom")] == [None, None]
     back = restarted(study, 4.0, max_worker_faults=3)
     reason = "workers failed outside of a trial 3 times in a row; the first time: b: no file server"
-    assert (back.fault("a", "boom", 5.0), back.stop_reason, back.over) == (reason, reason, True)
-    assert back.fault("a", "boom", 6.0) is None
+    assert back.fault("a", "boom") == reason
+    back.stop(reason, 5.0)
+    assert back.fault("a", "boom") is None
 
 
 def test_a_chief_that_comes_back_counts_on_and_a_new_attempt_afresh() -> None:

@@ -18,7 +18,7 @@ from keras_tuner.src.engine import tuner_utils
 
 from custom_components.distributed_tuner import training
 from custom_components.distributed_tuner.answers import Directive
-from custom_components.distributed_tuner.remote_oracle import CurrentTrial
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.resume import randomness
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace

@@ -16,7 +16,7 @@ from resumed_tuners import BATCH, ROWS, build, build_small, callbacks, data
 
 from custom_components.distributed_tuner import training
 from custom_components.distributed_tuner.answers import Directive
-from custom_components.distributed_tuner.remote_oracle import CurrentTrial
+from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace
 

@@ -1,0 +1,78 @@
+"""The files that others read of a running search, kept up to date in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.store import Store
+
+_ORACLE_SECONDS = 5.0
+# They take at most this share of the chief's time, however large the search.
+_SHARE = 0.05
+# A bucket that was away for a minute took none of it.
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+class Published:
+    """Writes the record and keras-tuner's files. What they say is in the journal before.
+
+    Args:
+      store: writes them.
+      record: the trials that changed since a revision, as a record.
+      revision: that of the record by now.
+      ask_oracle: asks for `Oracle.get_state()` as JSON, and hands it on when it comes; None while nobody may ask.
+      clock: seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        record: Callable[[int], SearchRecord],
+        revision: Callable[[], int],
+        ask_oracle: Callable[[Callable[[str], None]], asyncio.Task[None] | None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._revision = revision
+        self._ask_oracle = ask_oracle
+        self._clock = clock
+        self._written = -1
+
+    async def keep(self) -> None:
+        """Writes what has changed, again and again.
+
+        Raises:
+          OSError: the disk refuses.
+        """
+        oracle_stored = self._clock()
+        pause = self._store.record_seconds
+        asked: asyncio.Task[None] | None = None
+        told: list[str] = []
+        while True:
+            await asyncio.sleep(pause)
+            began = self._clock()
+            if self._written == self._revision():
+                continue
+            # A slow oracle holds up its own file only.
+            if (asked is None or asked.done()) and began - oracle_stored >= _ORACLE_SECONDS:
+                oracle_stored = began
+                asked = self._ask_oracle(told.append)
+                if asked is not None:
+                    await asyncio.wait([asked], timeout=self._store.record_seconds)
+            oracle_state = told.pop() if told else None
+            written = self._clock()
+            changed, self._written = self._record(self._written), self._revision()
+            await asyncio.to_thread(self._store.write_files, changed, oracle_state)
+            share = (self._clock() - written) / _SHARE
+            pause = max(self._store.record_seconds, min(share, _LONGEST_PAUSE_SECONDS))
+
+    def write(self, oracle_state: str | None) -> None:
+        """Writes what has changed, for the last time.
+
+        Raises:
+          OSError: the disk refuses.
+        """
+        self._store.write_files(self._record(self._written), oracle_state)
