@@ -12,7 +12,7 @@ import pytest
 from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
 from custom_components.distributed_tuner.report import html
 
 
@@ -181,6 +181,18 @@ def test_a_trial_that_hangs_in_native_code_costs_its_workers_and_not_the_search(
     found = make_search("faulty", {"fault": "trial hangs in C", "times": 2}, options).run(workers=1)
     (failed,) = found.record.failed()
     assert failed.message is not None and "2 workers in a row died with it" in failed.message
+    assert found.record.count(TrialStatus.COMPLETED) == 3
+
+
+@pytest.mark.timeout(180)
+def test_a_trial_that_ends_its_worker_as_a_preemption_does_fails_and_not_the_search(
+    make_search: Callable[..., Any],
+) -> None:
+    options = quick(max_fruitless_releases=3)
+    found = make_search("faulty", {"fault": "trial sends SIGTERM", "times": 3}, options).run(workers=1)
+    (failed,) = found.record.failed()
+    assert failed.message is not None and "3 workers in a row were told to end (SIGTERM)" in failed.message
+    assert [stay.outcome for stay in failed.stays] == [Outcome.RELEASED] * 3
     assert found.record.count(TrialStatus.COMPLETED) == 3
 
 

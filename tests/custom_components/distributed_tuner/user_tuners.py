@@ -433,6 +433,9 @@ class _Faulty(Waiting):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if self._now("exits"):
             raise SystemExit(0)
+        if self._now("trial sends SIGTERM"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(600)
         if self._now("trial hangs in C"):
             ctypes.PyDLL(None).sleep(600)
         return super().run_trial(trial, *args, **kwargs)
