@@ -89,6 +89,7 @@ def render_html(
       A whole HTML document of about 5 MB, nearly all of which is plotly.js. It loads nothing from anywhere, and its
       content security policy keeps it so. Equal arguments give an equal document.
     """
+    record = summary.presentable(record)
     totals = summary.summarise(record, generated_at)
     charts = {
         "curve": figures.best_so_far(record, generated_at),

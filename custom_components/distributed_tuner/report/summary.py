@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from custom_components.distributed_tuner.errors import printable
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
     HyperparameterValue,
@@ -16,6 +17,20 @@ from custom_components.distributed_tuner.record import (
 
 NO_REASON = "No reason was recorded."
 NO_SCORE = "Completed without a finite score."
+
+
+def presentable(record: SearchRecord) -> SearchRecord:
+    """The record with trials whose texts can be printed: a value may come from a file name of any bytes."""
+
+    def shown(trial: TrialRecord) -> TrialRecord:
+        values = {
+            printable(name): printable(value) if isinstance(value, str) else value
+            for name, value in trial.hyperparameters.items()
+        }
+        message = trial.message and printable(trial.message)
+        return dataclasses.replace(trial, hyperparameters=values, message=message)
+
+    return dataclasses.replace(record, trials=tuple(shown(trial) for trial in record.trials))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ def leaderboard(record: SearchRecord, limit: int) -> Table:
     The caption names the objective. Values are shown as they are: markup in a hyperparameter's name or value has no
     effect. Without a completed trial the table is empty and its caption says so.
     """
+    record = summary.presentable(record)
     trials = record.distinct()[:limit]
     names = summary.hyperparameter_names(trials)
     one_each = len(names) <= MAX_COLUMNS

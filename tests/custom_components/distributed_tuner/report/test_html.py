@@ -88,6 +88,12 @@ def test_everything_from_outside_is_text() -> None:
     assert list(payload["texts"]) == [evil]
 
 
+def test_half_a_character_in_a_value_is_written_out() -> None:
+    trials = [completed(name, 1.0, {"file\udce9": f"caf{name}\udce9", "x": 1.0}) for name in "ab"]
+    html = rendered(search(*trials, failed("c", "caf\udce9")))
+    assert html.encode() and "file\\udce9" in html and "cafa\\udce9" in html
+
+
 def test_failures_are_grouped_with_the_message_of_the_first() -> None:
     long = "Traceback (most recent call last):\n" + "  File x\n" * 10_000 + "MemoryError: 10 GB"
     html = rendered(search(*(failed(str(index), long) for index in range(300)), failed("z", None)))

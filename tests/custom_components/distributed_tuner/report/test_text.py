@@ -52,5 +52,10 @@ def test_markup_in_a_value_is_shown_as_it_is() -> None:
     assert "[red]y[/red]" in text
 
 
+def test_half_a_character_in_a_value_is_written_out() -> None:
+    text = "\n".join(printed(search(completed("a", 1.0, {"file\udce9": "caf\udce9"})), 5))
+    assert "file\\udce9" in text and "caf\\udce9" in text
+
+
 def test_a_search_without_a_completed_trial_says_so() -> None:
     assert "No trial has completed." in printed(search(), 5)[-1]
