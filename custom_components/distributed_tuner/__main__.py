@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import rich.console
 import typer
@@ -23,6 +23,7 @@ from custom_components.distributed_tuner.presence import Presence
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 from custom_components.distributed_tuner.report import formatting, html, text
 from custom_components.distributed_tuner.stored_record import StoredRecord
+from custom_components.distributed_tuner.terminal import fail, say
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -50,16 +51,16 @@ def status(search_dir: SearchArgument) -> None:
         line = progress.progress_line(record, record.ended or found.stored, 0)
     else:
         line = progress.progress_line(record, now, record.count(TrialStatus.RUNNING))
-    _say(f"{record.name} ({_state(record, serves)}): {line}")
+    say(f"{record.name} ({_state(record, serves)}): {line}")
     if record.ended is None and serves in _NOT_SEEN:
-        _say(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
+        say(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
     if record.stop_reason:
-        _say(f"stopped: {record.stop_reason}")
+        say(f"stopped: {record.stop_reason}")
     moment = found.stored if serves is Presence.ABSENT else now
     if cost := costs.line(costs.by_group(record, _prices(search_dir), moment)):
-        _say(cost)
+        say(cost)
     for trial in record.failed():
-        _say(f"trial {trial.trial_id}: {trial.cause}")
+        say(f"trial {trial.trial_id}: {trial.cause}")
 
 
 @app.command()
@@ -74,7 +75,7 @@ def leaderboard(
         # A file or a pipe has no width, and would get that of an old terminal.
         console.width = _WIDE
     console.print(text.leaderboard(_read(search_dir).record, limit))
-    _say(page.getvalue().removesuffix("\n"))
+    say(page.getvalue().removesuffix("\n"))
 
 
 @app.command()
@@ -89,7 +90,7 @@ def report(
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from error
-    _say(f"report: {out.resolve()}")
+    say(f"report: {out.resolve()}")
 
 
 @app.command()
@@ -101,7 +102,7 @@ def join(
     Run it from the folder where the search was started, as the same user.
     """
     if "://" in search_dir:
-        _fail(
+        fail(
             f"{search_dir} is not on this machine: workers join by hand where the search directory is, because its "
             "token is there for the user who started the search alone"
         )
@@ -110,7 +111,7 @@ def join(
     try:
         code = joining.join(Path(search_dir).absolute())
     except (SearchError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     pod.leave(code)
 
 
@@ -149,12 +150,12 @@ commands.add_to(app)
 def _read(search_dir: str) -> StoredRecord:
     try:
         found = stored_record.read(search_dir)
-    except CorruptState as error:
-        _fail(str(error))
+    except (CorruptState, ValueError) as error:
+        fail(str(error))
     except OSError as error:
-        _fail(f"{search_dir} cannot be read: {error}")
+        fail(f"{search_dir} cannot be read: {error}")
     if found is None:
-        _fail(
+        fail(
             f"{search_dir} holds no search, or one whose chief has not started yet (there is no record.json). "
             f"Searches are under PIPELINE_ROOT/DistributedTuner/{keys.SEARCHES_DIR}/RUN_ID"
         )
@@ -165,25 +166,6 @@ def _state(record: SearchRecord, serves: Presence) -> str:
     if record.ended is not None:
         return "ended"
     return {Presence.SERVED: "running", Presence.ABSENT: "interrupted"}.get(serves, "running, or interrupted")
-
-
-def _say(line: str) -> None:
-    """Writes to standard output, in UTF-8 where it claims to be ASCII."""
-    try:
-        typer.echo(line)
-    except BrokenPipeError:
-        # Whoever reads has seen enough.
-        raise
-    except OSError as error:
-        # What is left in the buffer would fail once more at the process's end, with words of Python's own.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _fail(f"standard output cannot be written: {error.strerror}")
-
-
-def _fail(message: str) -> NoReturn:
-    """Ends the command with its reason."""
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(1)
 
 
 def _prices(search_dir: str) -> dict[str, Price]:

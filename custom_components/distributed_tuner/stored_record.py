@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from pathlib import Path
 
 from custom_components.distributed_tuner import costs, fields, presence, quiet
 from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.presence import Presence
 from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json
+from custom_components.distributed_tuner.search_dir import RECORD, SPEC, SearchDir
 
-_NANOSECONDS = 1e9
+# Somebody waits at a terminal.
+_PATIENCE_SECONDS = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +27,7 @@ def read(address: str) -> StoredRecord | None:
     """Reads a record.
 
     Args:
-      address: the search directory: a path, or gs://… and what else TensorFlow reads.
+      address: the search directory: a path, or gs://…
 
     Returns:
       The record, None where there is none.
@@ -36,15 +35,12 @@ def read(address: str) -> StoredRecord | None:
     Raises:
       CorruptState: the file holds no record.
       OSError: it cannot be read.
+      ValueError: the address is none.
     """
-    if _elsewhere(address):
-        return _fetch_record(address)
-    directory = SearchDir(Path(address))
-    try:
-        record = directory.read_record()
-    except ValueError as error:
-        raise CorruptState(f"{directory.record} is damaged: {error}") from error
-    return StoredRecord(record, directory.record.stat().st_mtime) if record is not None else None
+    directory = _open(address)
+    record = directory.read_record()
+    stored = None if record is None else directory.storage.written(RECORD)
+    return None if record is None or stored is None else StoredRecord(record, stored)
 
 
 def prices(address: str) -> dict[str, Price]:
@@ -53,54 +49,27 @@ def prices(address: str) -> dict[str, Price]:
     Raises:
       CorruptState: the file of the set-up is damaged.
       OSError: it cannot be read.
+      ValueError: the address is none.
     """
-    path = SearchDir(Path(address)).spec
-    if _elsewhere(address):
-        found = _fetch(f"{address.rstrip('/')}/{path.name}")
-        text = found[0] if found else b"{}"
-    else:
-        text = path.read_bytes() if path.exists() else b"{}"
+    storage = _open(address).storage
+    found = storage.read_json(SPEC)
     try:
-        return costs.from_json(fields.mapping(json.loads(text), "the whole").get("prices", {}))
+        return costs.from_json(fields.mapping(found or {}, "the whole").get("prices", {}))
     except (ValueError, RecursionError) as error:
-        raise CorruptState(f"{path.name} in {address} is damaged: {error}") from error
+        raise CorruptState(f"{storage.where(SPEC)} is damaged: {error}") from error
 
 
 def who_serves(address: str) -> Presence:
-    """Whether a chief serves the search; of a bucket that cannot be told."""
-    return Presence.UNKNOWN if _elsewhere(address) else presence.look(SearchDir(Path(address)))
+    """Whether a chief serves the search.
+
+    Raises:
+      OSError: the directory cannot be read.
+      ValueError: the address is none.
+    """
+    return presence.look(_open(address))
 
 
-def _elsewhere(address: str) -> bool:
-    return "://" in address
-
-
-def _fetch_record(address: str) -> StoredRecord | None:
-    path = f"{address.rstrip('/')}/record.json"
-    found = _fetch(path)
-    if found is None:
-        return None
-    data, stored = found
-    try:
-        return StoredRecord(record_from_json(json.loads(data.decode("utf-8"))), stored)
-    except (CorruptState, ValueError, RecursionError) as error:
-        raise CorruptState(
-            f"{path} is damaged: {error}. The chief of a search that runs, or goes on, writes the file anew"
-        ) from error
-
-
-def _fetch(path: str) -> tuple[bytes, float] | None:
-    """What a file holds and when it was written, None where there is none."""
+def _open(address: str) -> SearchDir:
     quiet.libraries()
-    # Imported here: it takes seconds, and a local directory does not need it.
-    import tensorflow as tf
-
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            data: bytes = file.read()
-        return data, tf.io.gfile.stat(path).mtime_nsec / _NANOSECONDS
-    except tf.errors.NotFoundError:
-        return None
-    except tf.errors.OpError as error:
-        reason = " ".join(error.message.split())
-        raise OSError(f"{reason}. Check the address, your credentials and the network") from error
+    directory = SearchDir(address)
+    return SearchDir(directory.storage.patient(_PATIENCE_SECONDS))

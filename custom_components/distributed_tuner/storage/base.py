@@ -87,6 +87,14 @@ class Storage(abc.ABC):
         """
 
     @abc.abstractmethod
+    def written(self, name: str) -> float | None:
+        """When a file was written last, seconds since the epoch; None where there is none.
+
+        Raises:
+          OSError: see the class.
+        """
+
+    @abc.abstractmethod
     def write(self, name: str, data: bytes) -> None:
         """Replaces a file, or makes it, with the folders that it lies in.
 

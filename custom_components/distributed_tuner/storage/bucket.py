@@ -98,6 +98,16 @@ class Bucket:
 
         return self._call("read", name, get, absent=None)
 
+    def updated(self, name: str) -> float | None:
+        """When an object was last written, seconds since the epoch; None where there is none."""
+
+        def updated() -> float:
+            blob = self._bucket().blob(name)
+            blob.reload(timeout=_TIMEOUT_SECONDS, retry=None)
+            return float(blob.updated.timestamp())
+
+        return self._call("look at", name, updated, absent=None)
+
     def put(self, name: str, data: bytes) -> None:
         """Makes or replaces an object."""
         self._call("write", name, lambda: self._upload(name, data, None))

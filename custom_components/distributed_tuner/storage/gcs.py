@@ -62,6 +62,10 @@ class GcsStorage(Storage):
         found = self._bucket.get(self._object(name))
         return found[0] if found is not None else None
 
+    def written(self, name: str) -> float | None:
+        """See `Storage.written`."""
+        return self._bucket.updated(self._object(name))
+
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
         self._bucket.put(self._object(name), data)

@@ -45,6 +45,13 @@ class LocalStorage(Storage):
         except FileNotFoundError:
             return None
 
+    def written(self, name: str) -> float | None:
+        """See `Storage.written`."""
+        try:
+            return (self._root / name).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
         path = self._root / name

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 from tests.custom_components.distributed_tuner.records import search, trial
 from tests.gcs.fixtures import BUCKET, Gcs
+from tests.gcs.server import Fault
 
 # What a chief and its cluster may leave in a search directory, see `search_dir`.
 OWN = {
@@ -194,9 +196,10 @@ def test_what_cannot_be_read_is_told_in_words(gcs: Gcs, stored: Path, here: Path
         done = tool("status", address, cwd=here, environment=environment)
         assert done.returncode == 1, done
         assert words in done.stderr and "Traceback" not in done.stderr, done.stderr
-    # Nobody there whom one could believe.
-    refused = tool("status", f"{gcs.url}/x", cwd=here, environment={**environment, "CURL_CA_BUNDLE": str(record)})
-    assert refused.returncode == 1 and "cannot be read" in refused.stderr and "Traceback" not in refused.stderr
+    gcs.server.faults[:] = [Fault("GET", times=100, status=HTTPStatus.FORBIDDEN, reason="forbidden")]
+    refused = tool("status", f"{gcs.url}/x", cwd=here, environment=environment)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "cannot be read" in refused.stderr and "roles/storage.objectUser" in refused.stderr
 
 
 def test_a_terminal_that_claims_to_know_only_ascii_gets_every_character(here: Path) -> None:

@@ -19,6 +19,7 @@ from custom_components.distributed_tuner.cluster.kube.options import KubernetesO
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.report import formatting
+from custom_components.distributed_tuner.terminal import fail, say
 
 _PATIENCE_SECONDS = 20.0
 _SECRET = "made at the start of the search"
@@ -66,7 +67,7 @@ def render(
         attempt="attempt",
     )
     documents = list(rendered(plan, chosen.counts(workers)))
-    typer.echo(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), nl=False)
+    say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
 
 
 def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
@@ -93,7 +94,7 @@ def scale(
     """Changes how many workers a running search has. Those that go give their trials back first."""
     with _reaching(namespace) as (api, where):
         objects.scale(api, where, search, group, workers)
-    typer.echo(f"search {search}: group {group} has {workers} workers from now on")
+    say(f"search {search}: group {group} has {workers} workers from now on")
 
 
 def members(search: SearchArgument, namespace: NamespaceOption = None) -> None:
@@ -102,7 +103,7 @@ def members(search: SearchArgument, namespace: NamespaceOption = None) -> None:
         seen = _view(api, where, search)
     for each in (entry.member for entry in seen):
         restarts = f", {formatting.plural(each.restarts, 'restart')}" if each.restarts else ""
-        typer.echo(f"{each.name}: {each.state.value}{restarts}{f': {each.reason}' if each.reason else ''}")
+        say(f"{each.name}: {each.state.value}{restarts}{f': {each.reason}' if each.reason else ''}")
 
 
 def logs(
@@ -118,7 +119,7 @@ def logs(
             raise ClusterError(f"search {search} has no {member}; it has {', '.join(begun)}")
         if not begun[member]:
             raise ClusterError(f"{member} has no pod that runs yet; `members {search}` tells what it waits for")
-        typer.echo(objects.read_log(api, where, begun[member][0], lines))
+        say(objects.read_log(api, where, begun[member][0], lines))
 
 
 def _view(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
@@ -138,5 +139,4 @@ def _reaching(namespace: str | None) -> Iterator[tuple[KubernetesApi, str]]:
             namespace or place.own_namespace() or place.context_namespace(),
         )
     except ClusterError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        fail(str(error))

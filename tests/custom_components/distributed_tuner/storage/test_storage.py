@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -50,6 +51,17 @@ def test_a_file_is_written_replaced_read_and_removed(storage_of: Open) -> None:
     other.remove("a/b c.json")
     assert one.read("a/b c.json") is None
     assert one.where("a/b").startswith(one.url) and one.where("a/b").endswith("/a/b")
+
+
+def test_the_time_of_the_last_write_is_known(storage_of: Open) -> None:
+    storage = storage_of()
+    assert storage.written("x") is None
+    storage.write("x", b"first")
+    first = storage.written("x")
+    storage.write("x", b"second")
+    second = storage.written("x")
+    assert first is not None and second is not None
+    assert time.time() - 60 < first <= second < time.time() + 60
 
 
 def test_json_is_read_or_absent_or_damaged(storage_of: Open) -> None:
