@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import tenacity
 
-from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner import fork_gate, rpc
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable
 
@@ -82,13 +82,18 @@ class ChiefClient:
                 self._channel = None
 
     def _attempt(self, method: str, message: dict[str, Any], timeout: float) -> dict[str, Any]:
-        call = self._connect().unary_unary(
+        channel = self._connect()
+        call = channel.unary_unary(
             f"/{rpc.SERVICE}/{method}", request_serializer=rpc.encode, response_deserializer=rpc.decode
         )
         try:
-            answer: dict[str, Any] = call(message, timeout=timeout, metadata=self._metadata)
+            with fork_gate.GATE.call():
+                answer: dict[str, Any] = call(message, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            if error.code() in _AWAY:
+            spoilt = _spoilt(error)
+            if spoilt:
+                self._drop(channel)
+            if spoilt or error.code() in _AWAY:
                 raise _Away(f"{error.code().name}: {error.details()}") from error
             raise ChiefRefused(f"the chief refused {method}: {error.code().name}: {error.details()}") from error
         return answer
@@ -105,10 +110,24 @@ class ChiefClient:
                 self._channel = self._open(address)
             return self._channel
 
+    def _drop(self, channel: grpc.Channel) -> None:
+        with self._lock:
+            if self._channel is channel:
+                channel.close()
+                self._channel = None
+
     def _open(self, address: str) -> grpc.Channel:
         if self._access.authority is None:
             return grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
         return grpc.secure_channel(address, _trusting(self._access.authority), options=rpc.CHANNEL_OPTIONS)
+
+
+def _spoilt(error: grpc.RpcError) -> bool:
+    """Whether somebody spoilt the connection: a middleman, or a child with the same socket. No chief answers so.
+
+    What cannot be turned into bytes, or back, gRPC tells by the same code, in words of its own.
+    """
+    return error.code() is grpc.StatusCode.INTERNAL and not str(error.details()).startswith("Exception ")
 
 
 @functools.lru_cache

@@ -27,7 +27,7 @@ async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     except OracleError as error:
         chief.give_up(error)
-        await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        await context.abort(grpc.StatusCode.ABORTED, str(error))
     except OSError as error:
         chief.break_down(error)
         await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")

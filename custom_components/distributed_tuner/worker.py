@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from keras_tuner.src import errors as keras_tuner_errors
 
-from custom_components.distributed_tuner import children, rpc, training, user_code
+from custom_components.distributed_tuner import children, fork_gate, rpc, training, user_code
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
@@ -177,6 +177,7 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
     for number in ending:
         signal.signal(number, _leave_to_wakeup)
     children.make_ordinary(wakeup.close, _leave_to_wakeup, ending)
+    fork_gate.GATE.watch()
 
     def wait() -> None:
         told = wakeup.wait(ending)

@@ -1,0 +1,74 @@
+"""Calls to a chief whose answers are spoilt on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.errors import ChiefRefused
+
+
+class Chief:
+    """Answers each call, after refusing some with the codes given."""
+
+    def __init__(self, *codes: grpc.StatusCode) -> None:
+        self._codes = list(codes)
+        self.callers: list[str] = []
+
+    def answer(self, message: dict[str, Any], context: grpc.ServicerContext) -> dict[str, Any]:
+        self.callers.append(context.peer())
+        if self._codes:
+            context.abort(self._codes.pop(0), "Stream removed")
+        return {"heard": message}
+
+
+@contextlib.contextmanager
+def client_of(chief: Chief) -> Iterator[ChiefClient]:
+    """A client whose patience is short."""
+    handler = grpc.unary_unary_rpc_method_handler(chief.answer, rpc.decode, rpc.encode)
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, {rpc.STATUS: handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    client = ChiefClient(lambda: f"127.0.0.1:{port}", Access("token"), patience_seconds=20.0)
+    try:
+        yield client
+    finally:
+        client.close()
+        server.stop(None).wait(20)
+
+
+def test_a_spoilt_connection_is_replaced_and_the_call_repeated() -> None:
+    chief = Chief(grpc.StatusCode.INTERNAL, grpc.StatusCode.INTERNAL)
+    with client_of(chief) as client:
+        assert client.call(rpc.STATUS, {"x": 1}) == {"heard": {"x": 1}}
+    assert len(set(chief.callers)) == len(chief.callers) == 3
+
+
+def test_a_call_that_finds_no_chief_is_repeated_on_the_same_connection() -> None:
+    chief = Chief(grpc.StatusCode.UNAVAILABLE)
+    with client_of(chief) as client:
+        assert client.call(rpc.STATUS, {}) == {"heard": {}}
+    assert len(chief.callers) == 2 and len(set(chief.callers)) == 1
+
+
+def test_what_the_chief_itself_refuses_is_not_repeated() -> None:
+    chief = Chief(grpc.StatusCode.ABORTED)
+    with client_of(chief) as client, pytest.raises(ChiefRefused, match="refused Status: ABORTED"):
+        client.call(rpc.STATUS, {})
+    assert len(chief.callers) == 1
+
+
+def test_a_message_that_json_cannot_hold_is_not_repeated() -> None:
+    chief = Chief()
+    with client_of(chief) as client, pytest.raises(ChiefRefused, match="serializing"):
+        client.call(rpc.STATUS, {"x": object()})
+    assert chief.callers == []
