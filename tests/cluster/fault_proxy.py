@@ -214,6 +214,8 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # What waits for the receipt of what went before would be lost with a connection that breaks.
+    disable_nagle_algorithm = True
     server: _Server
 
     def setup(self) -> None:
