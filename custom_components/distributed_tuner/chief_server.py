@@ -111,7 +111,7 @@ async def serve(
     Raises:
       SearchError: the address cannot be had, or certificate and key are no pair.
     """
-    server = grpc.aio.server(options=(*rpc.CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)))
+    server = grpc.aio.server(options=rpc.SERVER_OPTIONS)
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(
             _guarded(chief, handler, rpc.bearer(token)),

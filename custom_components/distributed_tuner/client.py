@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
@@ -18,11 +17,11 @@ from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreac
 
 _LOG = logging.getLogger(__name__)
 
-_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
 class ChiefClient:
-    """A connection to the chief of one search. May be shared by threads.
+    """A connection to the chief of one search, shared by the threads of a process: a last call finds it open.
 
     Args:
       address: where the chief is now, `host:port`, None while that is not known; asked again after each failure, since
@@ -90,12 +89,16 @@ class ChiefClient:
             with fork_gate.GATE.call():
                 answer: dict[str, Any] = call(message, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            spoilt = _spoilt(error)
-            if spoilt:
+            # A connection that a router or a firewall has forgotten is silent for ever.
+            lost = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or _spoilt(error)
+            if lost:
                 self._drop(channel)
-            if spoilt or error.code() in _AWAY:
+            if lost or error.code() in _AWAY:
                 raise _Away(f"{error.code().name}: {error.details()}") from error
             raise ChiefRefused(f"the chief refused {method}: {error.code().name}: {error.details()}") from error
+        except ValueError as error:
+            # gRPC's word for a channel that another thread has dropped meanwhile.
+            raise _Away(str(error)) from error
         return answer
 
     def _connect(self) -> grpc.Channel:
@@ -119,7 +122,8 @@ class ChiefClient:
     def _open(self, address: str) -> grpc.Channel:
         if self._access.authority is None:
             return grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
-        return grpc.secure_channel(address, _trusting(self._access.authority), options=rpc.CHANNEL_OPTIONS)
+        trusted = grpc.ssl_channel_credentials(root_certificates=self._access.authority)
+        return grpc.secure_channel(address, trusted, options=rpc.CHANNEL_OPTIONS)
 
 
 def _spoilt(error: grpc.RpcError) -> bool:
@@ -128,12 +132,6 @@ def _spoilt(error: grpc.RpcError) -> bool:
     What cannot be turned into bytes, or back, gRPC tells by the same code, in words of its own.
     """
     return error.code() is grpc.StatusCode.INTERNAL and not str(error.details()).startswith("Exception ")
-
-
-@functools.lru_cache
-def _trusting(authority: bytes) -> grpc.ChannelCredentials:
-    """Channels with the same object share a connection: the call of a worker that is told to stop finds one open."""
-    return grpc.ssl_channel_credentials(root_certificates=authority)
 
 
 class _Away(Exception):

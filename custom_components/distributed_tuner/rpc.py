@@ -31,10 +31,15 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # By its name a pause, but it is how long an attempt to connect may take: on a busy machine TLS needs seconds.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
+    # A channel that takes another one's place must not get that one's connection.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 )
+# One port has one chief.
+SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))
 
 TOKEN_KEY = "authorization"
 

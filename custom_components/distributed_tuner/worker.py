@@ -27,6 +27,7 @@ from custom_components.distributed_tuner.errors import (
     printable,
 )
 from custom_components.distributed_tuner.heartbeat import Heartbeat
+from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.remote_oracle import RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
 from custom_components.distributed_tuner.resume.executions import Executions
@@ -71,14 +72,11 @@ def work(
     current = CurrentTrial()
     executions = Executions(current, Pace.in_directory(directory.url))
 
-    def client(patience: float) -> ChiefClient:
-        return ChiefClient(address, access, patience)
-
-    calls = client(options.chief_timeout_seconds)
-    give_back_on_sigterm(client(options.grace_seconds / 2), worker, current)
+    calls = ChiefClient(address, access, options.chief_timeout_seconds)
+    give_back_on_sigterm(calls, worker, current, patience_seconds=options.grace_seconds / 2)
     randomness.make_restorable()
     begun = threading.Event()
-    _end_unless_begun(begun, client(options.grace_seconds), worker, options.start_seconds)
+    _end_unless_begun(begun, calls, worker, options)
     try:
         tuner, fit_kwargs = user_code.build(spec, directory.url, process=worker, populate=False)
     except user_code.UserCodeError as error:
@@ -90,7 +88,7 @@ def work(
     # A worker stores no tuner state; the trial's results are with the chief.
     tuner.save = lambda: None
     heartbeat = Heartbeat(
-        client(options.chief_timeout_seconds),
+        calls,
         worker,
         process,
         current,
@@ -143,15 +141,18 @@ def work(
     return ExitCode.DONE
 
 
-def _fault(client: ChiefClient, worker: str, message: str, trace: str) -> ExitCode:
+def _fault(
+    client: ChiefClient, worker: str, message: str, trace: str, *, patience_seconds: float | None = None
+) -> ExitCode:
     _LOG.error("%s\n%s", message, trace)
-    client.call(rpc.FAIL, {"worker": worker, "message": message, "traceback": trace, "again": True})
+    told = {"worker": worker, "message": message, "traceback": trace, "again": True}
+    client.call(rpc.FAIL, told, patience_seconds=patience_seconds)
     return ExitCode.FAULT
 
 
-def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, seconds: float) -> None:
-    """Ends the process, saying where it hangs, unless it has asked for a trial within so many seconds."""
-    main = threading.get_ident()
+def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, options: SearchOptions) -> None:
+    """Ends the process, saying where it hangs, unless it has asked for a trial within `start_seconds`."""
+    main, seconds = threading.get_ident(), options.start_seconds
 
     def watch() -> None:
         if begun.wait(seconds):
@@ -159,7 +160,8 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
         stack = "".join(traceback.format_stack(sys._current_frames()[main]))
         message = f"no trial was asked for within start_seconds={seconds:g} of its start: tuner_fn hangs, or is slow"
         try:
-            _fault(client, worker, message, f"Where it was (most recent call last):\n{stack}")
+            trace = f"Where it was (most recent call last):\n{stack}"
+            _fault(client, worker, message, trace, patience_seconds=options.grace_seconds)
         except SearchError as error:
             _LOG.error("%s", error)
         logging.shutdown()
@@ -168,7 +170,7 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
     threading.Thread(target=watch, name="start", daemon=True).start()
 
 
-def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial) -> None:
+def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float) -> None:
     """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once and the process ends."""
     wakeup = children.Wakeup()
     ending = [signal.SIGTERM]
@@ -182,7 +184,7 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
     def wait() -> None:
         told = wakeup.wait(ending)
         _LOG.warning("%s: this worker ends", told.name)
-        _give_back(client, worker, current)
+        _give_back(client, worker, current, patience_seconds=patience_seconds)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)
 
@@ -193,9 +195,7 @@ def _leave_to_wakeup(number: int, frame: object) -> None:
     """Python needs a handler to tell the wake-up descriptor of a signal."""
 
 
-def _give_back(
-    client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float | None = None
-) -> None:
+def _give_back(client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float) -> None:
     trial_id = current.held
     if trial_id is None:
         return

@@ -48,6 +48,17 @@ def cuts(arena: Arena) -> Result:
     return _suffer(arena, "network silent, then broken", strike, tries=2 if arena.small else 10)
 
 
+def forgets(arena: Arena) -> Result:
+    """All connections go silent for good, as those that a router has forgotten; new ones can be made."""
+
+    def strike(running: Running, proxy: Proxy, choose: random.Random) -> bool:
+        running.pause(choose.uniform(0.5, 3.0))
+        proxy.forget()
+        return True
+
+    return _suffer(arena, "network forgets connections", strike, tries=2 if arena.small else 10)
+
+
 def _silence(running: Running, proxy: Proxy, choose: random.Random, *, broken: bool = False) -> bool:
     running.pause(choose.uniform(0.5, 3.0))
     proxy.hold()

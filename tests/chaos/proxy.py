@@ -27,7 +27,7 @@ class Proxy:
     def __init__(self, upstream: Callable[[], str | None], seed: int) -> None:
         self._upstream = upstream
         self._random = random.Random(seed)
-        self._delay_seconds = 0.0
+        self._delay_seconds = (0.0, 0.0)
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
@@ -47,12 +47,13 @@ class Proxy:
     ) -> None:
         self._call(self._server.close)
         self.reset()
+        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(10.0)
         self._call(self._loop.stop)
         self._thread.join(10.0)
 
-    def delay(self, seconds: float) -> None:
-        """From now on each piece of data waits up to so long, in each direction."""
-        self._delay_seconds = seconds
+    def delay(self, seconds: float, least: float = 0.0) -> None:
+        """From now on each piece of data waits up to so long, and at least `least`, in each direction."""
+        self._delay_seconds = (least, seconds)
 
     def hold(self) -> None:
         """From now on nothing passes; what comes waits for `release`, as in a network that lost its way."""
@@ -61,6 +62,10 @@ class Proxy:
     def release(self) -> None:
         """What was held goes on, late as it is."""
         self._call(self._open.set)
+
+    def forget(self) -> None:
+        """Nothing more passes on the connections that there are, and nobody is told; new ones are as they should be."""
+        self._call(self._forget_all)
 
     def reset(self) -> None:
         """Breaks all connections, and what is in them is lost."""
@@ -75,6 +80,17 @@ class Proxy:
 
         self._loop.call_soon_threadsafe(call)
         done.wait(10.0)
+
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget_all(self) -> None:
+        self._open.clear()
+        self._open = asyncio.Event()
+        self._open.set()
 
     def _break_all(self) -> None:
         for writer in self._writers:
@@ -96,9 +112,10 @@ class Proxy:
             return
         both = {writer, far_writer}
         self._writers |= both
+        passing = self._open
         pumps = [
-            asyncio.ensure_future(self._pump(reader, far_writer)),
-            asyncio.ensure_future(self._pump(far_reader, writer)),
+            asyncio.ensure_future(self._pump(reader, far_writer, passing)),
+            asyncio.ensure_future(self._pump(far_reader, writer, passing)),
         ]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
@@ -107,11 +124,11 @@ class Proxy:
         for side in both:
             side.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: asyncio.Event) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK_BYTES):
-                await self._open.wait()
-                if self._delay_seconds:
-                    await asyncio.sleep(self._random.uniform(0.0, self._delay_seconds))
+                await passing.wait()
+                if self._delay_seconds[1]:
+                    await asyncio.sleep(self._random.uniform(*self._delay_seconds))
                 writer.write(data)
                 await writer.drain()

@@ -25,6 +25,7 @@ def suite(kill_count: int = kills.KILLS) -> dict[str, Fault]:
         "network-delays": network.delays,
         "network-late": network.drops,
         "network-cut": network.cuts,
+        "network-forgets": network.forgets,
         "full-disk": disk.full,
         "full-disk-of-workers": disk.of_workers,
         "state": state.files,

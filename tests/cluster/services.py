@@ -175,6 +175,10 @@ class ServiceProxy:
                 self._servers.pop(key).close()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), _REFRESH_SECONDS)
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
 
     def _wanted(self) -> dict[tuple[str, int], list[tuple[str, int]]]:
         wanted = {}

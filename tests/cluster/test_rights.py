@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import cluster as kube_cluster
 from custom_components.distributed_tuner.cluster.kube import names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
 from custom_components.distributed_tuner.cluster.kube.forgiveness import IGNORED_ENDS, forgive
 from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
 from tests.cluster.api import Api, Object
@@ -31,15 +33,27 @@ def granted() -> list[tuple[str, str]]:
     return [(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]]
 
 
+@contextlib.contextmanager
+def started(made: KubernetesSearch) -> Iterator[KubernetesCluster]:
+    """A step's view of the search, which it makes or finds, until the step is gone."""
+    cluster = made.make_cluster()
+    try:
+        cluster.start(1)
+        yield cluster
+    finally:
+        cluster.leave()
+
+
 def start(made: KubernetesSearch, api: KubernetesApi) -> None:
     """A search is made."""
-    made.make_cluster().start(1)
+    with started(made):
+        return
 
 
 def adopt(made: KubernetesSearch, api: KubernetesApi) -> None:
     """A search is made, and found by a step that is run again."""
-    made.make_cluster().start(1)
-    made.make_cluster().start(1)
+    start(made, api)
+    start(made, api)
 
 
 def unscheduled(team: Namespace) -> Object:
@@ -118,9 +132,8 @@ def set_back(made: KubernetesSearch, api: KubernetesApi) -> None:
 
 def ask_for_events(made: KubernetesSearch, api: KubernetesApi) -> None:
     """A worker waits for a machine, and the step looks why."""
-    cluster = made.make_cluster()
-    cluster.start(1)
-    until(lambda: "node" in cluster.poll().waiting(), "the scheduler's words")
+    with started(made) as cluster:
+        until(lambda: "node" in cluster.poll().waiting(), "the scheduler's words")
 
 
 OPERATIONS: dict[tuple[str, str], Operation] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ChiefRefused
+from tests.chaos.proxy import Proxy
 
 
 class Chief:
@@ -31,14 +32,15 @@ class Chief:
 
 
 @contextlib.contextmanager
-def client_of(chief: Chief) -> Iterator[ChiefClient]:
-    """A client whose patience is short."""
+def client_of(chief: Chief, through: Callable[[str], str] = str) -> Iterator[ChiefClient]:
+    """A client whose patience is short; `through` makes the address that it calls out of the chief's."""
     handler = grpc.unary_unary_rpc_method_handler(chief.answer, rpc.decode, rpc.encode)
-    server = grpc.server(ThreadPoolExecutor(2))
+    server = grpc.server(ThreadPoolExecutor(2), options=rpc.SERVER_OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, {rpc.STATUS: handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    client = ChiefClient(lambda: f"127.0.0.1:{port}", Access("token"), patience_seconds=20.0)
+    address = through(f"127.0.0.1:{port}")
+    client = ChiefClient(lambda: address, Access("token"), patience_seconds=30.0)
     try:
         yield client
     finally:
@@ -58,6 +60,38 @@ def test_a_call_that_finds_no_chief_is_repeated_on_the_same_connection() -> None
     with client_of(chief) as client:
         assert client.call(rpc.STATUS, {}) == {"heard": {}}
     assert len(chief.callers) == 2 and len(set(chief.callers)) == 1
+
+
+def test_a_connection_that_is_silent_for_ever_is_replaced() -> None:
+    chief, upstream = Chief(), ""
+    with Proxy(lambda: upstream, seed=0) as proxy:
+
+        def through(address: str) -> str:
+            nonlocal upstream
+            upstream = address
+            return proxy.address
+
+        with client_of(chief, through) as client:
+            client.call(rpc.STATUS, {"n": 0})
+            for number in (1, 2):
+                proxy.forget()
+                assert client.call(rpc.STATUS, {"n": number}, timeout=2.0) == {"heard": {"n": number}}
+    assert len(set(chief.callers)) == 3
+
+
+def test_a_network_that_takes_seconds_to_connect_is_waited_for() -> None:
+    chief, upstream = Chief(), ""
+    with Proxy(lambda: upstream, seed=0) as proxy:
+
+        def through(address: str) -> str:
+            nonlocal upstream
+            upstream = address
+            return proxy.address
+
+        proxy.delay(2.0, least=2.0)
+        with client_of(chief, through) as client:
+            assert client.call(rpc.STATUS, {}, timeout=25.0) == {"heard": {}}
+    assert len(chief.callers) == 1
 
 
 def test_what_the_chief_itself_refuses_is_not_repeated() -> None:
