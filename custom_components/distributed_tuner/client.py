@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -62,11 +63,15 @@ class ChiefClient:
             retry=tenacity.retry_if_exception_type(_Away),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
             stop=tenacity.stop_after_delay(patience),
+            before_sleep=functools.partial(_tell, method),
             reraise=True,
         )
         began = time.monotonic()
         try:
-            return retrying(self._attempt, method, message, timeout)
+            answer: dict[str, Any] = retrying(self._attempt, method, message, timeout)
+            if retrying.statistics["attempt_number"] > 1:
+                _LOG.info("%s: the chief has answered, after %.1f s", method, time.monotonic() - began)
+            return answer
         except _Away as error:
             raise ChiefUnreachable(
                 f"no chief answered {method} for {time.monotonic() - began:.0f} s (patience {patience:g} s) at "
@@ -124,6 +129,11 @@ class ChiefClient:
             return grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
         trusted = grpc.ssl_channel_credentials(root_certificates=self._access.authority)
         return grpc.secure_channel(address, trusted, options=rpc.CHANNEL_OPTIONS)
+
+
+def _tell(method: str, state: tenacity.RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome is not None:
+        _LOG.info("%s: no answer, trying again: %s", method, state.outcome.exception())
 
 
 def _spoilt(error: grpc.RpcError) -> bool:
