@@ -23,7 +23,7 @@ def find(settings: Settings) -> Path:
         if artifact := record.output(nodes.SEARCH, keys.SEARCH_REPORT):
             return Path(artifact.uri) / keys.REPORT_FILE
         # A search that found too little has no outputs: TFX removes those of a failed node.
-        failed = Path(settings.root) / nodes.SEARCH / keys.SEARCHES_DIR / run_id / keys.REPORT_FILE
+        failed = Path(settings.root) / nodes.SEARCH / keys.SEARCHES_DIR / keys.search_folder(run_id) / keys.REPORT_FILE
         if failed.exists():
             return failed
     raise PipelineError(f"No search below {settings.runs_dir} has a report yet: make run")

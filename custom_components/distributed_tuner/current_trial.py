@@ -12,6 +12,7 @@ class CurrentTrial:
         self._lock = threading.Lock()
         self._trial_id: str | None = None
         self._attempt = 0
+        self._stay = 0
         self._epochs: int | None = None
         self._abandoned = False
         self._promised: str | None = None
@@ -26,6 +27,7 @@ class CurrentTrial:
         with self._lock:
             self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
             self._promised = None
+            self._stay += 1
 
     def end(self) -> None:
         """The worker holds no trial."""
@@ -58,6 +60,12 @@ class CurrentTrial:
         """The trial that the chief takes this worker to work at: the running one or, between two, the next."""
         with self._lock:
             return self._trial_id or self._promised
+
+    @property
+    def stay(self) -> int:
+        """Counts the trials that were begun: one that comes back, for another attempt, is told from itself."""
+        with self._lock:
+            return self._stay
 
     @property
     def attempt(self) -> int:

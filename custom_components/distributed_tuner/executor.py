@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -83,7 +82,7 @@ class Executor(base_executor.BaseExecutor):
 
     def _run_id(self) -> str:
         run_id = self._context.pipeline_run_id if self._context else None
-        return re.sub(r"[^A-Za-z0-9._-]", "-", run_id or "search")
+        return keys.search_folder(run_id or "search")
 
     def _search_name(self) -> SearchName:
         context = self._context

@@ -52,7 +52,7 @@ class Heartbeat:
         self._lock = threading.Condition()
         self._heard = time.monotonic()
         self._away = False
-        self._orders: tuple[str, Directive, str] | None = None
+        self._orders: tuple[int, Directive, str] | None = None
         self._overdue: tuple[str, float] | None = None
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -65,15 +65,15 @@ class Heartbeat:
         self._stopped.set()
         self._thread.join()
 
-    def orders(self, trial_id: str) -> tuple[Directive, str]:
-        """What the chief last said of this trial, and why.
+    def orders(self) -> tuple[Directive, str]:
+        """What the chief last said of the trial that runs, since it was begun, and why.
 
         After a silence longer than the lease it waits a little for an answer, once; a chief that is away keeps nobody.
         """
         with self._lock:
             if not self._fresh() and not self._away:
                 self._away = not self._lock.wait_for(self._fresh, timeout=2 * self._every)
-            if self._orders is None or self._orders[0] != trial_id:
+            if self._orders is None or self._orders[0] != self._current.stay:
                 return Directive.CONTINUE, ""
             return self._orders[1], self._orders[2]
 
@@ -83,7 +83,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._every):
             began = time.monotonic()
-            trial_id = self._current.held
+            stay, trial_id = self._current.stay, self._current.held
             message = {
                 "worker": self._worker,
                 "process": self._process,
@@ -101,14 +101,14 @@ class Heartbeat:
                 _LOG.warning("heartbeat: %s", error)
                 continue
             if trial_id is not None:
-                self._take(trial_id, Directive(answer["directive"]), answer["reason"])
+                self._take(trial_id, stay, Directive(answer["directive"]), answer["reason"])
             with self._lock:
                 self._heard, self._away = began, False
                 self._lock.notify_all()
 
-    def _take(self, trial_id: str, directive: Directive, reason: str) -> None:
+    def _take(self, trial_id: str, stay: int, directive: Directive, reason: str) -> None:
         with self._lock:
-            self._orders = (trial_id, directive, reason)
+            self._orders = (stay, directive, reason)
         if directive is not Directive.ABANDON or self._current.held != trial_id:
             self._overdue = None
             return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 TOP_N = "top_n"
 NUM_WORKERS = "num_workers"
 MAX_TRIALS = "max_trials"
@@ -16,11 +19,21 @@ BEST_FILE = "best_hyperparameters.txt"
 RESULTS_FILE = "tuner_results.json"
 
 SEARCHES_DIR = "searches"
+_DIGEST_LENGTH = 12
 
 DEFAULT_WORKERS = 2
 
 # The `kind` of a cluster whose members are processes of the step; the other one is `kube.options.KIND`.
 LOCAL_KIND = "local"
+
+
+def search_folder(run_id: str) -> str:
+    """The name of a run's folder in `SEARCHES_DIR`: the run id, where it is a plain name; no two run ids share one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", run_id)
+    if plain == run_id and plain.strip("."):
+        return plain
+    digest = hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    return f"{plain.strip('.')}-{digest}"
 
 
 def hyperparameters_key(rank: int) -> str:

@@ -99,7 +99,7 @@ def work(
 
     def on_epoch() -> tuple[Directive, str]:
         executions.epoch()
-        directive, reason = heartbeat.orders(current.trial_id or "")
+        directive, reason = heartbeat.orders()
         if directive is Directive.ABANDON:
             current.abandon()
         return directive, reason

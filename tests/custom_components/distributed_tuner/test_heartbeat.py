@@ -67,8 +67,20 @@ def test_a_refused_heartbeat_is_followed_by_others() -> None:
     current.begin("0", 0)
     with Beating(chief, current, grace_seconds=60.0) as beating:
         assert chief.thrice.wait(60.0)
-        assert beating.heartbeat.orders("0") == (Directive.ABANDON, "somebody else has it")
+        assert beating.heartbeat.orders() == (Directive.ABANDON, "somebody else has it")
         assert not beating.left.is_set()
+
+
+def test_what_was_said_of_a_trial_does_not_hold_for_its_next_attempt() -> None:
+    chief, current = Chief(), CurrentTrial()
+    current.begin("0", 0)
+    with Beating(chief, current, grace_seconds=60.0) as beating:
+        assert chief.thrice.wait(60.0)
+        assert beating.heartbeat.orders()[0] is Directive.ABANDON
+        beating.heartbeat.stop()
+        current.end()
+        current.begin("0", 1)
+        assert beating.heartbeat.orders() == (Directive.CONTINUE, "")
 
 
 @pytest.mark.parametrize("begun", [True, False])
