@@ -6,6 +6,7 @@ of a `multiprocessing.Pool`) would be told to the parent, and would not end the 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -50,6 +51,11 @@ class Wakeup:
             told = [number for number in numbers if number in received]
             if told and senders in ([], [os.getpid()]):
                 return told[0]
+
+    def tell(self, number: int, frame: object) -> None:
+        """The handler that Python needs: wakes up the thread also where an asyncio loop took the descriptor."""
+        with contextlib.suppress(BlockingIOError):  # so many signals are waiting already
+            self._writer.send(bytes([number]))
 
     def close(self) -> None:
         """In a child: its signals are its own."""

@@ -176,9 +176,10 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
     ending = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         ending.append(signal.SIGINT)
+    handler = wakeup.tell
     for number in ending:
-        signal.signal(number, _leave_to_wakeup)
-    children.make_ordinary(wakeup.close, _leave_to_wakeup, ending)
+        signal.signal(number, handler)
+    children.make_ordinary(wakeup.close, handler, ending)
     fork_gate.GATE.watch()
 
     def wait() -> None:
@@ -189,10 +190,6 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
         os._exit(ExitCode.PREEMPTED)
 
     threading.Thread(target=wait, name="sigterm", daemon=True).start()
-
-
-def _leave_to_wakeup(number: int, frame: object) -> None:
-    """Python needs a handler to tell the wake-up descriptor of a signal."""
 
 
 def _give_back(client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float) -> None:

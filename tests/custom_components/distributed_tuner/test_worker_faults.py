@@ -185,11 +185,12 @@ def test_a_trial_that_hangs_in_native_code_costs_its_workers_and_not_the_search(
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("fault", ["trial sends SIGTERM", "trial sends SIGTERM after asyncio"])
 def test_a_trial_that_ends_its_worker_as_a_preemption_does_fails_and_not_the_search(
-    make_search: Callable[..., Any],
+    make_search: Callable[..., Any], fault: str
 ) -> None:
     options = quick(max_fruitless_releases=3)
-    found = make_search("faulty", {"fault": "trial sends SIGTERM", "times": 3}, options).run(workers=1)
+    found = make_search("faulty", {"fault": fault, "times": 3}, options).run(workers=1)
     (failed,) = found.record.failed()
     assert failed.message is not None and "3 workers in a row were told to end (SIGTERM)" in failed.message
     assert [stay.outcome for stay in failed.stays] == [Outcome.RELEASED] * 3

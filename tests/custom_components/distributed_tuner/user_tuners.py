@@ -433,6 +433,10 @@ class _Faulty(Waiting):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if self._now("exits"):
             raise SystemExit(0)
+        if self._now("trial sends SIGTERM after asyncio"):
+            signal.set_wakeup_fd(-1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(600)
         if self._now("trial sends SIGTERM"):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(600)
