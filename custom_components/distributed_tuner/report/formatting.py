@@ -55,6 +55,11 @@ def hyperparameter(value: HyperparameterValue | None) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
+def visible(text: str) -> str:
+    """The text with what nobody sees, or no encoding knows, written out: control characters, changes of direction."""
+    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
+
+
 def shorten(text: str, length: int) -> str:
     """`text` cut to at most `length` characters, the last of which then is an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from custom_components.distributed_tuner.errors import printable
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
     HyperparameterValue,
@@ -14,20 +13,21 @@ from custom_components.distributed_tuner.record import (
     TrialStatus,
     cause,
 )
+from custom_components.distributed_tuner.report import formatting
 
 NO_REASON = "No reason was recorded."
 NO_SCORE = "Completed without a finite score."
 
 
 def presentable(record: SearchRecord) -> SearchRecord:
-    """The record with trials whose texts can be printed: a value may come from a file name of any bytes."""
+    """The record with trials whose texts are what they look like: a value may come from a file name of any bytes."""
 
     def shown(trial: TrialRecord) -> TrialRecord:
         values = {
-            printable(name): printable(value) if isinstance(value, str) else value
+            formatting.visible(name): formatting.visible(value) if isinstance(value, str) else value
             for name, value in trial.hyperparameters.items()
         }
-        message = trial.message and printable(trial.message)
+        message = trial.message and "\n".join(map(formatting.visible, trial.message.split("\n")))
         return dataclasses.replace(trial, hyperparameters=values, message=message)
 
     return dataclasses.replace(record, trials=tuple(shown(trial) for trial in record.trials))

@@ -67,3 +67,8 @@ def test_a_moment_is_in_utc() -> None:
 def test_shortened_text_has_the_length_asked_for() -> None:
     assert formatting.shorten("abcdef", 6) == "abcdef"
     assert formatting.shorten("abcdefg", 6) == "abcde…"
+
+
+def test_what_nobody_sees_is_written_out() -> None:
+    assert formatting.visible("größe é✓ a b\t") == "größe é✓ a b\t"
+    assert formatting.visible("a\x00b\u202ec\udce9\x1b[31m\n") == "a\\x00b\\u202ec\\udce9\\x1b[31m\\n"
