@@ -64,7 +64,10 @@ class Chief:
         found = identity.of(suggester.oracle)
         if stored.identity is not None:
             identity.check(stored.identity, found, directory.url)
-        self._first_entry = {"identity": found} if stored.identity is None else {}
+        self._search = stored.search or secrets.token_hex(8)
+        self._first_entry: dict[str, Any] = {} if stored.identity else {"identity": found}
+        if stored.search is None:
+            self._first_entry["search"] = self._search
         self._clock = Clock(stored.time, go_on=go_on)
         self._study = Study(options, max_consecutive_failures=suggester.max_consecutive_failures, now=self._clock())
         self._unjudged = self._restore(stored, go_on)
@@ -276,7 +279,8 @@ class Chief:
 
     def _told(self, answer: Grant | Ask) -> dict[str, Any]:
         if isinstance(answer, Grant):
-            return {"answer": "trial", "trial": self.trial_state(answer.trial_id), "attempt": answer.attempt}
+            trial = self.trial_state(answer.trial_id)
+            return {"answer": "trial", "trial": trial, "attempt": answer.attempt, "search": self._search}
         if answer is Ask.OVER:
             return {"answer": "over", "reason": self._study.stop_reason}
         return {"answer": "wait"}

@@ -13,6 +13,7 @@ class CurrentTrial:
         self._trial_id: str | None = None
         self._attempt = 0
         self._stay = 0
+        self._search = ""
         self._epochs: int | None = None
         self._abandoned = False
         self._promised: str | None = None
@@ -22,11 +23,11 @@ class CurrentTrial:
         with self._lock:
             self._promised = trial_id
 
-    def begin(self, trial_id: str, attempt: int) -> None:
-        """The worker starts with a trial."""
+    def begin(self, trial_id: str, attempt: int, search: str = "") -> None:
+        """The worker starts with a trial of this search, see `store.Stored`."""
         with self._lock:
             self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
-            self._promised = None
+            self._promised, self._search = None, search
             self._stay += 1
 
     def end(self) -> None:
@@ -72,6 +73,12 @@ class CurrentTrial:
         """How many times the trial was started afresh before."""
         with self._lock:
             return self._attempt
+
+    @property
+    def search(self) -> str:
+        """What tells the search from every other one."""
+        with self._lock:
+            return self._search
 
     @property
     def abandoned(self) -> bool:

@@ -100,7 +100,7 @@ class RemoteOracle:
         trial = trial_module.Trial.from_state(answer["trial"])
         trial.status = _Status.RUNNING
         self._trial, self._reports = trial, []
-        self._current.begin(trial.trial_id, int(answer["attempt"]))
+        self._current.begin(trial.trial_id, int(answer["attempt"]), str(answer["search"]))
         return trial
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:

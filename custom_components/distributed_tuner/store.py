@@ -30,6 +30,8 @@ class Stored:
       oracle: for `OracleSuggester.restore`.
       results: the last result of each trial that was acknowledged before the oracle had it, by trial id.
       identity: what the search is, see `identity`; None if nobody stored it yet.
+      search: tells this search from every other one, also one that begins in the same directory once the journal is
+        gone; None if nobody stored it yet.
       time: of the last entry, by the clock of the chief that wrote it; None if there is none.
     """
 
@@ -37,6 +39,7 @@ class Stored:
     oracle: patches.State = dataclasses.field(default_factory=dict)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     identity: dict[str, Any] | None = None
+    search: str | None = None
     time: float | None = None
 
 
@@ -107,6 +110,7 @@ class Store:
         stored.study["trials"].update(entry.get("trials", {}))
         stored.results.update(entry.get("results", {}))
         stored.identity = entry.get("identity", stored.identity)
+        stored.search = entry.get("search", stored.search)
         stored.time = entry.get("time", stored.time)
         if "study" in entry:
             stored.study["study"] = entry["study"]

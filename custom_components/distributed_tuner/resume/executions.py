@@ -1,15 +1,20 @@
 """The executions of a worker's trial: finished ones are kept, an unfinished one goes on.
 
-<project>/trial_<id>/resume/attempt_<n>/execution_<n>/          the result, once it is finished
-<project>/trial_<id>/resume/attempt_<n>/execution_<n>/fit_<n>/  the state of a fit until then
+<project>/trial_<id>/resume/<key>-attempt_<n>/execution_<n>/          the result, once it is finished
+<project>/trial_<id>/resume/<key>-attempt_<n>/execution_<n>/fit_<n>/  the state of a fit until then
+
+The key is made from the search and the trial's hyperparameters. A project folder may be that of several searches, one
+after the other or at the same time, whose trials have the same ids: none goes on with another one's state.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -71,7 +76,7 @@ class Executions:
         run_trial, build_and_fit = tuner.run_trial, getattr(tuner, "_build_and_fit_model", None)
 
         def run_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
-            self._begin(trial.trial_id)
+            self._begin(trial)
             try:
                 return run_trial(trial, *args, **kwargs)
             finally:
@@ -107,14 +112,22 @@ class Executions:
         if self._running is not None:
             self._running.epochs += 1
 
-    def _begin(self, trial_id: str) -> None:
-        attempt = self._current.attempt
+    def _begin(self, trial: Any) -> None:
+        trial_id, attempt = trial.trial_id, self._current.attempt
         path = f"{self._tuner.get_trial_dir(trial_id)}/{folder.RESUME}"
-        name = f"attempt_{attempt}"
+        key = _key(self._current.search, trial.hyperparameters.values)
+        name = f"{key}-attempt_{attempt}"
         try:
-            for entry in tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else ():
-                if entry.rstrip("/") != name:
-                    folder.remove(f"{path}/{entry}".rstrip("/"))
+            entries = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else ()
+            others = [entry.rstrip("/") for entry in entries if entry.rstrip("/") != name]
+            if not all(other.startswith(f"{key}-") for other in others):
+                _LOG.warning(
+                    "trial %s: %s holds what another search, or other hyperparameters, left; it is removed, not used",
+                    trial_id,
+                    path,
+                )
+            for other in others:
+                folder.remove(f"{path}/{other}")
         except FILE_ERRORS as error:
             _LOG.warning("earlier attempts at trial %s could not be removed: %s", trial_id, error)
         self._running = _Running(trial_id, attempt, f"{path}/{name}")
@@ -161,6 +174,11 @@ class Executions:
         self._current.resumed((self._current.epochs or 0) + epochs)
         if self._running is not None:
             self._running.epochs += epochs
+
+
+def _key(search: str, hyperparameters: Mapping[str, Any]) -> str:
+    text = f"{search}/{json.dumps(dict(hyperparameters), sort_keys=True, default=repr)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _load(store: Folder) -> dict[str, Any] | None:

@@ -120,6 +120,27 @@ def test_it_is_stored_once_and_not_what_trials_add(tmp_path: Path) -> None:
         event_loop.run(asyncio.wait_for(serve(oracle(units=(5, 64))), 60.0))
 
 
+def test_a_search_is_told_from_the_next_one_in_its_directory(tmp_path: Path) -> None:
+    directory = SearchDir(tmp_path)
+    directory.create()
+
+    told: list[str] = []
+
+    async def serve() -> None:
+        served = chief(directory, oracle())
+        await served.begin()
+        told.append((await served.suggest({"worker": "worker-0"}))["search"])
+        await served.close()
+
+    event_loop.run(serve())
+    event_loop.run(serve())
+    directory.journal.unlink()
+    directory.record.unlink()
+    event_loop.run(serve())
+    first, again, next_one = told
+    assert first == again != next_one and first and next_one
+
+
 def test_an_older_journal_goes_on_and_is_known_from_then_on(tmp_path: Path) -> None:
     directory = SearchDir(tmp_path)
     directory.create()

@@ -85,8 +85,20 @@ class TrialRunner:
         self.pace = pace
         self.folder = root / "project" / "trial_0" / "resume"
 
-    def run(self, *, die_at: int | None = None, attempt: int = 0, directive: Directive = Directive.CONTINUE) -> Outcome:
-        """One worker's life with the trial.
+    def kept(self, attempt: int = 0) -> Path:
+        """What is kept of one attempt at the trial."""
+        (found,) = self.folder.glob(f"*-attempt_{attempt}")
+        return found
+
+    def run(
+        self,
+        *,
+        die_at: int | None = None,
+        attempt: int = 0,
+        directive: Directive = Directive.CONTINUE,
+        search: str = "this",
+    ) -> Outcome:
+        """One worker's life with the trial of a search.
 
         Raises:
           WorkerDied: the worker began epoch `die_at`, counted from 1.
@@ -98,7 +110,7 @@ class TrialRunner:
         tuner, kwargs = self.make(str(self.root))
         kwargs["callbacks"] = [*kwargs.get("callbacks", []), DieAt()]
         trial = kt.engine.trial.Trial(tuner.oracle.get_space(), trial_id="0")
-        current.begin("0", attempt)
+        current.begin("0", attempt, search)
 
         def on_epoch() -> tuple[Directive, str]:
             executions.epoch()
@@ -119,10 +131,10 @@ class TrialRunner:
             trained=DieAt.begun,
         )
 
-    def die(self, at: int, attempt: int = 0) -> None:
+    def die(self, at: int, attempt: int = 0, search: str = "this") -> None:
         """The worker is lost in the middle of this epoch."""
         with contextlib.suppress(WorkerDied):
-            self.run(die_at=at, attempt=attempt)
+            self.run(die_at=at, attempt=attempt, search=search)
             pytest.fail(f"the trial ended before its epoch {at}")
 
 

@@ -262,9 +262,39 @@ def test_a_new_attempt_begins_afresh_with_other_numbers(tmp_path: Path) -> None:
     runner = TrialRunner(tmp_path, brief_twice)
     first = runner.run()
     runner.die(at=2, attempt=1)
-    assert [entry.name for entry in runner.folder.iterdir()] == ["attempt_1"]
+    assert list(runner.folder.iterdir()) == [runner.kept(1)]
     again = runner.run(attempt=2)
     assert again.trained == first.trained and again.histories != first.histories
+
+
+def test_another_search_in_the_same_project_folder_begins_afresh(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = TrialRunner(tmp_path / "whole", everything).run()
+    runner = TrialRunner(tmp_path / "shared", everything)
+    runner.die(at=EPOCHS + 2, search="another")  # one execution is finished, one under way
+    with caplog.at_level(logging.WARNING):
+        end = runner.run()
+    assert caplog.text.count("what another search, or other hyperparameters, left") == 1
+    end.assert_same(whole)
+    assert end.trained == whole.trained
+    assert list(runner.folder.iterdir()) == [runner.kept()]
+
+
+def test_other_hyperparameters_under_the_same_id_begin_afresh(tmp_path: Path) -> None:
+    def units(value: int) -> Any:
+        def make(root: str) -> Made:
+            tuner, kwargs = arrays(root)
+            tuner.oracle.hyperparameters.values["units"] = value
+            return tuner, kwargs
+
+        return make
+
+    whole = TrialRunner(tmp_path / "whole", units(8)).run()
+    TrialRunner(tmp_path / "cut", units(4)).die(at=3)
+    end = TrialRunner(tmp_path / "cut", units(8)).run()
+    end.assert_same(whole)
+    assert end.trained == whole.trained
 
 
 def test_finished_executions_are_kept_with_the_hyperparameters_that_only_the_model_knows(tmp_path: Path) -> None:
@@ -315,7 +345,7 @@ def test_a_spoilt_state_restarts_the_execution_with_a_warning(
     left, whole = lost
     shutil.copytree(left, tmp_path / "cut")
     cut = TrialRunner(tmp_path / "cut", arrays)
-    folder = cut.folder / "attempt_0" / "execution_0" / "fit_0"
+    folder = cut.kept() / "execution_0" / "fit_0"
     record = folder / "record.json"
     (checkpoint,) = folder.glob("*.data-*")
     content = bytearray(checkpoint.read_bytes())
@@ -338,7 +368,7 @@ def test_a_spoilt_state_restarts_the_execution_with_a_warning(
 def test_a_spoilt_result_runs_its_execution_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     runner = TrialRunner(tmp_path, brief_twice)
     whole = runner.run()
-    (runner.folder / "attempt_0" / "execution_1" / "record.json").write_text("{")
+    (runner.kept() / "execution_1" / "record.json").write_text("{")
     end = runner.run()
     assert "it runs again" in caplog.text
     end.assert_same(whole)
@@ -359,7 +389,7 @@ def test_a_folder_that_cannot_be_written_does_not_fail_the_trial(
 def test_only_the_last_state_is_on_disk(tmp_path: Path, lost: tuple[Path, Outcome]) -> None:
     shutil.copytree(lost[0], tmp_path / "cut")
     runner = TrialRunner(tmp_path / "cut", arrays)
-    folder = runner.folder / "attempt_0" / "execution_0" / "fit_0"
+    folder = runner.kept() / "execution_0" / "fit_0"
     (folder / "1234abcd-7_temp").mkdir()
     (folder / "1234abcd-7_temp" / "part-0").write_text("left by a kill in the middle of a checkpoint")
     runner.die(at=2)
@@ -379,7 +409,7 @@ def test_the_chief_ends_a_training(tmp_path: Path) -> None:
     runner = TrialRunner(tmp_path / "abandon", arrays)
     with pytest.raises(training.TrialAbandoned, match="the test wants it"):
         runner.run(directive=Directive.ABANDON)
-    assert not (runner.folder / "attempt_0").exists(), "the folder is somebody else's by now"
+    assert not list(runner.folder.glob("*")), "the folder is somebody else's by now"
 
 
 def test_executions_without_fit_are_kept_too(tmp_path: Path) -> None:

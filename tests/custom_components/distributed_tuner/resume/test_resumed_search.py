@@ -127,7 +127,7 @@ def test_a_trial_that_the_chief_ends_leaves_no_saved_state_on_the_disk(
     saved: set[str] = set()
 
     def look(running: Any, record: SearchRecord) -> None:
-        saved.update(path.parent.name for path in (root / "project").glob("trial_*/resume/attempt_0"))
+        saved.update(path.parent.name for path in (root / "project").glob("trial_*/resume/*-attempt_0"))
 
     found: search.Found = made(make_search, root, "random", EPOCH_SECONDS, options, hang=True).run(1, watch=look)
     (stuck,) = found.record.failed()
