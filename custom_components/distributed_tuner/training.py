@@ -38,11 +38,18 @@ class _Guard(keras.callbacks.Callback):
 class _Follower(keras.callbacks.History):
     """Put at the end of a fit's callbacks, as the history that the fit returns, earlier processes' epochs and all."""
 
-    def __init__(self, guard: _Guard, kept: KeptFit | None, others: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self,
+        guard: _Guard,
+        kept: KeptFit | None,
+        others: Sequence[keras.callbacks.Callback],
+        cut: Callable[[], None],
+    ) -> None:
         super().__init__()
         self._guard = guard
         self._kept = kept
         self._others = others
+        self._cut = cut
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Takes up an earlier process's state of this fit."""
@@ -53,10 +60,12 @@ class _Follower(keras.callbacks.History):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the epoch, and ends the training if the chief wants it."""
         super().on_epoch_end(epoch, logs)
+        finish = self._guard.directive is Directive.FINISH
         if self._kept is not None:
-            self._kept.save(self)
-        if self._guard.directive is Directive.FINISH:
+            self._kept.save(self, last=finish)
+        if finish:
             self.model.stop_training = True
+            self._cut()
 
 
 @contextlib.contextmanager
@@ -72,6 +81,7 @@ def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executio
     """
     original = keras.Model.fit
     signature = inspect.signature(original)
+    cut = executions.cut if executions is not None else lambda: None
     busy = False
 
     @functools.wraps(original)
@@ -85,14 +95,14 @@ def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executio
         kept = None
         if isinstance(callbacks, keras.callbacks.CallbackList):
             # Wired up by the caller, history and all: followed, not kept.
-            follower = _Follower(guard, None, ())
+            follower = _Follower(guard, None, (), cut)
             follower.set_model(self)
             callbacks.callbacks = [guard, *callbacks.callbacks, follower]
         else:
             others = tf.nest.flatten(callbacks) if callbacks is not None else []
             if executions is not None and not _spans_processes(self):
                 kept = executions.next_fit()
-            bound.arguments["callbacks"] = [guard, *others, _Follower(guard, kept, others)]
+            bound.arguments["callbacks"] = [guard, *others, _Follower(guard, kept, others, cut)]
         busy = True
         try:
             if kept is not None:

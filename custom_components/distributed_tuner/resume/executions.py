@@ -45,6 +45,7 @@ class _Running:
     attempt: int
     path: str
     execution: int = 0
+    cut: bool = False  # the chief wants the trial to end: what is trained from now on is not all of it
     fits: list[KeptFit] = dataclasses.field(default_factory=list)  # of the current execution
     epochs: int = 0  # likewise
 
@@ -97,9 +98,9 @@ class Executions:
                 del tuner._build_and_fit_model
 
     def next_fit(self) -> KeptFit | None:
-        """The state of the fit that begins now, None outside trials."""
+        """The state of the fit that begins now; None outside trials, and for one that builds on what was cut short."""
         running = self._running
-        if running is None:
+        if running is None or running.cut:
             return None
         store = Folder(f"{running.execution_path()}/fit_{len(running.fits)}")
         kept = KeptFit(store, self._pace, self._position, self._resumed, self._check_needed)
@@ -111,6 +112,14 @@ class Executions:
         self._current.epoch()
         if self._running is not None:
             self._running.epochs += 1
+
+    def cut(self) -> None:
+        """The running fit ends here because the chief wants it: without the limit the trial would go on from here.
+
+        So its state stays, and the execution does not count as finished.
+        """
+        if self._running is not None:
+            self._running.cut = True
 
     def _begin(self, trial: Any) -> None:
         trial_id, attempt = trial.trial_id, self._current.attempt
@@ -149,7 +158,9 @@ class Executions:
             except _FinishedElsewhere as finished:
                 kept = finished.kept
             else:
-                if _keep(store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs):
+                if not running.cut and _keep(
+                    store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs
+                ):
                     for fit in running.fits:
                         fit.discard()
         if kept is not None:

@@ -79,13 +79,17 @@ class KeptFit:
         self._resumed(len(history.epoch))
         _LOG.info("training goes on after epoch %d", done)
 
-    def save(self, history: keras.callbacks.History) -> None:
+    def save(self, history: keras.callbacks.History, *, last: bool = False) -> None:
         """Saves the state if it is time to. Called at the end of an epoch, after the other callbacks.
 
         A state that cannot be saved is no reason to end the training.
+
+        Args:
+          history: of the fit.
+          last: whether the fit is cut short here, so that it is time in any case.
         """
         began = time.monotonic()
-        if not self._pace.due(began - self._saved, self._cost):
+        if not last and not self._pace.due(began - self._saved, self._cost):
             return
         value: dict[str, Any] = {
             "epoch": int(history.epoch[-1]),

@@ -95,7 +95,7 @@ class TrialRunner:
         *,
         die_at: int | None = None,
         attempt: int = 0,
-        directive: Directive = Directive.CONTINUE,
+        directive: Directive | Callable[[], Directive] = Directive.CONTINUE,
         search: str = "this",
     ) -> Outcome:
         """One worker's life with the trial of a search.
@@ -114,7 +114,7 @@ class TrialRunner:
 
         def on_epoch() -> tuple[Directive, str]:
             executions.epoch()
-            return directive, "the test wants it"
+            return directive if isinstance(directive, Directive) else directive(), "the test wants it"
 
         with executions.kept(tuner), training.followed(on_epoch, executions):
             results = tuner.run_trial(trial, **kwargs)

@@ -20,7 +20,7 @@ from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace
 
-from .conftest import OBJECTIVE, Outcome, TrialRunner
+from .conftest import EVERY_EPOCH, OBJECTIVE, DieAt, Outcome, TrialRunner
 
 EPOCHS = 4
 
@@ -151,6 +151,16 @@ def two_fits(root: str) -> Made:
         second = model.fit(**{**kwargs, "initial_epoch": 1})
         assert [*first.epoch, *second.epoch] == list(range(EPOCHS))
         return second
+
+    return arrays(root, model=WithFit(fit))
+
+
+def two_fits_in_a_row(root: str) -> Made:
+    """The second one's outcome is the execution's."""
+
+    def fit(model: tf.keras.Model, **kwargs: Any) -> Any:
+        model.fit(**kwargs)
+        return model.fit(**{**kwargs, "epochs": 2})
 
     return arrays(root, model=WithFit(fit))
 
@@ -410,6 +420,31 @@ def test_the_chief_ends_a_training(tmp_path: Path) -> None:
     with pytest.raises(training.TrialAbandoned, match="the test wants it"):
         runner.run(directive=Directive.ABANDON)
     assert not list(runner.folder.glob("*")), "the folder is somebody else's by now"
+
+
+def finish_at(epoch: int) -> Any:
+    """FINISH from this epoch on, counted from 1 over all executions."""
+    return lambda: Directive.FINISH if DieAt.begun >= epoch else Directive.CONTINUE
+
+
+@pytest.mark.parametrize("pace", [EVERY_EPOCH, Pace(share=1e-6, unsaved_seconds=3600.0)], ids=["each", "seldom"])
+@pytest.mark.parametrize("at", [2, EPOCHS + 2])
+def test_an_execution_that_a_limit_cut_short_goes_on_without_the_limit(tmp_path: Path, at: int, pace: Pace) -> None:
+    whole = TrialRunner(tmp_path / "whole", everything).run()
+    runner = TrialRunner(tmp_path / "cut", everything, pace)
+    runner.run(directive=finish_at(at))
+    end = runner.run()
+    end.assert_same(whole)
+    assert end.trained == whole.trained - at
+
+
+def test_what_follows_a_fit_that_was_cut_short_is_not_kept(tmp_path: Path) -> None:
+    whole = TrialRunner(tmp_path / "whole", two_fits_in_a_row).run()
+    runner = TrialRunner(tmp_path / "cut", two_fits_in_a_row)
+    assert runner.run(directive=finish_at(2)).epochs == [[0]]
+    end = runner.run()
+    end.assert_same(whole)
+    assert end.trained == whole.trained - 2
 
 
 def test_executions_without_fit_are_kept_too(tmp_path: Path) -> None:
