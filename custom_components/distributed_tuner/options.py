@@ -35,8 +35,9 @@ class SearchOptions:
       start_seconds: how long chief and workers may take from their start to the first suggestion.
       grace_seconds: time between asking a process to stop and killing it.
       max_search_seconds: the search ends then with what was found.
-      max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker. One that
-        comes to no end of an epoch in as long again (and the grace) fails.
+      max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker; executions
+        (`executions_per_trial`) that have not begun are left out. One that comes to no end of an epoch in as long again
+        (and the grace) fails.
       max_epoch_seconds: a trial that finishes no epoch for this long counts as stuck and fails. The first epoch's time
         begins with the trial: reading the data, building the model and tracing it count.
       max_failed_trials: the search ends when this many trials failed in all.

@@ -104,9 +104,12 @@ def work(
             current.abandon()
         return directive, reason
 
+    def finishing() -> bool:
+        return heartbeat.orders(current.trial_id or "")[0] is Directive.FINISH
+
     heartbeat.start()
     try:
-        with executions.kept(tuner), training.followed(on_epoch, executions):
+        with executions.kept(tuner, finishing), training.followed(on_epoch, executions):
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)

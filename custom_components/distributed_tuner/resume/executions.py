@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine import tuner as tuner_module
 from tensorflow import keras
 
 from custom_components.distributed_tuner.current_trial import CurrentTrial
@@ -39,6 +41,10 @@ class _FinishedElsewhere(BaseException):
         self.kept = kept
 
 
+class _LeftOut(BaseException):
+    """The chief wants the trial to end before this execution begins. Raised into keras-tuner's own loop only."""
+
+
 @dataclasses.dataclass
 class _Running:
     trial_id: str
@@ -46,6 +52,8 @@ class _Running:
     path: str
     execution: int = 0
     cut: bool = False  # the chief wants the trial to end: what is trained from now on is not all of it
+    looping: bool = False  # within keras-tuner's own loop over the executions
+    results: list[Any] = dataclasses.field(default_factory=list)  # of the executions so far
     fits: list[KeptFit] = dataclasses.field(default_factory=list)  # of the current execution
     epochs: int = 0  # likewise
 
@@ -68,12 +76,24 @@ class Executions:
         self._running: _Running | None = None
         self._seed: int | None = None
         self._tuner: Any = None
+        self._finishing: Callable[[], bool] = lambda: False
 
     @contextlib.contextmanager
-    def kept(self, tuner: Any) -> Iterator[None]:
-        """Within it the trials of this tuner are kept. The seed that the user set, if any, is read at its beginning."""
-        self._tuner = tuner
+    def kept(self, tuner: Any, finishing: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Within it the trials of this tuner are kept. The seed that the user set, if any, is read at its beginning.
+
+        Args:
+          tuner: the user's tuner.
+          finishing: whether the chief wants the running trial to end. Its later executions are left out then: each of
+            them would be cut short after one epoch, and count as much as the others.
+        """
+        self._tuner, self._finishing = tuner, finishing
         self._seed = randomness.users_seed()
+        with self._position.installed(), self._loop_followed(), self._methods_replaced(tuner):
+            yield
+
+    @contextlib.contextmanager
+    def _methods_replaced(self, tuner: Any) -> Iterator[None]:
         run_trial, build_and_fit = tuner.run_trial, getattr(tuner, "_build_and_fit_model", None)
 
         def run_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,12 +110,35 @@ class Executions:
         if build_and_fit is not None:
             tuner._build_and_fit_model = build_and_fit_kept
         try:
-            with self._position.installed():
-                yield
+            yield
         finally:
             del tuner.run_trial
             if build_and_fit is not None:
                 del tuner._build_and_fit_model
+
+    @contextlib.contextmanager
+    def _loop_followed(self) -> Iterator[None]:
+        """A tuner of the user's own may do more with the results than to return them: the loop itself is ended."""
+        loop = tuner_module.Tuner.run_trial
+
+        @functools.wraps(loop)
+        def run_trial(tuner: Any, *args: Any, **kwargs: Any) -> Any:
+            running = self._running
+            if running is None or tuner is not self._tuner:
+                return loop(tuner, *args, **kwargs)
+            running.looping, first = True, len(running.results)
+            try:
+                return loop(tuner, *args, **kwargs)
+            except _LeftOut:
+                return running.results[first:]
+            finally:
+                running.looping = False
+
+        tuner_module.Tuner.run_trial = run_trial
+        try:
+            yield
+        finally:
+            tuner_module.Tuner.run_trial = loop
 
     def next_fit(self) -> KeptFit | None:
         """The state of the fit that begins now; None outside trials, and for one that builds on what was cut short."""
@@ -150,6 +193,9 @@ class Executions:
         store = Folder(running.execution_path())
         kept = _load(store)
         result = None
+        if kept is None and running.looping and running.results and (running.cut or self._finishing()):
+            _LOG.info("trial %s: left out from execution %d on: it is to end", trial.trial_id, running.execution)
+            raise _LeftOut
         if kept is None:
             randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
             state = callback_state.CallbackState(callbacks)
@@ -170,6 +216,7 @@ class Executions:
             self._resumed(kept["epochs"])
             _LOG.info("trial %s: execution %d was finished before", trial.trial_id, running.execution)
             result = _to_result(kept["result"])
+        running.results.append(result)
         running.execution += 1
         running.fits, running.epochs = [], 0
         return result

@@ -116,7 +116,10 @@ class TrialRunner:
             executions.epoch()
             return directive if isinstance(directive, Directive) else directive(), "the test wants it"
 
-        with executions.kept(tuner), training.followed(on_epoch, executions):
+        def finishing() -> bool:
+            return not isinstance(directive, Directive) and directive() is Directive.FINISH
+
+        with executions.kept(tuner, finishing), training.followed(on_epoch, executions):
             results = tuner.run_trial(trial, **kwargs)
         reader = tf.train.load_checkpoint(tuner._get_checkpoint_fname("0"))
         names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_CHECK")]

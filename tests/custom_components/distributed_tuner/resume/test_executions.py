@@ -432,10 +432,44 @@ def finish_at(epoch: int) -> Any:
 def test_an_execution_that_a_limit_cut_short_goes_on_without_the_limit(tmp_path: Path, at: int, pace: Pace) -> None:
     whole = TrialRunner(tmp_path / "whole", everything).run()
     runner = TrialRunner(tmp_path / "cut", everything, pace)
-    runner.run(directive=finish_at(at))
+    limited = runner.run(directive=finish_at(at))
+    assert limited.trained == at
     end = runner.run()
     end.assert_same(whole)
     assert end.trained == whole.trained - at
+
+
+def summing_up(root: str) -> Made:
+    """A tuner of one's own that works with the executions' histories."""
+
+    class Own(kt.RandomSearch):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+            results = super().run_trial(trial, *args, **kwargs)
+            assert all(result.history["val_loss"] for result in results)
+            return results[:1]
+
+    _, kwargs = arrays(root)
+    where = {"directory": root, "project_name": "project"}
+    return Own(build_small, OBJECTIVE, max_trials=1, executions_per_trial=3, **where), kwargs
+
+
+def test_executions_that_have_not_begun_are_left_out_of_a_trial_that_is_to_end(tmp_path: Path) -> None:
+    def thrice(root: str) -> Made:
+        return arrays(root, executions=3)
+
+    whole = TrialRunner(tmp_path / "whole", thrice).run()
+    for at, expected in ((2, [2]), (EPOCHS, [EPOCHS]), (EPOCHS + 1, [EPOCHS, 1])):
+        end = TrialRunner(tmp_path / str(at), thrice).run(directive=finish_at(at))
+        assert list(map(len, end.epochs)) == expected
+        best = [min(history["val_loss"][:epochs]) for history, epochs in zip(whole.histories, expected, strict=False)]
+        assert end.metrics["val_loss"] == np.mean(best)
+    assert TrialRunner(tmp_path / "own", summing_up).run(directive=finish_at(2)).epochs == [[0, 1]]
+
+
+def test_finished_executions_count_also_in_a_trial_that_is_to_end(tmp_path: Path) -> None:
+    runner = TrialRunner(tmp_path, brief_twice)
+    first = runner.run()
+    runner.run(directive=lambda: Directive.FINISH).assert_same(first)
 
 
 def test_what_follows_a_fit_that_was_cut_short_is_not_kept(tmp_path: Path) -> None:
