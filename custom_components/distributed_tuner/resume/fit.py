@@ -61,6 +61,7 @@ class KeptFit:
         stored = self._load()
         if stored is None:
             self._check_needed()
+            self._position.forward(0, None)
             return
         value, prefix = stored
         try:
@@ -73,7 +74,7 @@ class KeptFit:
         callback_state.apply(others, value["callbacks"])
         done = value["epoch"] + 1
         history.model._training_state = _Start(_NO_MORE if value["stopped"] else done)
-        self._position.forward(done - self._arguments.get("initial_epoch", 0))
+        self._position.forward(done - self._arguments.get("initial_epoch", 0), value.get("steps"))
         validations = max((len(values) for key, values in history.history.items() if key.startswith("val_")), default=0)
         skip_validations(self._arguments.get("validation_data"), validations, self._arguments.get("validation_steps"))
         self._resumed(len(history.epoch))
@@ -98,6 +99,7 @@ class KeptFit:
             "stopped": bool(history.model.stop_training),
             "callbacks": self._callbacks.changes(),
             "model": self._state.signature(),
+            "steps": self._position.steps(),
         }
         try:
             prefix = self._folder.new_prefix()
@@ -117,7 +119,7 @@ class KeptFit:
 
     def end(self, model: keras.Model) -> None:
         """Called after the fit, however it ended."""
-        self._position.forward(0)
+        self._position.end()
         if isinstance(getattr(model, "_training_state", None), _Start):
             model._training_state = None
 

@@ -3,8 +3,13 @@
 A data set that reshuffles draws a new order for each pass from a generator of its own, which lives as long as the data
 set does. So the order that an execution meets would depend on the executions before it in the same process; a data set
 with a seed is put back to its first order when a training begins, hence every execution meets the orders that the seed
-stands for. Written against TensorFlow and Keras 2.15, whose `DataHandler` has one iterator for each epoch or one for
-all of them, according to the kind of input.
+stands for.
+
+Of an input of unknown length Keras finds out in the first epoch of a process, by a step beyond its end, which counts as
+a step for the optimizer. A later process is told the length instead.
+
+Written against TensorFlow and Keras 2.15, whose `DataHandler` has one iterator for each epoch or one for all of them,
+according to the kind of input.
 """
 
 from __future__ import annotations
@@ -27,7 +32,8 @@ class InputPosition:
     """Forwards the training input of the next `fit` that asks for it. One training at a time."""
 
     def __init__(self) -> None:
-        self._epochs = 0
+        self._expected: tuple[int, int | None] | None = None
+        self._training: weakref.ref[Any] | None = None
         self._unread: weakref.WeakKeyDictionary[tf.data.Dataset, tf.Tensor] = weakref.WeakKeyDictionary()
 
     @contextlib.contextmanager
@@ -36,9 +42,13 @@ class InputPosition:
         original = data_adapter.DataHandler.enumerate_epochs
 
         def enumerate_epochs(handler: Any) -> Iterator[tuple[int, Any]]:
-            epochs, self._epochs = self._epochs, 0
-            if epochs and handler._initial_epoch < handler._epochs:
-                _forward(handler, epochs)
+            if self._expected is not None:
+                (epochs, steps), self._expected = self._expected, None
+                self._training = weakref.ref(handler)
+                if handler._inferred_steps is None:
+                    handler._inferred_steps = steps
+                if epochs and handler._initial_epoch < handler._epochs:
+                    _forward(handler, epochs)
             return original(handler)
 
         data_adapter.DataHandler.enumerate_epochs = enumerate_epochs
@@ -47,9 +57,23 @@ class InputPosition:
         finally:
             data_adapter.DataHandler.enumerate_epochs = original
 
-    def forward(self, epochs: int) -> None:
-        """The next input that is iterated over begins as if so many epochs had been read."""
-        self._epochs = epochs
+    def forward(self, epochs: int, steps: int | None) -> None:
+        """The next input that is iterated over is that of a training, and begins as if so many epochs had been read.
+
+        Args:
+          epochs: 0 at the beginning.
+          steps: the steps of an epoch, as `steps` told them to an earlier process; None if nobody knows.
+        """
+        self._expected = (epochs, steps)
+
+    def steps(self) -> int | None:
+        """The steps of an epoch of the running training; None while nobody knows."""
+        handler = self._training() if self._training is not None else None
+        return None if handler is None or handler._inferred_steps is None else int(handler._inferred_steps)
+
+    def end(self) -> None:
+        """The training is over, or did not come to its input."""
+        self._expected = self._training = None
 
     def rewind(self, data: Any) -> None:
         """Puts a data set with seeded shuffles back to where it was when it was first seen here; ignores other data."""

@@ -67,6 +67,13 @@ def endless_dataset(root: str) -> Made:
     return search(root, x=rows, steps_per_epoch=2, validation_data=checked, validation_steps=1)
 
 
+def unknown_length(root: str) -> Made:
+    """An optimizer that counts the steps, and an input whose length Keras finds out by a step beyond it."""
+    rows = tf.data.Dataset.from_tensor_slices(data()).filter(lambda x, y: True).shuffle(ROWS, seed=1).batch(BATCH)
+    assert rows.cardinality() == tf.data.UNKNOWN_CARDINALITY
+    return search(root, model=build, x=rows, validation_data=rows, executions=2)
+
+
 class WithFit(kt.HyperModel):
     """`build_small` with a `fit` of the test's own."""
 
@@ -192,6 +199,7 @@ def run_trial_of_ones_own(root: str) -> Made:
         sequence,
         subclassed,
         two_fits,
+        unknown_length,
     ],
     ids=lambda make: make.__name__,
 )
