@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_components.distributed_tuner import fields
-from custom_components.distributed_tuner.errors import CorruptState, printable
+from custom_components.distributed_tuner.errors import CorruptState, SearchError, printable
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
     Direction,
@@ -52,12 +52,32 @@ ATTEMPT = "attempt"
 LOGS = "logs"
 
 
+# TensorFlow takes the path of a checkpoint that it reads for a pattern.
+_PATTERN = re.compile(r"[*?\[\\]")
 _ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
 
 
 def log_file(process: str) -> str:
     """The name of the log of one process."""
     return f"{LOGS}/{process}.log"
+
+
+def check_readable(address: str, what: str) -> None:
+    """Makes sure that TensorFlow reads from this path or address the checkpoints that it wrote there.
+
+    Args:
+      address: the path or address.
+      what: what it is of.
+
+    Raises:
+      SearchError: it does not.
+    """
+    found = _PATTERN.search(address)
+    if found:
+        raise SearchError(
+            f"{what} {address!r} contains {found[0]!r}: TensorFlow takes such a path for a pattern and finds none of "
+            "the weights that it saves there. Choose another one"
+        )
 
 
 class SearchDir:
@@ -139,8 +159,10 @@ class SearchDir:
         """Makes what has to be there before anything else.
 
         Raises:
+          SearchError: no checkpoint could be read there.
           OSError: the place refuses.
         """
+        check_readable(self.url, "the search directory")
         self.storage.prepare()
         if self.storage.path is not None:
             self.logs.mkdir(exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
+from custom_components.distributed_tuner import search_dir
 from custom_components.distributed_tuner.errors import SearchError, describe, printable
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -40,7 +41,8 @@ def build(
       (the tuner, the arguments for its `search`).
 
     Raises:
-      UserCodeError: the function raised, called `sys.exit`, or returned something else.
+      UserCodeError: the function raised, called `sys.exit`, or returned something else, or no checkpoint could be read
+        in its tuner's folder.
     """
     path = spec.exec_properties.get("tuner_fn") or spec.exec_properties.get("module_file") or "tuner_fn"
     try:
@@ -57,6 +59,10 @@ def build(
             f"fit_kwargs={{…}}) with a keras-tuner Tuner (it had tuner={type(tuner).__name__}, "
             f"fit_kwargs={type(fit_kwargs).__name__})"
         )
+    try:
+        search_dir.check_readable(f"{tuner.directory}/{tuner.project_name}", "the tuner's project folder")
+    except SearchError as error:
+        raise UserCodeError(f"{path}: {error}") from error
     return tuner, fit_kwargs
 
 

@@ -180,6 +180,7 @@ def test_a_second_run_in_the_same_directory_is_refused(make_search: Callable[...
         ("exits", ["user_tuners.exits called sys.exit", "no licence", "user_tuners.py"]),
         ("returns_nothing", ["TunerFnResult", "NoneType"]),
         ("empty_space", ["search space is empty"]),
+        ("pattern", ["user_tuners.pattern: the tuner's project folder", "a[b]", "takes such a path for a pattern"]),
     ],
 )
 def test_a_faulty_tuner_fn_is_told_at_once(make_search: Callable[..., Any], function: str, words: list[str]) -> None:

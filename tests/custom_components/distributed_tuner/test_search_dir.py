@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from custom_components.distributed_tuner import patches
-from custom_components.distributed_tuner.errors import CorruptState
+from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json, record_to_json
@@ -28,6 +28,14 @@ def test_a_record_is_stored_and_absent_before(tmp_path: Path) -> None:
     record = search(trial("0", 1.0, x=1), trial("1", float("inf")))
     RecordFile(directory.storage).write(record)
     assert directory.read_record() == record
+
+
+@pytest.mark.parametrize("name", ["br[x]", "st*r", "wh?t", "back\\slash"])
+def test_a_directory_that_tensorflow_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SearchError, match="takes such a path for a pattern") as refused:
+        SearchDir(tmp_path / name / "searches").create()
+    assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
+    SearchDir(tmp_path / "sp ace, ü {and} ~others!").create()
 
 
 ANY = search(trial("0", 1.0, x=1))

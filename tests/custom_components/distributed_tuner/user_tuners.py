@@ -227,6 +227,12 @@ def returns_nothing(fn_args: Any) -> None:
     """Forgets to return."""
 
 
+def pattern(fn_args: Any) -> TunerFnResult:
+    """A project name that TensorFlow takes for a pattern."""
+    oracle = kt.oracles.RandomSearchOracle(max_trials=1)
+    return TunerFnResult(tuner=Waiting(oracle, directory=fn_args.working_dir, project_name="a[b]"), fit_kwargs={})
+
+
 def empty_space(fn_args: Any) -> TunerFnResult:
     """Asks for no hyperparameter."""
 
