@@ -9,7 +9,7 @@ from typing import Any
 
 from tensorflow import keras
 
-from custom_components.distributed_tuner.resume import callback_state, model_state
+from custom_components.distributed_tuner.resume import callback_state, model_state, unkept
 from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, CorruptFolder, Folder
 from custom_components.distributed_tuner.resume.input_position import InputPosition, skip_validations
 from custom_components.distributed_tuner.resume.pace import Pace
@@ -49,6 +49,7 @@ class KeptFit:
     def prepare(self, arguments: Mapping[str, Any]) -> None:
         """Called before the fit with its arguments, by name."""
         self._arguments = arguments
+        unkept.tell_of_input(arguments.get("x"))
         self._position.rewind(arguments.get("x"))
         self._position.rewind(arguments.get("validation_data"))
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 from keras.src.engine import data_adapter
-from tensorflow.python.data.ops import concatenate_op, repeat_op, shuffle_op
+from tensorflow.python.data.ops import cache_op, concatenate_op, repeat_op, shuffle_op
 
 # ExternalStatePolicy.IGNORE: a data set that calls Python, say, has an unread iterator all the same.
 _IGNORE_EXTERNAL_STATE = 1
@@ -136,6 +136,14 @@ def reshuffles(data: Any) -> bool:
         if any(seeds):  # two zeros ask for a random order
             return True
     return any(reshuffles(source) for source in data._inputs())
+
+
+def caches_an_order(data: Any) -> bool:
+    """Whether this is a data set with a cache behind a seeded shuffle: all passes have the order of the first one."""
+    if not isinstance(data, tf.data.Dataset):
+        return False
+    behind = isinstance(data, cache_op.CacheDataset) and any(map(reshuffles, data._inputs()))
+    return behind or any(map(caches_an_order, data._inputs()))
 
 
 def _forward(handler: Any, epochs: int) -> None:

@@ -11,7 +11,8 @@ from tensorflow import keras
 class ModelState:
     """Weights, optimizer, step counter and random generators of one compiled model.
 
-    Keras keeps the generators of dropout and its like out of checkpoints; they are added here. A model that builds
+    Keras keeps the generators of dropout and its like and the states of stateful recurrent layers out of checkpoints;
+    they are added here. A model that builds
     itself with its first batch has none of them yet when it is restored: its weights and optimizer are restored as
     they come into being, its generators are not.
     """
@@ -44,7 +45,10 @@ class ModelState:
 
     def _checkpoint(self) -> tf.train.Checkpoint:
         return tf.train.Checkpoint(
-            model=self._model, train_counter=self._model._train_counter, generators=_generators(self._model)
+            model=self._model,
+            train_counter=self._model._train_counter,
+            generators=_generators(self._model),
+            recurrent=_recurrent_states(self._model),
         )
 
 
@@ -68,3 +72,9 @@ def _generators(model: keras.Model) -> list[tf.random.Generator]:
     wrappers = (getattr(layer, "_random_generator", None) for layer in model._flatten_layers())
     generators = (getattr(wrapper, "_generator", None) for wrapper in wrappers)
     return [generator for generator in generators if generator is not None]
+
+
+def _recurrent_states(model: keras.Model) -> list[tf.Variable]:
+    layers = [layer for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    states = tf.nest.flatten([getattr(layer, "states", None) for layer in layers])
+    return [state for state in states if isinstance(state, tf.Variable)]

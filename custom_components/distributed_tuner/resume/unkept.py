@@ -1,4 +1,4 @@
-"""What a callback comes to know that is not plain, and so begins again in the next process: told once, not kept."""
+"""What is not kept, told once: what a callback comes to know that is not plain, and the order of some inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from custom_components.distributed_tuner.resume import plain
+from custom_components.distributed_tuner.resume import input_position, plain
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,6 +65,20 @@ class Unkept:
             for name, value in vars(self._callback).items()
             if name not in self._foreign and not plain.is_plain(value)
         }
+
+
+def tell_of_input(data: Any) -> None:
+    """Logs a warning, once for each kind in a process, if later processes do not find this input as they should."""
+    if input_position.caches_an_order(data):
+        kind, why = "cache", "a tf.data cache behind a shuffle holds the order of this process's first pass"
+    elif isinstance(data, keras.utils.Sequence) and type(data).on_epoch_end is not keras.utils.Sequence.on_epoch_end:
+        kind = f"{type(data).__module__}.{type(data).__qualname__}"
+        why = f"{type(data).__name__}.on_epoch_end goes on from wherever this process's earlier executions left it"
+    else:
+        return
+    if kind not in _told:
+        _told.add(kind)
+        _LOG.warning("what a lost worker's successor trains on may come in another order: %s; see docs/resume.md", why)
 
 
 def _picture(value: Any) -> Any:

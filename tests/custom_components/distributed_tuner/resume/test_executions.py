@@ -12,7 +12,7 @@ import keras_tuner as kt
 import numpy as np
 import pytest
 import tensorflow as tf
-from resumed_tuners import BATCH, ROWS, build, build_small, callbacks, data
+from resumed_tuners import BATCH, COLUMNS, ROWS, build, build_small, callbacks, data
 
 from custom_components.distributed_tuner import training
 from custom_components.distributed_tuner.answers import Directive
@@ -72,6 +72,20 @@ def unknown_length(root: str) -> Made:
     rows = tf.data.Dataset.from_tensor_slices(data()).filter(lambda x, y: True).shuffle(ROWS, seed=1).batch(BATCH)
     assert rows.cardinality() == tf.data.UNKNOWN_CARDINALITY
     return search(root, model=build, x=rows, validation_data=rows, executions=2)
+
+
+def stateful(root: str) -> Made:
+    """A recurrent layer whose state goes on from batch to batch, and from epoch to epoch."""
+
+    def model(hp: kt.HyperParameters) -> tf.keras.Model:
+        layers = tf.keras.layers
+        reshape = layers.Reshape((COLUMNS, 1), batch_input_shape=(BATCH, COLUMNS))
+        rnn = layers.Bidirectional(layers.SimpleRNN(hp.Int("units", 2, 3), stateful=True))
+        made = tf.keras.Sequential([reshape, rnn, layers.Dense(1)])
+        made.compile("sgd", loss="mse")
+        return made
+
+    return arrays(root, model=model, shuffle=False)
 
 
 class WithFit(kt.HyperModel):
@@ -197,6 +211,7 @@ def run_trial_of_ones_own(root: str) -> Made:
         reshuffled_dataset,
         run_trial_of_ones_own,
         sequence,
+        stateful,
         subclassed,
         two_fits,
         unknown_length,

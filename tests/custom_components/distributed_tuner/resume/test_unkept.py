@@ -90,3 +90,37 @@ def test_what_is_kept_or_never_changes_is_not_told(caplog: pytest.LogCaptureFixt
     changes = state.changes()
     assert changes[0] == ["Holding", {"held": [1, 2], "epochs": 1}]
     assert not caplog.records
+
+
+class Still(keras.utils.Sequence):
+    def __len__(self) -> int:
+        return 1
+
+
+class Shuffling(Still):
+    def on_epoch_end(self) -> None:
+        pass
+
+
+def _numbers() -> tf.data.Dataset:
+    return tf.data.Dataset.range(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (_numbers().shuffle(4, seed=1).cache().batch(2), "a tf.data cache behind a shuffle"),
+        (_numbers().shuffle(4, seed=1).map(lambda row: row).cache().shuffle(4, seed=2), "a tf.data cache behind"),
+        (_numbers().cache().shuffle(4, seed=1).batch(2), ""),
+        (_numbers().shuffle(4, seed=1, reshuffle_each_iteration=False).cache(), ""),
+        (Shuffling(), "Shuffling.on_epoch_end goes on"),
+        (Still(), ""),
+        (np.zeros(3), ""),
+        (None, ""),
+    ],
+)
+def test_an_input_whose_order_is_not_kept_is_told_once(data: Any, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    unkept.tell_of_input(data)
+    unkept.tell_of_input(data)
+    assert len(caplog.messages) == bool(told)
+    assert told in caplog.text
