@@ -90,7 +90,7 @@ class Chief:
         ends = self._clock() + min(float(request.get("wait_seconds", rpc.LONG_POLL_SECONDS)), rpc.LONG_POLL_SECONDS)
         while True:
             version = self._study.version
-            answer = await self._flow.ask(worker, process)
+            answer = await self._flow.ask(worker, process, max(0.0, ends - self._clock()))
             await self._flow.commit()
             left = ends - self._clock()
             if answer is not Ask.WAIT or left <= 0:
@@ -98,7 +98,10 @@ class Chief:
             await self._flow.changes.wait(version, left)
 
     async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one."""
+        """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one at once.
+
+        Until it has the answer the worker takes the ended trial for its own: nothing here may wait for a slow oracle.
+        """
         worker, trial_id = request["worker"], request["trial_id"]
         accepted = self._study.begin_finish(
             worker,
@@ -117,7 +120,7 @@ class Chief:
                 "hyperparameters": request.get("hyperparameters"),
             }
             await self._flow.take(trial_id, end)
-        answer = await self._flow.ask(worker, request.get("process", "")) if request.get("next") else None
+        answer = self._flow.ask_at_once(worker, request.get("process", "")) if request.get("next") else None
         await self._flow.commit()
         return {"accepted": accepted, **(self._told(answer) if answer else {})}
 

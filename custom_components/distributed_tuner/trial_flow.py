@@ -59,25 +59,44 @@ class TrialFlow:
         self._turn = asyncio.Lock()
         self._asked_at: float | None = None
         self.oracle_lost = False
-        self._asking: set[asyncio.Future[Grant | Ask]] = set()
+        self._asking: dict[tuple[str, str], asyncio.Future[Grant | Ask]] = {}
         self.changes = Changes()
 
-    async def ask(self, worker: str, process: str) -> Grant | Ask:
+    async def ask(self, worker: str, process: str, seconds: float) -> Grant | Ask:
         """As `Study.ask`, with the oracle's help; the caller commits.
+
+        Args:
+          worker: the worker's id.
+          process: its process, see `Study.ask`.
+          seconds: for how long to wait for a slow oracle. After that the answer is WAIT and the oracle goes on; what it
+            suggests is the worker's, who hears of it when it asks again.
 
         Raises:
           OracleError: the oracle raised.
         """
-        answer = self._study.ask(worker, self._clock(), process)
+        answer = self._ask(worker, process)
         if answer is not Ask.SUGGEST:
             return answer
-        if self._suggester.quick:
-            return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
+        key = (worker, process)
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.ensure_future(self._suggest_to(worker, process))
+            asking.add_done_callback(lambda done: self._asking.pop(key))
         # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
-        asking = asyncio.ensure_future(self._suggest_to(worker, process))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
-        return await asyncio.shield(asking)
+        done, _ = await asyncio.wait({asking}, timeout=seconds)
+        if done:
+            return asking.result()
+        asking.add_done_callback(self._heed)
+        return Ask.WAIT
+
+    def ask_at_once(self, worker: str, process: str) -> Grant | Ask:
+        """As `ask`, for a caller that cannot wait: WAIT where a slow oracle would have to be asked.
+
+        Raises:
+          OracleError: the oracle raised.
+        """
+        answer = self._ask(worker, process)
+        return Ask.WAIT if answer is Ask.SUGGEST else answer
 
     async def take(self, trial_id: str, end: End) -> None:
         """A result that `Study.begin_finish` let through; the caller commits.
@@ -173,6 +192,22 @@ class TrialFlow:
         self._thread.shutdown(wait=wait, cancel_futures=True)
         if durable:
             self.append(self._suggester.changes())
+
+    def _ask(self, worker: str, process: str) -> Grant | Ask:
+        """SUGGEST is left for a slow oracle alone."""
+        answer = self._study.ask(worker, self._clock(), process)
+        if answer is Ask.SUGGEST and self._suggester.quick:
+            return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
+        return answer
+
+    def _heed(self, work: asyncio.Future[Any]) -> None:
+        """Work that nobody waits for any more is done: what it raises is for whoever looks after such work."""
+
+        async def heed() -> None:
+            await work
+
+        if not work.cancelled() and work.exception() is not None:
+            self._in_background(heed())
 
     async def _suggest_to(self, worker: str, process: str) -> Grant | Ask:
         async with self._turn:
