@@ -255,7 +255,7 @@ class Chief:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         lost = self._flow.oracle_lost
-        self._flow.close(wait=not lost, durable=self._broken is None and not lost)
+        await self._flow.close(wait=not lost, durable=self._broken is None and not lost)
         if self._broken is None:
             oracle_state = None if lost else self._suggester.oracle_state()
             self._published.write(oracle_state)

@@ -1,21 +1,25 @@
 """How a trial goes through study, oracle and journal, in this order, and what may happen at the same time.
 
 A quick oracle is asked in the event loop. Another one has a thread, which one call has at a time: a result that arrives
-meanwhile is stored and acknowledged, and judged when its turn comes.
+meanwhile is stored and acknowledged, and judged when its turn comes. A turn is taken to its end, though its caller goes
+away: what the oracle has changed by then has to be in the journal, or the search that comes back is another one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from custom_components.distributed_tuner.answers import Ask, Grant, Result
 from custom_components.distributed_tuner.changes import Changes
 from custom_components.distributed_tuner.store import Store
 from custom_components.distributed_tuner.study import Study
 from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
+
+Answer = TypeVar("Answer")
 
 # What a worker tells of a trial's end: `succeeded`, `retry`, `reports`, `message`, `hyperparameters`, see
 # `OracleSuggester.finish`. JSON-able, since it may be stored before it is judged.
@@ -60,6 +64,9 @@ class TrialFlow:
         self._asked_at: float | None = None
         self.oracle_lost = False
         self._asking: dict[tuple[str, str], asyncio.Future[Grant | Ask]] = {}
+        self._working: set[asyncio.Task[Any]] = set()
+        self._in_turn: asyncio.Task[Any] | None = None
+        self._closing = False
         self.changes = Changes()
 
     async def ask(self, worker: str, process: str, seconds: float) -> Grant | Ask:
@@ -80,14 +87,12 @@ class TrialFlow:
         key = (worker, process)
         asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[key] = asyncio.ensure_future(self._suggest_to(worker, process))
+            asking = self._asking[key] = self._take_turn(functools.partial(self._suggest_to, worker, process))
             asking.add_done_callback(lambda done: self._asking.pop(key))
-        # A caller that goes away meanwhile must not take a suggestion with it that nobody is told of.
-        done, _ = await asyncio.wait({asking}, timeout=seconds)
-        if done:
-            return asking.result()
-        asking.add_done_callback(self._heed)
-        return Ask.WAIT
+        try:
+            return await self._outcome(asking, seconds)
+        except asyncio.TimeoutError:
+            return Ask.WAIT
 
     def ask_at_once(self, worker: str, process: str) -> Grant | Ask:
         """As `ask`, for a caller that cannot wait: WAIT where a slow oracle would have to be asked.
@@ -123,14 +128,7 @@ class TrialFlow:
         if self._suggester.quick:
             self._judge_now(trial_id, end)
         else:
-            try:
-                async with self._turn:
-                    result, patch = await self._in_thread(self._bring, trial_id, end)
-                    self._study.finished(trial_id, result, self._clock())
-                    self.append(patch)
-            except Exception:
-                self._study.unfinished(trial_id)
-                raise
+            await self._outcome(self._take_turn(functools.partial(self._judge, trial_id, end)))
         await self.commit()
 
     async def update_space(self, config: Mapping[str, Any]) -> None:
@@ -142,17 +140,14 @@ class TrialFlow:
         if self._suggester.quick:
             self._suggester.update_space(config)
             return
-        async with self._turn:
-            _, patch = await self._in_thread(self._suggester.update_space, config)
-            self.append(patch)
+        await self._outcome(self._take_turn(functools.partial(self._in_thread, self._suggester.update_space, config)))
 
     async def oracle_state(self) -> str:
         """`Oracle.get_state()` as JSON."""
         if self._suggester.quick:
             return self._suggester.oracle_state()
-        async with self._turn:
-            state, _ = await self._in_thread(self._suggester.oracle_state)
-        return str(state)
+        state = self._take_turn(functools.partial(self._in_thread, self._suggester.oracle_state))
+        return str(await self._outcome(state))
 
     def oracle_silence(self, now: float) -> float:
         """For how many seconds the oracle has not answered what it was asked; 0.0 while it was asked nothing."""
@@ -179,7 +174,7 @@ class TrialFlow:
         await self.append()
         self.changes.announce(self._study.version)
 
-    def close(self, *, wait: bool, durable: bool) -> None:
+    async def close(self, *, wait: bool, durable: bool) -> None:
         """Ends the oracle's thread.
 
         Args:
@@ -189,6 +184,11 @@ class TrialFlow:
         Raises:
           OracleError: the oracle raised.
         """
+        self._closing = True
+        for work in self._working:
+            if not wait or work is not self._in_turn:
+                work.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
         self._thread.shutdown(wait=wait, cancel_futures=True)
         if durable:
             self.append(self._suggester.changes())
@@ -200,23 +200,66 @@ class TrialFlow:
             return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
         return answer
 
+    def _take_turn(self, work: Callable[[], Coroutine[Any, Any, Answer]]) -> asyncio.Task[Answer]:
+        """Begins work with a slow oracle, which goes on whoever waits for it."""
+
+        async def take() -> Answer:
+            async with self._turn:
+                self._in_turn = task
+                try:
+                    return await work()
+                finally:
+                    self._in_turn = None
+
+        task = asyncio.ensure_future(take())
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
+
+    async def _outcome(self, work: asyncio.Future[Answer], seconds: float | None = None) -> Answer:
+        """What comes of work that is under way.
+
+        Raises:
+          asyncio.TimeoutError: nothing within so many seconds; it goes on.
+        """
+        done: set[asyncio.Future[Answer]] = set()
+        try:
+            done, _ = await asyncio.wait({work}, timeout=seconds)
+        finally:
+            if not done:
+                work.add_done_callback(self._heed)
+        if not done:
+            raise asyncio.TimeoutError
+        return work.result()
+
     def _heed(self, work: asyncio.Future[Any]) -> None:
-        """Work that nobody waits for any more is done: what it raises is for whoever looks after such work."""
+        """Work that nobody waits for any more is done: others are told, and what it raises is dealt with."""
 
         async def heed() -> None:
             await work
+            await self.commit()
 
-        if not work.cancelled() and work.exception() is not None:
+        if not work.cancelled() and not self._closing:
             self._in_background(heed())
 
     async def _suggest_to(self, worker: str, process: str) -> Grant | Ask:
-        async with self._turn:
-            answer = self._study.ask(worker, self._clock(), process)
-            if answer is Ask.SUGGEST:
-                suggestion, patch = await self._in_thread(self._suggester.suggest, worker)
-                answer = self._study.suggested(worker, suggestion, self._clock(), process)
-                self.append(patch)
-            return answer
+        answer = self._study.ask(worker, self._clock(), process)
+        if answer is Ask.SUGGEST:
+            return await self._in_thread(
+                self._suggester.suggest,
+                worker,
+                then=lambda suggestion: self._study.suggested(worker, suggestion, self._clock(), process),
+            )
+        return answer
+
+    async def _judge(self, trial_id: str, end: End) -> None:
+        try:
+            await self._in_thread(
+                self._bring, trial_id, end, then=lambda result: self._study.finished(trial_id, result, self._clock())
+            )
+        except Exception:
+            self._study.unfinished(trial_id)
+            raise
 
     def _judge_now(self, trial_id: str, end: End) -> None:
         try:
@@ -236,17 +279,31 @@ class TrialFlow:
             hyperparameters=end["hyperparameters"],
         )
 
-    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> tuple[Any, dict[str, Any]]:
-        """What the function returns, and what it changed in the oracle."""
+    async def _in_thread(
+        self, function: Callable[..., Any], *args: Any, then: Callable[[Any], Any] = lambda answer: answer
+    ) -> Any:
+        """Queues for the disk what a call changes in the oracle, with what comes of it in the study.
+
+        Args:
+          function: the call, which the oracle's thread makes.
+          args: its arguments.
+          then: brings its answer to the study.
+
+        Returns:
+          What `then` returns.
+        """
 
         def call() -> tuple[Any, dict[str, Any]]:
             return function(*args), self._suggester.changes()
 
         self._asked_at = self._clock()
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, call)
+            answer, patch = await asyncio.get_running_loop().run_in_executor(self._thread, call)
         finally:
             self._asked_at = None
         if self.oracle_lost:
             raise OracleError("the oracle answered after it had been given up")
-        return answer
+        try:
+            return then(answer)
+        finally:
+            self.append(patch)

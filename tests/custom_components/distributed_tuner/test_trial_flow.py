@@ -13,7 +13,7 @@ import keras_tuner as kt
 import pytest
 
 from custom_components.distributed_tuner import rpc
-from custom_components.distributed_tuner.errors import ChiefRefused
+from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
@@ -32,6 +32,12 @@ class Slow(kt.oracles.RandomSearchOracle):
         self.asked = threading.Event()
         self.fault = ""
         self.suggested = 0
+
+    def update_space(self, hyperparameters: kt.HyperParameters) -> None:
+        """Waits as well."""
+        self.asked.set()
+        assert self.answers.wait(60.0)
+        super().update_space(hyperparameters)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Waits until it may answer."""
@@ -112,3 +118,64 @@ def test_a_waiting_trial_comes_with_the_end_of_another_one(tmp_path: Path) -> No
         assert oracle.suggested == 2
         with pytest.raises(ChiefRefused, match="never held"):
             finish(here, "c", second)
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["the caller goes away", "and the chief ends"])
+def test_hyperparameters_are_stored_though_their_worker_goes_away(tmp_path: Path, closed: bool) -> None:
+    oracle = Slow()
+    met = kt.HyperParameters()
+    met.Int("met", 1, 9)
+    told = {"hyperparameters": met.get_config()}
+    with serving(tmp_path, oracle) as here:
+        oracle.answers.clear()
+        with pytest.raises(ChiefUnreachable):
+            here.client.call(rpc.UPDATE_SPACE, told, timeout=0.3, patience_seconds=0.0)
+        if closed:
+            threading.Timer(1.0, oracle.answers.set).start()
+        else:
+            oracle.answers.set()
+            # The oracle knows them by now: there is nothing new in what the worker tells again.
+            here.client.call(rpc.UPDATE_SPACE, told)
+    with serving(tmp_path, Slow()) as here:
+        assert "met" in str(here.client.call(rpc.SPACE, {}))
+
+
+def test_a_suggestion_that_comes_while_the_chief_ends_is_not_lost(tmp_path: Path) -> None:
+    oracle = Slow()
+    oracle.answers.clear()
+    with serving(tmp_path, oracle) as here:
+        assert ask(here, "a", 0.1) == {"answer": "wait"}
+        threading.Timer(1.0, oracle.answers.set).start()
+    assert oracle.suggested == 1
+    again = Slow()
+    with serving(tmp_path, again) as here:
+        assert ask(here, "a", 15.0)["trial"]["trial_id"] == "0"
+        assert again.suggested == 0
+
+
+class SlowJudge(Slow):
+    """Takes long over its verdicts."""
+
+    def score_trial(self, trial: Any) -> None:
+        """Waits until it may judge."""
+        self.asked.set()
+        assert self.answers.wait(60.0)
+        super().score_trial(trial)
+
+
+def test_a_verdict_that_comes_while_the_chief_ends_is_stored_with_what_the_oracle_learnt(tmp_path: Path) -> None:
+    oracle = SlowJudge()
+    with serving(tmp_path, oracle) as here:
+        first = ask(here, "a", 15.0)["trial"]["trial_id"]
+        oracle.answers.clear()
+        oracle.asked.clear()
+        assert finish(here, "a", first)["accepted"]
+        assert oracle.asked.wait(30.0)
+        threading.Timer(1.0, oracle.answers.set).start()
+    again = SlowJudge()
+    again.answers.clear()  # it has nothing to judge
+    with serving(tmp_path, again) as here:
+        (trial,) = here.client.call(rpc.STATUS, {})["record"]["trials"]
+        assert (trial["status"], trial["score"]) == ("COMPLETED", 1.0)
+        again.answers.set()
+        assert again.end_order == [first]
