@@ -54,7 +54,8 @@ class Lease:
 
     `limit` is why the worker was told to end the trial at its next epoch, empty if it was not. `heard` tells whether
     this chief heard of the worker: what a chief before it knew of the epochs may be old. `fruitful` tells whether the
-    trial got further with it than with any worker before.
+    trial got further with it than with any worker before. `inherited` tells whether it is an earlier attempt's at the
+    search, whose worker nobody has heard of in this one: mostly that worker ended with its attempt.
     """
 
     trial_id: str
@@ -65,6 +66,7 @@ class Lease:
     limit: str = ""
     heard: bool = True
     fruitful: bool = False
+    inherited: bool = False
 
 
 def to_state(trial: Trial) -> dict[str, Any]:

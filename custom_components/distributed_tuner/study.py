@@ -103,6 +103,7 @@ class Study:
                 self._end_if_over(now)
                 return Ask.OVER if self.over else Ask.WAIT
             lease.expires = now + self._limits.lease_seconds(process)
+            lease.inherited = False
             return Grant(held, self._trials[held].attempt)
         if self._search.stop_reason is not None or self.over:
             return Ask.OVER
@@ -159,7 +160,7 @@ class Study:
         if lease is None or lease.worker != worker or lease.process not in ("", process):
             return Directive.ABANDON, f"trial {trial_id} is no longer held by {worker}"
         lease.expires = now + self._options.lease_seconds
-        lease.heard = True
+        lease.heard, lease.inherited = True, False
         trial = self._trials[trial_id]
         # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
         if epochs is not None and epochs != trial.epochs and trial_id not in self._finishing:
@@ -422,7 +423,8 @@ class Study:
           state: the merged patches of `changes`.
           now: the time, seconds.
           go_on: a new attempt at the search: an earlier stop is void, and failures, losses and the search's time are
-            counted afresh. Without it (the chief died and came back) they stay.
+            counted afresh; that workers of an earlier attempt are gone counts for nothing. Without it (the chief died
+            and came back) they stay.
           more: whether the oracle may have more trials in a new attempt, though it had none before.
           results: the attempt of each result that was acknowledged, by trial id, be it judged or not.
 
@@ -440,7 +442,9 @@ class Study:
                 expires = now + self._limits.lease_seconds(trial.process)
                 began = trial.stays[-1].started
                 fruitful = trial.furthest > 0 and trial.fruitless_losses == trial.fruitless_releases == 0
-                self._leases.add(Lease(trial_id, worker, trial.process, began, expires, heard=False, fruitful=fruitful))
+                lease = Lease(trial_id, worker, trial.process, began, expires, heard=False, fruitful=fruitful)
+                lease.inherited = go_on or began < self._search.session_started
+                self._leases.add(lease)
             elif trial.status is TrialStatus.WAITING:
                 self._waiting.append(trial_id)
             if (results or {}).get(trial_id) == trial.attempt and trial.status not in FINAL:
@@ -503,10 +507,14 @@ class Study:
     def _lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
         trial, lease = self._trials[trial_id], self._end_lease(trial_id, Outcome.LOST, now)
         trial.message = f"worker {lease.worker} was lost: {reason}"
-        if fault and not lease.fruitful:
+        if fault and not lease.fruitful and not lease.inherited:
             self._losses.blame(trial, lease)
         self._wait(trial_id)
-        self._count_loss(lease.worker, lease.process, reason, now)
+        if lease.inherited:
+            # Should the cluster tell of it too, that is no news either.
+            self._losses.count(lease.worker, lease.process)
+        else:
+            self._count_loss(lease.worker, lease.process, reason, now)
 
     def _count_loss(self, worker: str, process: str, reason: str, now: float) -> None:
         if not self._losses.count(worker, process):

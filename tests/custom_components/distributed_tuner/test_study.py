@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -630,6 +631,51 @@ def test_a_chief_that_comes_back_counts_on_and_a_new_attempt_afresh() -> None:
         again.ask("a", 41.0)
         again.gone("a", "exit", 42.0)
         assert (again.stop_reason is None) is go_on
+
+
+def _asked_by_another(study: Study) -> None:
+    assert study.ask("a", 101.0, "new") == Grant("0", 0)
+    study.gone("a", "exit", 102.0, "old")
+
+
+def _expired(study: Study) -> None:
+    study.tick(111.0)
+
+
+def _told_by_the_cluster(study: Study) -> None:
+    assert study.gone("a", "exit", 101.0, "old") == "0"
+
+
+def _chief_died_and_expired(study: Study) -> None:
+    back = restarted(study, 101.0, max_lost_workers=1, max_fruitless_losses=1)
+    back.tick(112.0)
+    assert (back.stop_reason, back.tick(112.0)) == (None, [])
+    assert outcomes(back)[0] == ("a", Outcome.LOST)
+
+
+LOST_WITH_THEIR_ATTEMPT = [_asked_by_another, _expired, _told_by_the_cluster, _chief_died_and_expired]
+
+
+@pytest.mark.parametrize("lost", LOST_WITH_THEIR_ATTEMPT)
+def test_workers_that_ended_with_an_earlier_attempt_count_for_nothing(lost: Callable[[Study], None]) -> None:
+    study = make()
+    start(study, "a", "0", process="old")
+    back = restarted(study, 100.0, go_on=True, max_lost_workers=1, max_fruitless_losses=1)
+    lost(back)
+    assert (back.stop_reason, back.tick(111.0)) == (None, [])
+    if lost is not _chief_died_and_expired:
+        assert outcomes(back)[0] == ("a", Outcome.LOST)
+
+
+def test_a_worker_that_outlives_its_attempt_counts_again_once_it_was_heard_of() -> None:
+    for heard in (False, True):
+        study = make()
+        start(study, "a", "0", process="old")
+        back = restarted(study, 100.0, go_on=True, max_lost_workers=1)
+        if heard:
+            back.heartbeat("a", "0", None, 101.0, "old")
+        back.tick(112.0)
+        assert (back.stop_reason is not None) is heard
 
 
 def test_a_trials_time_goes_on_with_a_chief_that_comes_back() -> None:
