@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from keras_tuner.src.engine.objective import Objective
+
 from custom_components.distributed_tuner import identity, rpc
 from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.clock import Clock
@@ -268,6 +270,11 @@ class Chief:
     def trial_state(self, trial_id: str) -> dict[str, Any]:
         """A trial as keras-tuner stores it."""
         return self._store.trials[trial_id]
+
+    @property
+    def objective(self) -> Objective:
+        """What the search is for."""
+        return self._suggester.oracle.objective
 
     @property
     def failure(self) -> BaseException | None:

@@ -12,7 +12,7 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner import metric_history, rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import DiskFull, describe, printable
@@ -108,8 +108,7 @@ class RemoteOracle:
         trial = self.get_trial(trial_id)
         values = {name: float(value) for name, value in metrics.items()}
         self._reports.append((int(step), values))
-        for name, value in values.items():
-            trial.metrics.update(name, value, step=int(step))
+        metric_history.add(trial.metrics, self._local.objective, values, int(step))
         return trial
 
     def end_trial(self, trial: trial_module.Trial) -> None:

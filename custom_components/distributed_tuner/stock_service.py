@@ -19,7 +19,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner import refusals
+from custom_components.distributed_tuner import metric_history, refusals
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.limits import STOCK_PROCESS
 
@@ -132,8 +132,7 @@ class StockService:
 
     def _with_metrics(self, trial: trial_module.Trial) -> trial_module.Trial:
         for step, metrics in self._reports[trial.trial_id]:
-            for name, value in metrics.items():
-                trial.metrics.update(name, value, step=step)
+            metric_history.add(trial.metrics, self.chief.objective, metrics, step)
         return trial
 
 

@@ -21,7 +21,7 @@ from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
-from custom_components.distributed_tuner import hyperband, patches
+from custom_components.distributed_tuner import hyperband, metric_history, patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.oracle_state import OracleState
 
@@ -131,8 +131,7 @@ class OracleSuggester:
         if not succeeded or message is not None:
             status = _Status.INVALID if retry else _Status.FAILED
         elif reports:
-            for report in reports:
-                self._call("update_trial", trial_id, dict(report.metrics), step=report.step)
+            self._keep(trial, reports)
         met, given = trial.hyperparameters, self._given.pop(trial_id, None)
         # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
         if hyperparameters is not None and hyperparameters != given:
@@ -214,6 +213,17 @@ class OracleSuggester:
             oracle.trials = {trial_id: trial_module.Trial.from_state(state) for trial_id, state in states.items()}
             if state:
                 self._state.restore(state)
+
+    def _keep(self, trial: trial_module.Trial, reports: Sequence[Report]) -> None:
+        if not metric_history.is_kept_as_usual(self._oracle):
+            for report in reports:
+                self._call("update_trial", trial.trial_id, dict(report.metrics), step=report.step)
+            return
+        self._touched = True
+        with self._guarded("update_trial"):
+            for report in reports:
+                self._oracle._check_objective_found(report.metrics)
+                metric_history.add(trial.metrics, self._oracle.objective, report.metrics, report.step)
 
     def _objection(self, reports: Sequence[Report]) -> str | None:
         objective = self._oracle.objective
