@@ -14,7 +14,7 @@ from typing import Any
 
 from keras_tuner.src.engine.objective import Objective
 
-from custom_components.distributed_tuner import identity, rpc
+from custom_components.distributed_tuner import identity, patches, rpc
 from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.options import SearchOptions
@@ -185,8 +185,19 @@ class Chief:
         return {}
 
     async def best(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The best trials, as keras-tuner stores them."""
-        return {"trials": self._store.best(int(request["count"]), self._direction)}
+        """The best trials, as keras-tuner stores them: as many as one message holds, and which to ask for next."""
+        ids = request.get("ids")
+        if ids is None:
+            ids = [trial["trial_id"] for trial in self.best_trials(int(request["count"]))]
+        trials: list[dict[str, Any]] = []
+        size = 0
+        for trial_id in ids:
+            trial = self.trial_state(trial_id)
+            size += len(patches.dumps(trial))
+            if trials and size > rpc.PORTION_BYTES:
+                break
+            trials.append(trial)
+        return {"trials": trials, "left": ids[len(trials) :]}
 
     async def status(self, request: dict[str, Any]) -> dict[str, Any]:
         """The search as data: the trials that changed since the revision that the caller knows, if it knows one."""
@@ -270,6 +281,10 @@ class Chief:
     def trial_state(self, trial_id: str) -> dict[str, Any]:
         """A trial as keras-tuner stores it."""
         return self._store.trials[trial_id]
+
+    def best_trials(self, count: int) -> list[dict[str, Any]]:
+        """The best completed trials as keras-tuner stores them, best first."""
+        return self._store.best(count, self._direction)
 
     @property
     def objective(self) -> Objective:

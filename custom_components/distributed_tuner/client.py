@@ -78,6 +78,20 @@ class ChiefClient:
                 f"{self._address or 'an address not yet known'}: {error}. See the chief's log in the search directory."
             ) from error
 
+    def best(self, count: int) -> list[dict[str, Any]]:
+        """The best completed trials as keras-tuner stores them, best first, in as many calls as they need.
+
+        Raises:
+          ChiefUnreachable: no chief answered in time.
+          ChiefRefused: the chief did not accept a call.
+        """
+        answer = self.call(rpc.BEST, {"count": count}, timeout=60.0)
+        trials: list[dict[str, Any]] = answer["trials"]
+        while answer["left"]:
+            answer = self.call(rpc.BEST, {"ids": answer["left"]}, timeout=60.0)
+            trials.extend(answer["trials"])
+        return trials
+
     def close(self) -> None:
         """Ends the connection."""
         with self._lock:

@@ -209,8 +209,7 @@ class RemoteOracle:
 
     def get_best_trials(self, num_trials: int = 1) -> list[trial_module.Trial]:
         """The best completed trials of the search, best first."""
-        states = self._client.call(rpc.BEST, {"count": num_trials})["trials"]
-        return [trial_module.Trial.from_state(state) for state in states]
+        return [trial_module.Trial.from_state(state) for state in self._client.best(num_trials)]
 
     def remaining_trials(self) -> None:
         """Unknown to a worker."""

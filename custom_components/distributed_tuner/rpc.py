@@ -27,6 +27,8 @@ STOP = "Stop"
 
 # A record of thousands of trials exceeds gRPC's default of 4 MiB.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+# Of what has no end to its size no message carries more, the first item aside.
+PORTION_BYTES = 16 * 1024 * 1024
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

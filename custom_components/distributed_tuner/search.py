@@ -217,8 +217,8 @@ class _Watch:
                 return
 
     def _collect(self, record: SearchRecord) -> Found:
-        best = self._client.call(rpc.BEST, {"count": max(1, len(record.completed()))}, timeout=60.0)
-        trials = {trial["trial_id"]: trial for trial in best["trials"]}
+        best = self._client.best(max(1, len(record.completed())))
+        trials = {trial["trial_id"]: trial for trial in best}
         return Found(record, trials, self._directory.read_error())
 
     def _given_up(self, member: Member) -> str:

@@ -115,7 +115,7 @@ class StockService:
 
     async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The best completed trials."""
-        states = (await self.chief.best({"count": max(1, request.num_trials)}))["trials"]
+        states = self.chief.best_trials(max(1, request.num_trials))
         trials = [trial_module.Trial.from_state(state).to_proto() for state in states]
         return protos.get_service().GetBestTrialsResponse(trials=trials)
 
