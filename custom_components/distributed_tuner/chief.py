@@ -120,6 +120,7 @@ class Chief:
                 "reports": request.get("reports", []),
                 "message": request.get("message"),
                 "hyperparameters": request.get("hyperparameters"),
+                "cut": request.get("cut"),
             }
             await self._flow.take(trial_id, end)
         answer = self._flow.ask_at_once(worker, request.get("process", "")) if request.get("next") else None

@@ -16,6 +16,7 @@ class CurrentTrial:
         self._search = ""
         self._epochs: int | None = None
         self._abandoned = False
+        self._cut: str | None = None
         self._promised: str | None = None
 
     def promise(self, trial_id: str | None) -> None:
@@ -27,8 +28,14 @@ class CurrentTrial:
         """The worker starts with a trial of this search, see `store.Stored`."""
         with self._lock:
             self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
-            self._promised, self._search = None, search
+            self._cut = self._promised = None
+            self._search = search
             self._stay += 1
+
+    def cut_short(self, reason: str) -> None:
+        """The chief wanted the trial to end before its last epoch, and so it does."""
+        with self._lock:
+            self._cut = self._cut or reason
 
     def end(self) -> None:
         """The worker holds no trial."""
@@ -85,6 +92,12 @@ class CurrentTrial:
         """Whether the chief took the trial away."""
         with self._lock:
             return self._abandoned
+
+    @property
+    def cut(self) -> str | None:
+        """Why the trial ends before its last epoch, as the chief put it; None if it runs in full."""
+        with self._lock:
+            return self._cut
 
     @property
     def epochs(self) -> int | None:

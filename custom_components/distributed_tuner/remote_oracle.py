@@ -157,6 +157,7 @@ class RemoteOracle:
                 "attempt": self._current.attempt,
                 "epochs": self._current.epochs,
                 "reports": self._reports if succeeded else [],
+                "cut": self._current.cut,
                 "message": None if succeeded else printable(trial.message or "no reason given"),
                 "hyperparameters": hyperparameters,
             },

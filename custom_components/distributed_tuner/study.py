@@ -258,23 +258,27 @@ class Study:
         """The result could not be brought to the oracle; the trial is as before `begin_finish`."""
         self._finishing.discard(trial_id)
 
-    def finished(self, trial_id: str, result: Result, now: float) -> None:
-        """The oracle's verdict on a trial that `begin_finish` or `tick` handed out."""
+    def finished(self, trial_id: str, result: Result, now: float, cut: str | None = None) -> None:
+        """The oracle's verdict on a trial that `begin_finish` or `tick` handed out.
+
+        Args:
+          trial_id: the trial.
+          result: the verdict.
+          now: the time, seconds.
+          cut: why the worker ended it before its last epoch, if it did: the reason of the FINISH that it obeyed.
+        """
         if trial_id not in self._finishing:
             raise StudyError(f"trial {trial_id} was not being finished")
         self._finishing.discard(trial_id)
         self._search.faults = 0
         trial = self._trials[trial_id]
         trial.score, trial.best_step = result.score, result.best_step
-        trial.message = result.message
+        completed = result.verdict is Verdict.COMPLETED
+        trial.message = f"cut short: {cut}" if completed and cut else result.message
         if result.hyperparameters is not None:
             trial.hyperparameters = dict(result.hyperparameters)
-        outcome = Outcome.COMPLETED if result.verdict is Verdict.COMPLETED else Outcome.FAILED
-        lease = self._leases.of_trial(trial_id)
-        if lease is not None:
-            if result.verdict is Verdict.COMPLETED and lease.limit:
-                trial.message = f"cut short: {lease.limit}"
-            self._end_lease(trial_id, outcome, now)
+        if self._leases.of_trial(trial_id) is not None:
+            self._end_lease(trial_id, Outcome.COMPLETED if completed else Outcome.FAILED, now)
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
         if result.verdict is Verdict.RETRY:
             self._search.exhausted = False  # the oracle has the trial in its queue again
@@ -283,7 +287,7 @@ class Study:
             trial.fruitless_losses = trial.fruitless_releases = 0
             trial.status = TrialStatus.WAITING  # in the oracle's own queue: it comes back as a suggestion
         else:
-            trial.status = TrialStatus.COMPLETED if result.verdict is Verdict.COMPLETED else TrialStatus.FAILED
+            trial.status = TrialStatus.COMPLETED if completed else TrialStatus.FAILED
         self._trials.changed(trial)
         self._count_failures(result, now)
         self._touch()

@@ -27,12 +27,13 @@ class _Guard(keras.callbacks.Callback):
         super().__init__()
         self._on_epoch = on_epoch
         self.directive = Directive.CONTINUE
+        self.reason = ""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Reports the epoch and hears what to do."""
-        self.directive, reason = self._on_epoch()
+        self.directive, self.reason = self._on_epoch()
         if self.directive is Directive.ABANDON:
-            raise TrialAbandoned(reason)
+            raise TrialAbandoned(self.reason)
 
 
 class _Follower(keras.callbacks.History):
@@ -43,13 +44,17 @@ class _Follower(keras.callbacks.History):
         guard: _Guard,
         kept: KeptFit | None,
         others: Sequence[keras.callbacks.Callback],
+        epochs: int,
         cut: Callable[[], None],
+        on_cut: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._guard = guard
+        self._epochs = epochs
         self._kept = kept
         self._others = others
         self._cut = cut
+        self._on_cut = on_cut
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Takes up an earlier process's state of this fit."""
@@ -64,12 +69,19 @@ class _Follower(keras.callbacks.History):
         if self._kept is not None:
             self._kept.save(self, last=finish)
         if finish:
+            # It may come when the training ends anyway: at its last epoch, or by somebody else's wish.
+            if epoch + 1 < self._epochs and not self.model.stop_training:
+                self._on_cut(self._guard.reason)
             self.model.stop_training = True
             self._cut()
 
 
 @contextlib.contextmanager
-def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executions | None = None) -> Iterator[None]:
+def followed(
+    on_epoch: Callable[[], tuple[Directive, str]],
+    executions: Executions | None = None,
+    on_cut: Callable[[str], None] = lambda reason: None,
+) -> Iterator[None]:
     """Within it every `fit` calls `on_epoch` after each epoch and does what it answers.
 
     FINISH stops the training after that epoch, so that the trial completes with its best epoch so far; ABANDON raises
@@ -78,6 +90,7 @@ def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executio
     Args:
       on_epoch: called after each epoch.
       executions: where the state of each fit is kept; without it none is.
+      on_cut: told the reason of a FINISH that ends a training which would have gone on.
     """
     original = keras.Model.fit
     signature = inspect.signature(original)
@@ -91,18 +104,19 @@ def followed(on_epoch: Callable[[], tuple[Directive, str]], executions: Executio
             return original(self, *args, **kwargs)
         bound = signature.bind(self, *args, **kwargs)
         callbacks = bound.arguments.get("callbacks")
+        epochs = bound.arguments.get("epochs", 1)
         guard = _Guard(on_epoch)
         kept = None
         if isinstance(callbacks, keras.callbacks.CallbackList):
             # Wired up by the caller, history and all: followed, not kept.
-            follower = _Follower(guard, None, (), cut)
+            follower = _Follower(guard, None, (), epochs, cut, on_cut)
             follower.set_model(self)
             callbacks.callbacks = [guard, *callbacks.callbacks, follower]
         else:
             others = tf.nest.flatten(callbacks) if callbacks is not None else []
             if executions is not None and not _spans_processes(self):
                 kept = executions.next_fit()
-            bound.arguments["callbacks"] = [guard, *others, _Follower(guard, kept, others, cut)]
+            bound.arguments["callbacks"] = [guard, *others, _Follower(guard, kept, others, epochs, cut, on_cut)]
         busy = True
         try:
             if kept is not None:

@@ -22,7 +22,8 @@ from custom_components.distributed_tuner.suggester import OracleError, OracleSug
 Answer = TypeVar("Answer")
 
 # What a worker tells of a trial's end: `succeeded`, `retry`, `reports`, `message`, `hyperparameters`, see
-# `OracleSuggester.finish`. JSON-able, since it may be stored before it is judged.
+# `OracleSuggester.finish`, and `cut`, see `Study.finished`. JSON-able, since it may be stored before it is judged; what
+# an earlier version stored has no `cut`.
 End = Mapping[str, Any]
 
 
@@ -254,9 +255,7 @@ class TrialFlow:
 
     async def _judge(self, trial_id: str, end: End) -> None:
         try:
-            await self._in_thread(
-                self._bring, trial_id, end, then=lambda result: self._study.finished(trial_id, result, self._clock())
-            )
+            await self._in_thread(self._bring, trial_id, end, then=lambda result: self._finished(trial_id, result, end))
         except Exception:
             self._study.unfinished(trial_id)
             raise
@@ -267,7 +266,10 @@ class TrialFlow:
         except Exception:
             self._study.unfinished(trial_id)
             raise
-        self._study.finished(trial_id, result, self._clock())
+        self._finished(trial_id, result, end)
+
+    def _finished(self, trial_id: str, result: Result, end: End) -> None:
+        self._study.finished(trial_id, result, self._clock(), cut=end.get("cut"))
 
     def _bring(self, trial_id: str, end: End) -> Result:
         return self._suggester.finish(

@@ -104,12 +104,13 @@ def work(
             current.abandon()
         return directive, reason
 
-    def finishing() -> bool:
-        return heartbeat.orders(current.trial_id or "")[0] is Directive.FINISH
+    def finishing() -> str | None:
+        directive, reason = heartbeat.orders()
+        return reason if directive is Directive.FINISH else None
 
     heartbeat.start()
     try:
-        with executions.kept(tuner, finishing), training.followed(on_epoch, executions):
+        with executions.kept(tuner, finishing), training.followed(on_epoch, executions, current.cut_short):
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)

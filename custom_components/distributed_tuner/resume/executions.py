@@ -76,15 +76,15 @@ class Executions:
         self._running: _Running | None = None
         self._seed: int | None = None
         self._tuner: Any = None
-        self._finishing: Callable[[], bool] = lambda: False
+        self._finishing: Callable[[], str | None] = lambda: None
 
     @contextlib.contextmanager
-    def kept(self, tuner: Any, finishing: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    def kept(self, tuner: Any, finishing: Callable[[], str | None] = lambda: None) -> Iterator[None]:
         """Within it the trials of this tuner are kept. The seed that the user set, if any, is read at its beginning.
 
         Args:
           tuner: the user's tuner.
-          finishing: whether the chief wants the running trial to end. Its later executions are left out then: each of
+          finishing: why the chief wants the running trial to end, if it does. Its later executions are left out then: each of
             them would be cut short after one epoch, and count as much as the others.
         """
         self._tuner, self._finishing = tuner, finishing
@@ -193,8 +193,9 @@ class Executions:
         store = Folder(running.execution_path())
         kept = _load(store)
         result = None
-        if kept is None and running.looping and running.results and (running.cut or self._finishing()):
-            _LOG.info("trial %s: left out from execution %d on: it is to end", trial.trial_id, running.execution)
+        if kept is None and running.looping and running.results and (reason := self._finishing()) is not None:
+            _LOG.info("trial %s: left out from execution %d on: %s", trial.trial_id, running.execution, reason)
+            self._current.cut_short(reason)
             raise _LeftOut
         if kept is None:
             randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))

@@ -49,10 +49,12 @@ def start(study: Study, worker: str, trial_id: str, now: float = 0.0, process: s
     assert study.suggested(worker, Suggested(trial_id, {"x": 1}), now, process) == Grant(trial_id, 0)
 
 
-def finish(study: Study, worker: str, trial_id: str, result: Result, now: float = 0.0, **end: Any) -> bool:
+def finish(
+    study: Study, worker: str, trial_id: str, result: Result, now: float = 0.0, cut: str | None = None, **end: Any
+) -> bool:
     accepted = study.begin_finish(worker, trial_id, **end)
     if accepted:
-        study.finished(trial_id, result, now)
+        study.finished(trial_id, result, now, cut)
     return accepted
 
 
@@ -425,10 +427,23 @@ def test_a_trial_that_takes_too_long_is_asked_to_end_with_its_best_epoch() -> No
     study = make(max_trial_seconds=20)
     start(study, "a", "0")
     assert study.heartbeat("a", "0", 1, 20.0)[0] is Directive.CONTINUE
-    assert study.heartbeat("a", "0", 1, 21.0) == (Directive.FINISH, "it ran longer than max_trial_seconds=20")
-    finish(study, "a", "0", COMPLETED, 22.0)
+    reason = "it ran longer than max_trial_seconds=20"
+    assert study.heartbeat("a", "0", 1, 21.0) == (Directive.FINISH, reason)
+    finish(study, "a", "0", COMPLETED, 22.0, cut=reason)
     assert trial(study).message == "cut short: it ran longer than max_trial_seconds=20"
     assert record(study).cut_short() == (trial(study),)
+
+
+@pytest.mark.parametrize(("result", "cut", "message"), [(COMPLETED, None, None), (FAILED, "a limit", "boom")])
+def test_a_trial_that_ran_in_full_or_failed_was_not_cut_short(
+    result: Result, cut: str | None, message: str | None
+) -> None:
+    study = make(max_trial_seconds=20)
+    start(study, "a", "0")
+    assert study.heartbeat("a", "0", 1, 21.0)[0] is Directive.FINISH
+    finish(study, "a", "0", result, 22.0, cut=cut)
+    assert trial(study).message == message
+    assert record(study).cut_short() == ()
 
 
 def test_a_trial_that_is_asked_to_end_and_comes_to_no_epoch_fails() -> None:

@@ -62,10 +62,10 @@ def ask(here: ChiefHere, worker: str, seconds: float) -> dict[str, Any]:
     return here.client.call(rpc.SUGGEST, {"worker": worker, "process": worker, "wait_seconds": seconds})
 
 
-def finish(here: ChiefHere, worker: str, trial_id: str) -> dict[str, Any]:
+def finish(here: ChiefHere, worker: str, trial_id: str, **more: Any) -> dict[str, Any]:
     """Ends a trial and asks for the next one."""
     told = {"worker": worker, "process": worker, "trial_id": trial_id, "succeeded": True, "next": True}
-    return here.client.call(rpc.FINISH, {**told, "reports": [[0, {"loss": 1.0}]]})
+    return here.client.call(rpc.FINISH, {**told, "reports": [[0, {"loss": 1.0}]], **more})
 
 
 def test_the_end_of_a_trial_waits_for_no_slow_suggestion(tmp_path: Path) -> None:
@@ -179,3 +179,20 @@ def test_a_verdict_that_comes_while_the_chief_ends_is_stored_with_what_the_oracl
         assert (trial["status"], trial["score"]) == ("COMPLETED", 1.0)
         again.answers.set()
         assert again.end_order == [first]
+
+
+def test_that_a_trial_was_cut_short_outlives_the_chief_that_had_not_judged_it(tmp_path: Path) -> None:
+    oracle = SlowJudge()
+    with serving(tmp_path, oracle) as here:
+        first = ask(here, "a", 15.0)["trial"]["trial_id"]
+        oracle.answers.clear()
+        assert finish(here, "a", first, cut="a limit")["accepted"]
+        journal = SearchDir(tmp_path).journal.read_bytes()
+        oracle.answers.set()
+    SearchDir(tmp_path).journal.write_bytes(journal)
+    with serving(tmp_path, SlowJudge()) as here:
+
+        def message() -> Any:
+            return here.client.call(rpc.STATUS, {})["record"]["trials"][0]["message"]
+
+        assert chief_here.wait_for(message, "the result is judged") == "cut short: a limit"

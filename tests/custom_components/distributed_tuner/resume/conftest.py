@@ -59,6 +59,7 @@ class Outcome:
     hyperparameters: dict[str, Any]
     counted: int | None
     trained: int
+    cut: str | None
 
     def assert_same(self, other: Outcome) -> None:
         """To the bit, but for how much was trained in this process."""
@@ -116,10 +117,11 @@ class TrialRunner:
             executions.epoch()
             return directive if isinstance(directive, Directive) else directive(), "the test wants it"
 
-        def finishing() -> bool:
-            return not isinstance(directive, Directive) and directive() is Directive.FINISH
+        def finishing() -> str | None:
+            ending = not isinstance(directive, Directive) and directive() is Directive.FINISH
+            return "the test wants it" if ending else None
 
-        with executions.kept(tuner, finishing), training.followed(on_epoch, executions):
+        with executions.kept(tuner, finishing), training.followed(on_epoch, executions, current.cut_short):
             results = tuner.run_trial(trial, **kwargs)
         reader = tf.train.load_checkpoint(tuner._get_checkpoint_fname("0"))
         names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_CHECK")]
@@ -132,6 +134,7 @@ class TrialRunner:
             hyperparameters=trial.hyperparameters.get_config(),
             counted=current.epochs,
             trained=DieAt.begun,
+            cut=current.cut,
         )
 
     def die(self, at: int, attempt: int = 0, search: str = "this") -> None:

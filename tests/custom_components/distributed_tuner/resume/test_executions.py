@@ -438,7 +438,7 @@ def test_short_epochs_are_not_saved_one_by_one(tmp_path: Path) -> None:
 
 def test_the_chief_ends_a_training(tmp_path: Path) -> None:
     end = TrialRunner(tmp_path / "finish", arrays).run(directive=Directive.FINISH)
-    assert end.epochs == [[0]]
+    assert end.epochs == [[0]] and end.cut == "the test wants it"
     runner = TrialRunner(tmp_path / "abandon", arrays)
     with pytest.raises(training.TrialAbandoned, match="the test wants it"):
         runner.run(directive=Directive.ABANDON)
@@ -502,6 +502,13 @@ def test_what_follows_a_fit_that_was_cut_short_is_not_kept(tmp_path: Path) -> No
     end = runner.run()
     end.assert_same(whole)
     assert end.trained == whole.trained - 2
+
+
+def test_a_training_that_is_told_to_end_at_its_last_epoch_was_not_cut_short(tmp_path: Path) -> None:
+    end = TrialRunner(tmp_path / "last", arrays).run(directive=finish_at(EPOCHS))
+    assert end.epochs == [list(range(EPOCHS))] and end.cut is None
+    end = TrialRunner(tmp_path / "before", arrays).run(directive=finish_at(EPOCHS - 1))
+    assert end.epochs == [list(range(EPOCHS - 1))] and end.cut == "the test wants it"
 
 
 def test_executions_without_fit_are_kept_too(tmp_path: Path) -> None:
