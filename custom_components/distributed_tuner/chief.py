@@ -17,6 +17,7 @@ from keras_tuner.src.engine.objective import Objective
 from custom_components.distributed_tuner import identity, patches, rpc
 from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.clock import Clock
+from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.published import Published
 from custom_components.distributed_tuner.record import Direction, SearchRecord
@@ -118,7 +119,7 @@ class Chief:
                 "succeeded": bool(request["succeeded"]),
                 "retry": bool(request.get("retry", True)),
                 "reports": request.get("reports", []),
-                "message": request.get("message"),
+                "message": None if request.get("message") is None else storable(request["message"]),
                 "hyperparameters": request.get("hyperparameters"),
                 "cut": request.get("cut"),
             }
@@ -154,7 +155,7 @@ class Chief:
 
     async def fail(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
-        worker, message, trace = request["worker"], request["message"], request.get("traceback", "")
+        worker, message, trace = request["worker"], storable(request["message"]), storable(request.get("traceback", ""))
         if request.get("again"):
             _LOG.warning("%s: %s\n%s", worker, message, trace)
             # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 
+# An error's text may hold a whole array, or a file; nobody reads more, and it is stored and sent many times.
+MAX_CHARACTERS = 100_000
+
 
 class SearchError(RuntimeError):
     """A search that cannot go on, or found too little. The message says what happened, where, and what to do."""
@@ -56,10 +59,20 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def storable(text: str) -> str:
+    """The text as `printable` gives it, and without the middle where it is very long: both ends say what happened."""
+    text = printable(text)
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    # Somebody may put a line before it, and bring it here again.
+    end = MAX_CHARACTERS * 9 // 20
+    return f"{text[:end]}\n[{len(text) - 2 * end:,} characters are left out here]\n{text[-end:]}"
+
+
 def describe(error: BaseException) -> str:
     """The error's type and text in one message, also of one that cannot be turned into text."""
     try:
         text = str(error)
     except Exception:
         text = "(its text cannot be had)"
-    return printable(f"{type(error).__name__}: {text}")
+    return storable(f"{type(error).__name__}: {text}")

@@ -54,15 +54,17 @@ class Limits:
     def fruitless(self, trial: Trial) -> str | None:
         """Whether the trial cost so many workers, or came back so often, that another one would get no further."""
         if trial.fruitless_releases >= self._options.max_fruitless_releases:
+            were = "was" if trial.fruitless_releases == 1 else "were"
             return (
-                f"{trial.fruitless_releases} workers in a row were told to end (SIGTERM) before it finished an epoch. "
+                f"{_workers(trial.fruitless_releases)} {were} told to end (SIGTERM) before it finished an epoch. "
                 "Likely machines are taken away sooner than one epoch takes: make the epochs shorter, or raise "
                 "max_fruitless_releases. Or the trial sends the signal itself"
             )
         if trial.fruitless_losses < self._options.max_fruitless_losses:
             return None
+        which = ":" if trial.fruitless_losses == 1 else ", the last:"
         return (
-            f"{trial.fruitless_losses} workers in a row died with it and got no further, the last: {trial.message}. "
+            f"{_workers(trial.fruitless_losses)} died with it and got no further{which} {trial.message}. "
             "Likely it needs more memory than a worker has, or crashes in native code"
         )
 
@@ -71,6 +73,8 @@ class Limits:
         limit = self._options.max_lost_workers
         if limit is None or lost_workers < limit:
             return None
+        if lost_workers == 1:
+            return f"max_lost_workers={limit}: {last}"
         return f"{lost_workers} workers were lost (max_lost_workers={limit}); the last: {last}"
 
     def failures(self, row: int, failed: Sequence[TrialRecord]) -> str | None:
@@ -81,22 +85,34 @@ class Limits:
           failed: all that failed, in the order of their ends.
         """
         if self._max_row and row >= self._max_row:
-            return f"{row} trials failed in a row; the first: {_told(failed[-row])}"
+            count = "1 trial failed" if row == 1 else f"{row} trials failed in a row"
+            return f"{count}{_first(row)}{_told(failed[-row])}"
         limit = self._options.max_failed_trials
         if limit is not None and len(failed) >= limit:
-            return f"{len(failed)} trials failed in all (max_failed_trials={limit}); the first: {_told(failed[0])}"
+            count = "1 trial" if len(failed) == 1 else f"{len(failed)} trials"
+            return f"{count} failed in all (max_failed_trials={limit}){_first(len(failed))}{_told(failed[0])}"
         return None
 
     def faults(self, row: int, first: str) -> str | None:
         """Whether the search ends after workers met so many errors outside of a trial in a row, `first` before all."""
         if row < self._options.max_worker_faults:
             return None
+        if row == 1:
+            return f"a worker failed outside of a trial: {first}"
         return f"workers failed outside of a trial {row} times in a row; the first time: {first}"
 
     def search(self, seconds: float) -> str | None:
         """Whether the search ends after so many seconds."""
         limit = self._options.max_search_seconds
         return None if limit is None or seconds <= limit else f"the search reached max_search_seconds={limit:g}"
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers in a row"
+
+
+def _first(count: int) -> str:
+    return ": " if count == 1 else "; the first: "
 
 
 def _told(trial: TrialRecord) -> str:

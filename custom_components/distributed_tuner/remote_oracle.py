@@ -15,7 +15,7 @@ from keras_tuner.src.engine import trial as trial_module
 from custom_components.distributed_tuner import metric_history, rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
-from custom_components.distributed_tuner.errors import DiskFull, describe, printable
+from custom_components.distributed_tuner.errors import DiskFull, describe, storable
 
 _Status = trial_module.TrialStatus
 
@@ -158,7 +158,7 @@ class RemoteOracle:
                 "epochs": self._current.epochs,
                 "reports": self._reports if succeeded else [],
                 "cut": self._current.cut,
-                "message": None if succeeded else printable(trial.message or "no reason given"),
+                "message": None if succeeded else storable(trial.message or "no reason given"),
                 "hyperparameters": hyperparameters,
             },
             timeout=60.0,

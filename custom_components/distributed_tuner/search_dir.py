@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_components.distributed_tuner import fields
-from custom_components.distributed_tuner.errors import CorruptState, SearchError, printable
+from custom_components.distributed_tuner.errors import CorruptState, SearchError, storable
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
     Direction,
@@ -170,7 +170,7 @@ class SearchDir:
     def write_error(self, process: str, message: str, trace: str = "") -> None:
         """Leaves the reason for giving up where the executor finds it; the first one stays."""
         if self.storage.read(ERROR) is None:
-            data = json.dumps({"process": process, "message": printable(message), "traceback": printable(trace)})
+            data = json.dumps({"process": process, "message": storable(message), "traceback": storable(trace)})
             self.storage.write(ERROR, data.encode())
 
     def read_error(self) -> tuple[str, str, str] | None:

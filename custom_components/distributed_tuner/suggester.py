@@ -23,6 +23,7 @@ from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
 from custom_components.distributed_tuner import hyperband, metric_history, patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
+from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.oracle_state import OracleState
 
 _Status = trial_module.TrialStatus
@@ -261,9 +262,8 @@ class OracleSuggester:
             yield
         except BaseException as error:
             # `sys.exit` too: nothing but the oracle runs in here.
-            raise OracleError(
-                f"{type(self._oracle).__name__}.{method} raised {_words(error)}\n{traceback.format_exc()}"
-            ) from error
+            words = f"{type(self._oracle).__name__}.{method} raised {_words(error)}"
+            raise OracleError(f"{storable(words)}\n{storable(traceback.format_exc())}") from error
 
 
 def _words(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
 from custom_components.distributed_tuner import search_dir
-from custom_components.distributed_tuner.errors import SearchError, describe, printable
+from custom_components.distributed_tuner.errors import SearchError, describe, storable
 from custom_components.distributed_tuner.spec import SearchSpec
 
 
@@ -22,8 +22,8 @@ class UserCodeError(SearchError):
     """`tuner_fn` raised or called `sys.exit`, or did not return what it should."""
 
     def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(printable(message))
-        self.trace = printable(trace)
+        super().__init__(storable(message))
+        self.trace = storable(trace)
 
 
 def build(

@@ -24,7 +24,7 @@ from custom_components.distributed_tuner.errors import (
     ExitCode,
     SearchError,
     describe,
-    printable,
+    storable,
 )
 from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.options import SearchOptions
@@ -121,14 +121,14 @@ def work(
         return ExitCode.CANNOT_STORE
     except keras_tuner_errors.FatalError as error:
         # keras-tuner's word for a fault of the user's code that every trial would meet.
-        trace = printable(traceback.format_exc())
+        trace = storable(traceback.format_exc())
         _LOG.error("%s", trace)
         oracle.end_running(error, retry=False)
         calls.call(rpc.FAIL, {"worker": worker, "message": describe(error), "traceback": trace})
         return ExitCode.FATAL
     except BaseException as error:
         # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
-        trace = printable(traceback.format_exc())
+        trace = storable(traceback.format_exc())
         if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
             _LOG.error("%s", trace)
             return ExitCode.FAULT

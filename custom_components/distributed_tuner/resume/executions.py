@@ -84,8 +84,8 @@ class Executions:
 
         Args:
           tuner: the user's tuner.
-          finishing: why the chief wants the running trial to end, if it does. Its later executions are left out then: each of
-            them would be cut short after one epoch, and count as much as the others.
+          finishing: why the chief wants the running trial to end, if it does. Later executions are left out then: each
+            of them would be cut short after one epoch, and count as much as the others.
         """
         self._tuner, self._finishing = tuner, finishing
         self._seed = randomness.users_seed()

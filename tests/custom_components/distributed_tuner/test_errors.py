@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from custom_components.distributed_tuner.errors import describe, printable
+from custom_components.distributed_tuner.errors import MAX_CHARACTERS, describe, printable, storable
 
 
 class _Unprintable(ValueError):
@@ -29,3 +29,12 @@ def test_what_no_encoding_knows_is_written_out() -> None:
 
 def test_an_error_without_a_text_has_its_type() -> None:
     assert describe(_Unprintable()) == "_Unprintable: (its text cannot be had)"
+
+
+def test_a_message_that_nobody_would_read_whole_has_both_its_ends() -> None:
+    short = storable("begin" + "\udc80" * 10_000_000 + "end")
+    assert len(short) <= MAX_CHARACTERS and short.startswith("begin\\udc80") and short.endswith("\\udc80end")
+    assert "[59,910,008 characters are left out here]" in short
+    assert storable(f"it said: {short}") == f"it said: {short}"
+    assert storable("x" * MAX_CHARACTERS) == "x" * MAX_CHARACTERS
+    assert len(describe(ValueError("x" * 50_000_000))) <= MAX_CHARACTERS

@@ -462,12 +462,14 @@ def test_a_trial_that_is_asked_to_end_and_comes_to_no_epoch_fails() -> None:
     ("options", "reason"),
     [
         ({"max_consecutive_failures": 2}, "2 trials failed in a row; the first: trial 0: boom"),
+        ({"max_consecutive_failures": 1}, "1 trial failed: trial 0: boom"),
+        ({"max_failed_trials": 1}, "1 trial failed in all (max_failed_trials=1): trial 0: boom"),
         ({"max_failed_trials": 2}, "2 trials failed in all (max_failed_trials=2); the first: trial 0: boom"),
     ],
 )
 def test_failures_end_the_search(options: dict[str, int], reason: str) -> None:
     study = make(**options)
-    for number in range(2):
+    for number in range(max(options.values())):
         assert study.stop_reason is None
         start(study, "a", str(number))
         finish(study, "a", str(number), FAILED)
@@ -484,6 +486,28 @@ def test_a_success_between_them_breaks_a_row_of_failures() -> None:
     start(study, "a", "4", 4.0)
     finish(study, "a", "4", FAILED, 4.0)
     assert study.stop_reason == "2 trials failed in a row; the first: trial 3: boom"
+
+
+def test_one_lost_worker_may_end_the_search() -> None:
+    study = make(max_lost_workers=1)
+    start(study, "a", "0")
+    study.gone("a", "exit", 1.0)
+    assert study.stop_reason == "max_lost_workers=1: worker a was lost: exit"
+
+
+def test_one_fault_may_end_the_search() -> None:
+    assert make(max_worker_faults=1).fault("a", "boom") == "a worker failed outside of a trial: a: boom"
+
+
+def test_a_trial_may_fail_of_one_lost_worker() -> None:
+    study = make(max_fruitless_losses=1)
+    start(study, "a", "0")
+    study.gone("a", "exit", 1.0)
+    ((trial_id, reason),) = study.tick(2.0)
+    assert (trial_id, reason.partition(".")[0]) == (
+        "0",
+        "1 worker died with it and got no further: worker a was lost: exit",
+    )
 
 
 def test_lost_workers_end_the_search() -> None:

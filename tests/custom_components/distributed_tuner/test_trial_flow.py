@@ -1,4 +1,4 @@
-"""What a chief with a slow oracle does meanwhile, and what becomes of the work whose caller goes away."""
+"""What a chief with a slow oracle does meanwhile, what becomes of work whose caller goes away, and what is stored."""
 
 from __future__ import annotations
 
@@ -196,3 +196,16 @@ def test_that_a_trial_was_cut_short_outlives_the_chief_that_had_not_judged_it(tm
             return here.client.call(rpc.STATUS, {})["record"]["trials"][0]["message"]
 
         assert chief_here.wait_for(message, "the result is judged") == "cut short: a limit"
+
+
+def test_a_message_of_many_megabytes_is_stored_with_both_its_ends(tmp_path: Path) -> None:
+    with serving(tmp_path, Slow()) as here:
+        first = ask(here, "a", 15.0)["trial"]["trial_id"]
+        finish(here, "a", first, succeeded=False, message="Traceback: " + "x" * 10_000_000 + " it ends")
+
+        def message() -> Any:
+            return here.client.call(rpc.STATUS, {})["record"]["trials"][0]["message"]
+
+        stored = chief_here.wait_for(message, "the failure is judged")
+        assert stored.startswith("Traceback: x") and stored.endswith("x it ends")
+    assert SearchDir(tmp_path).journal.stat().st_size < 1_000_000
