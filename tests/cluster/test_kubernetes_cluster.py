@@ -331,6 +331,50 @@ def denied(team: Namespace) -> bool:
     return False
 
 
+NO_POOL = "pod didn't trigger scale-up: 3 node(s) didn't match Pod's node affinity/selector"
+
+
+def autoscaler_says(team: Namespace, pod: Object, reason: str, message: str) -> Object:
+    """An event of a pod, as the cluster autoscaler makes it."""
+    metadata = pod["metadata"]
+    event = {
+        "metadata": {"generateName": "autoscaler-"},
+        "involvedObject": {
+            "kind": "Pod",
+            "name": metadata["name"],
+            "namespace": team.name,
+            "uid": metadata["uid"],
+        },
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": metadata["creationTimestamp"],
+    }
+    return team.api.create(team.path("events"), event)
+
+
+def test_a_group_that_no_node_pool_has_waits_beside_one_whose_node_is_being_added(
+    make: Make, team: Namespace, nodes: NodePool
+) -> None:
+    sure = {"pool": "sure"}
+    groups = [{"name": "spot", "count": 2, "node_selector": {"no": "such"}}, {"name": "sure", "node_selector": sure}]
+    made = make("waiting", {"max_trials": 2, "seconds": 0.2}, settings={"groups": groups})
+    told: list[Object] = []
+    seen: list[str] = []
+
+    def autoscaler(words: str) -> None:
+        if not told and "spot-0" in words and made.pods("sure"):
+            told.extend(autoscaler_says(team, pod, "NotTriggerScaleUp", NO_POOL) for pod in made.pods("spot"))
+            said = "pod triggered scale-up: [{sure 0->1 (max: 3)}]"
+            told.extend(autoscaler_says(team, pod, "TriggeredScaleUp", said) for pod in made.pods("sure"))
+        if not seen and "no node pool has a machine like this" in words and "adding a node" in words:
+            seen.append(words)
+            nodes.add(labels=sure)
+
+    all_completed(made, 2, made.run(workers=3, tell=autoscaler).record)
+    assert "2 (spot-0, …): no node pool" in seen[0]
+    assert made.left() == []
+
+
 def test_what_no_node_pool_has_is_told_when_the_autoscaler_says_so(make: Make, team: Namespace) -> None:
     made = make("waiting", settings={"groups": [{"node_selector": {"no": "such"}}]})
     told: list[Object] = []
@@ -338,21 +382,7 @@ def test_what_no_node_pool_has_is_told_when_the_autoscaler_says_so(make: Make, t
     def autoscaler(words: str) -> None:
         if "worker-0" not in words or told:
             return
-        for pod in made.pods("worker"):
-            about = {
-                "kind": "Pod",
-                "name": pod["metadata"]["name"],
-                "namespace": team.name,
-                "uid": pod["metadata"]["uid"],
-            }
-            event = {
-                "metadata": {"generateName": "autoscaler-"},
-                "involvedObject": about,
-                "reason": "NotTriggerScaleUp",
-                "message": "pod didn't trigger scale-up: 3 node(s) didn't match Pod's node affinity/selector",
-                "lastTimestamp": pod["metadata"]["creationTimestamp"],
-            }
-            told.append(team.api.create(team.path("events"), event))
+        told.extend(autoscaler_says(team, pod, "NotTriggerScaleUp", NO_POOL) for pod in made.pods("worker"))
 
     words = (
         r"worker-0 and 1 more cannot start: no node pool has a machine like this, says the autoscaler: .*node affinity"

@@ -10,6 +10,9 @@ from typing import Any
 
 from custom_components.distributed_tuner.credentials import Access
 
+# A line has room for those of the chief and of some groups.
+_REASONS_TOLD = 3
+
 
 class MemberState(str, enum.Enum):
     """Where a chief or worker stands, in the cluster's eyes."""
@@ -71,11 +74,17 @@ class Snapshot:
 
     def waiting(self) -> str:
         """Who waits for a machine and why, for people; empty if nobody does."""
-        members = [member for member in (self.chief, *self.workers) if member.waiting]
-        if not members:
-            return ""
-        names = members[0].name if len(members) == 1 else f"{len(members)} ({members[0].name}, …)"
-        return f"waiting for a machine: {names}: {members[0].reason}"
+        by_reason: dict[str, list[str]] = {}
+        for member in (self.chief, *self.workers):
+            if member.waiting:
+                by_reason.setdefault(member.reason, []).append(member.name)
+        told = [
+            f"{names[0] if len(names) == 1 else f'{len(names)} ({names[0]}, …)'}: {reason}"
+            for reason, names in by_reason.items()
+        ]
+        if len(told) > _REASONS_TOLD:
+            told[_REASONS_TOLD:] = [f"and {len(told) - _REASONS_TOLD} more reasons"]
+        return f"waiting for a machine: {'; '.join(told)}" if told else ""
 
 
 class Cluster(abc.ABC):

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Member, MemberState, Snapshot
+from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
@@ -21,6 +21,7 @@ from custom_components.distributed_tuner.cluster.kube.members import Losses, See
 from custom_components.distributed_tuner.cluster.kube.mirror import REFUSAL_SECONDS, Mirror
 from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
 from custom_components.distributed_tuner.cluster.kube.search_objects import SearchObjects
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.search_dir import SearchDir
@@ -56,8 +57,7 @@ class KubernetesCluster(Cluster):
         self._losses = Losses()
         self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._seen: list[Seen] = []
-        self._waits: dict[str, float] = {}
-        self._ran: set[str] = set()
+        self._prospects = Prospects(plan.options.pending_seconds)
         self._no_events_since: float | None = None
         self._words: dict[str, tuple[float, diagnosis.PodState | None]] = {}
         self._closed = False
@@ -82,8 +82,8 @@ class KubernetesCluster(Cluster):
                 f"the Job {self._plan.search.chief} is gone from namespace {self._plan.namespace}: somebody deleted "
                 "it, or what owns it. Run the same run id again; finished trials are kept"
             )
-        self._check("the chief", [chief])
-        self._check("every worker", workers)
+        self._prospects.check("the chief", [chief])
+        self._prospects.check("every worker", workers)
         losses = self._losses.since_last(jobs, pods)
         return Snapshot(chief.member, [seen.member for seen in workers], losses)
 
@@ -220,30 +220,3 @@ class KubernetesCluster(Cluster):
             self._no_events_since = time.monotonic()
         if time.monotonic() - self._no_events_since >= REFUSAL_SECONDS:
             raise error
-
-    def _check(self, who: str, members: Sequence[Seen]) -> None:
-        """Raises ClusterError when one kind of them can never start, or all of them have waited for too long."""
-        if any(seen.member.state is not MemberState.PENDING for seen in members):
-            self._ran.add(who)
-        if who not in self._ran:
-            # What ran once may run again; what never could is a fault to be told at once.
-            self._check_hopeless(members)
-        if not members or not all(seen.member.waiting for seen in members):
-            self._waits.pop(who, None)
-            return
-        now, limit = time.monotonic(), self._plan.options.pending_seconds
-        if now - self._waits.setdefault(who, now) > limit:
-            raise ClusterError(f"{who} has been waiting for {limit:g} s (pending_seconds): {members[0].member.reason}")
-
-    def _check_hopeless(self, members: Sequence[Seen]) -> None:
-        for seen in members:
-            group = [other for other in members if other.job == seen.job]
-            if all(other.state.health is Health.HOPELESS for other in group):
-                raise ClusterError(f"{_who(group)} cannot start: {seen.member.reason}")
-
-
-def _who(members: Sequence[Seen]) -> str:
-    first: Member = members[0].member
-    if first.name == names.CHIEF:
-        return "the chief"
-    return first.name if len(members) == 1 else f"{first.name} and {len(members) - 1} more"
