@@ -331,6 +331,36 @@ def denied(team: Namespace) -> bool:
     return False
 
 
+def test_an_admission_webhook_that_is_away_is_waited_for(make: Make, team: Namespace) -> None:
+    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    hook = {
+        "name": "policy.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:9/validate"},
+        "rules": [pods],
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 2,
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": team.name}},
+    }
+    team.api.create(hooks, {"metadata": {"name": team.name}, "webhooks": [hook]})
+    told: list[str] = []
+
+    def mend(words: str) -> None:
+        if not told and "failed calling webhook" in words:
+            told.append(words)
+            team.api.delete(f"{hooks}/{team.name}")
+
+    try:
+        made = make("waiting", {"max_trials": 1})
+        all_completed(made, 1, made.run(workers=1, tell=mend).record)
+        assert told and made.left() == []
+    finally:
+        if not told:
+            team.api.delete(f"{hooks}/{team.name}")
+
+
 NO_POOL = "pod didn't trigger scale-up: 3 node(s) didn't match Pod's node affinity/selector"
 
 

@@ -42,6 +42,18 @@ _PULL_REFUSED = re.compile(r"not found|denied|unauthorized|forbidden|manifest un
 # What an autoscaler says of node pools that would do, but for the moment.
 _PASSING = re.compile(r"max (node group|cluster) size|backoff|max limit reached|quota|out of resources", re.IGNORECASE)
 
+# A pod that is not made: by a rule, which will say the same the next time, or since something was away or busy.
+_VERDICT = re.compile(r"is forbidden|is invalid|denied the request|denied request|not found|exceeded quota")
+_PLAIN_VERDICT = re.compile(r"denied (the )?request|exceeded quota|violates PodSecurity|is invalid")
+_TROUBLE = re.compile(
+    r"failed calling webhook|Internal error|object has been modified|status unknown for quota|not yet ready to handle"
+    r"|timed? ?out|deadline exceeded|connection (refused|reset)|dial tcp|unexpected EOF|try again|retry after"
+    r"|etcdserver|too many requests|unable to handle the request"
+    # The Job's controller itself, where the API server has just started and knows no roles yet.
+    r'|User "system:serviceaccount:kube-system',
+    re.IGNORECASE,
+)
+
 
 class Health(enum.Enum):
     """How a pod's matters stand, for whoever decides whether to wait."""
@@ -123,10 +135,24 @@ def of_events(events: Sequence[Object]) -> PodState | None:
                 "spot, cpu and memory of the group with the cluster's node pools",
             )
         if reason == "FailedCreate":
-            return PodState(MemberState.PENDING, Health.HOPELESS, explain(0, message))
+            return _refused(message)
         if reason in ("FailedMount", "FailedAttachVolume"):
             return PodState(MemberState.PENDING, Health.WAITING, f"a volume is not there yet: {message}")
     return None
+
+
+def _refused(message: str) -> PodState:
+    """What a Job's controller, which goes on trying, was told when it made a pod."""
+    verdict = _VERDICT.search(message)
+    if verdict and not (_TROUBLE.search(message) and not _PLAIN_VERDICT.search(message)):
+        # Events have no code of their own.
+        code = 422 if "is invalid" in message else 403
+        return PodState(MemberState.PENDING, Health.HOPELESS, explain(code, message))
+    return PodState(
+        MemberState.PENDING,
+        Health.WAITING,
+        f"its pod cannot be made at the moment, which is tried again and again: {message}",
+    )
 
 
 def _time(event: Object) -> str:

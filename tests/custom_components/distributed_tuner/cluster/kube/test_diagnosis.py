@@ -115,6 +115,55 @@ def test_what_only_events_tell(events: list[dict[str, Any]], health: Health, wor
     assert seen is not None and seen.health is health and words in seen.reason
 
 
+CREATING = "Error creating: "
+WEBHOOK = CREATING + 'Internal error occurred: failed calling webhook "v.k.svc": failed to call: Post "https://k": '
+CONFLICT = (
+    'Operation cannot be fulfilled on resourcequotas "gke": the object has been modified; please apply your '
+    "changes to the latest version and try again"
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        WEBHOOK + "dial tcp 10.0.0.1:443: connect: connection refused",
+        WEBHOOK + 'service "k" not found',
+        WEBHOOK + "context deadline exceeded",
+        CREATING + CONFLICT,
+        CREATING + "etcdserver: request timed out",
+        CREATING + "Timeout: request did not complete within requested timeout - context deadline exceeded",
+        CREATING + 'pods "x" is forbidden: status unknown for quota: gpus, resources: pods',
+        CREATING + 'pods "x" is forbidden: not yet ready to handle request',
+        CREATING + 'pods "x" is forbidden: error looking up service account ml/s: Get "https://k": dial tcp: refused',
+        CREATING + 'pods is forbidden: User "system:serviceaccount:kube-system:job-controller" cannot create resource '
+        '"pods" in API group "" in the namespace "ml"',
+        CREATING + "something that nobody has heard of",
+    ],
+)
+def test_trouble_with_making_a_pod_that_may_pass_is_waited_for(message: str) -> None:
+    seen = diagnosis.of_events([event("FailedCreate", message)])
+    assert seen is not None and (seen.state, seen.health) == (PENDING, Health.WAITING)
+    assert message in seen.reason and "tried again" in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ('admission webhook "v.k.svc" denied the request: a timeout must be set', "an admission webhook refuses it"),
+        ("pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", "policy"),
+        ('pods "x" is forbidden: no PriorityClass with name none was found', "the API server refused: 403 Error"),
+        ('pods "x" is forbidden: failed quota: q: must specify limits.cpu', "ResourceQuota"),
+        ('pods "x" is forbidden: maximum memory usage per Container is 1Gi', "LimitRange"),
+        ('Pod "x" is invalid: spec.containers[0].image: Required value', "Compare the settings"),
+        ('namespaces "ml" not found', "there is no namespace ml"),
+    ],
+)
+def test_a_pod_that_a_rule_refuses_is_hopeless(message: str, words: str) -> None:
+    seen = diagnosis.of_events([event("FailedCreate", CREATING + message)])
+    assert seen is not None and seen.health is Health.HOPELESS and words in seen.reason
+    assert "refused: 0" not in seen.reason
+
+
 def test_a_refusal_that_is_over_is_not_told() -> None:
     assert diagnosis.of_events([event("FailedCreate", "exceeded quota", 1), event("SuccessfulCreate", "x", 2)]) is None
     assert diagnosis.of_events([event("Scheduled", "x")]) is None
