@@ -182,9 +182,7 @@ class KubernetesCluster(Cluster):
         if job["spec"].get("suspend"):
             return seen
         # Members of a group wait for the same reasons: one of them is asked for all.
-        told = self._events(
-            seen.pod if seen.pod is not None else seen.job, seen.job + ("" if seen.pod is None else "/pod")
-        )
+        told = self._events(seen.about, job["metadata"]["uid"] + ("" if seen.pod is None else "/pod"))
         if told is None:
             return seen
         reason = told.reason
@@ -194,7 +192,7 @@ class KubernetesCluster(Cluster):
             seen, state=dataclasses.replace(told, reason=reason), member=dataclasses.replace(seen.member, reason=reason)
         )
 
-    def _events(self, name: str, key: str) -> diagnosis.PodState | None:
+    def _events(self, about: str, key: str) -> diagnosis.PodState | None:
         now = time.monotonic()
         asked, told = self._words.get(key, (-_EVENTS_EVERY_SECONDS, None))
         if now - asked >= _EVENTS_EVERY_SECONDS:
@@ -202,13 +200,13 @@ class KubernetesCluster(Cluster):
             try:
                 events = self._api.get(
                     path("Event", self._plan.namespace),
-                    fieldSelector=f"involvedObject.name={name}",
+                    fieldSelector=f"involvedObject.uid={about}",
                     patience_seconds=0.0,
                 )
                 told = diagnosis.of_events(events["items"])
                 self._words[key], self._no_events_since = (now, told), None
             except ClusterError as error:
-                _LOG.warning("events of %s: %s", name, error)
+                _LOG.warning("why members wait cannot be looked up: %s", error)
                 self._check_events_refused(error)
         return told
 

@@ -26,6 +26,8 @@ class Seen:
       state: of the pod, or of the Job where it has none.
       job: the Job's name.
       pod: the name of the latest pod, None where there is none.
+      about: the uid of that pod, or of the Job where there is none: events of an earlier one of the same name are not
+        about this member.
       begun: the names of its pods that have run, and may have a log, the latest first.
     """
 
@@ -33,6 +35,7 @@ class Seen:
     state: PodState
     job: str
     pod: str | None
+    about: str
     begun: Sequence[str] = ()
 
 
@@ -92,7 +95,8 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
         log=f"kubectl logs --namespace {namespace} {next(iter(begun), name) or job_name}",
         waiting=state.state is MemberState.PENDING and state.health is not Health.FINE,
     )
-    return Seen(member, state, job["metadata"]["name"], name, begun)
+    about = (pod or job)["metadata"]["uid"]
+    return Seen(member, state, job["metadata"]["name"], name, about, begun)
 
 
 class Losses:

@@ -24,6 +24,7 @@ def test_every_member_that_should_be_is_there_with_or_without_a_pod() -> None:
         ("spot-1", "running"),
     ]
     assert seen[1].member.waiting and seen[1].pod is None
+    assert (seen[1].about, seen[3].about) == (DEMAND["metadata"]["uid"], pods[0]["metadata"]["uid"])
     assert pods[0]["metadata"]["name"] in seen[3].member.log and "--namespace ml" in seen[3].member.log
 
 

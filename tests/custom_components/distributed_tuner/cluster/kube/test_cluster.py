@@ -1,0 +1,90 @@
+"""What the step's side of a cluster makes of what the API server says."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.distributed_tuner.cluster.base import ClusterError, Snapshot
+from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
+from custom_components.distributed_tuner.cluster.kube.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.place import Place
+from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from tests.custom_components.distributed_tuner.cluster.kube.fake_api import FakeApi
+
+PODS = "/api/v1/namespaces/ml/pods"
+JOBS = "/apis/batch/v1/namespaces/ml/jobs"
+NAME = SearchName("taxi", "monday", "Tuner")
+
+
+def plan(root: Path, **settings: Any) -> Plan:
+    options = KubernetesOptions.from_mapping({"image": "registry.example/tuner:1", **settings})
+    return Plan(NAME, "ml", str(root), options, grace_seconds=0.1, lock_seconds=1.0, attempt="a1")
+
+
+@contextlib.contextmanager
+def started(made: Plan, api: FakeApi, workers: int = 2) -> Iterator[KubernetesCluster]:
+    cluster = KubernetesCluster(made, api, Place(()))
+    cluster.start(workers)
+    try:
+        yield cluster
+    finally:
+        cluster.leave()
+
+
+def until(what: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < ends, "it did not come to that"
+        time.sleep(0.02)
+
+
+def runs(api: FakeApi, job: str, index: int = 0) -> str:
+    """The path of a pod of a Job, which runs."""
+    owner = api.objects[f"{JOBS}/{NAME.name}-{job}"]
+    name = f"{owner['metadata']['name']}-{index}-{len(api.objects)}"
+    made = api.create(
+        PODS,
+        {
+            "metadata": {
+                "name": name,
+                "labels": owner["metadata"]["labels"],
+                "annotations": {"batch.kubernetes.io/job-completion-index": str(index)},
+                "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],
+            },
+            "status": {"phase": "Running"},
+        },
+    )
+    return f"{PODS}/{made['metadata']['name']}"
+
+
+def poll_until(cluster: KubernetesCluster, what: Callable[[Snapshot], bool]) -> Snapshot:
+    found: list[Snapshot] = []
+
+    def happened() -> bool:
+        found.append(cluster.poll())
+        return what(found[-1])
+
+    until(happened)
+    return found[-1]
+
+
+def test_events_of_an_earlier_job_of_the_same_name_say_nothing_of_this_one(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api) as cluster:
+        job = api.objects[f"{JOBS}/{NAME.group('worker')}"]["metadata"]
+        refused = {"reason": "FailedCreate", "message": 'pods "x" is forbidden: exceeded quota: q', "metadata": {}}
+        api.events.append({**refused, "involvedObject": {"kind": "Job", "name": job["name"], "uid": "an-earlier-one"}})
+        assert "has not made its pod yet" in cluster.poll().waiting()
+    api = FakeApi()
+    with started(plan(tmp_path), api) as cluster:
+        job = api.objects[f"{JOBS}/{NAME.group('worker')}"]["metadata"]
+        api.events.append({**refused, "involvedObject": {"kind": "Job", "name": job["name"], "uid": job["uid"]}})
+        with pytest.raises(ClusterError, match="worker-0 and 1 more cannot start: the namespace's ResourceQuota"):
+            cluster.poll()
