@@ -15,7 +15,7 @@ from typing import Any
 
 from custom_components.distributed_tuner import rpc, watchdog
 from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Member, MemberState, Snapshot
+from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Loss, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.search_dir import ERROR, RUN_LOCK, SearchDir, record_from_json
@@ -99,7 +99,15 @@ def run(
             failed = True
             raise
         finally:
-            cluster.close(grace_seconds=min(spec.options.grace_seconds, 10.0), failed=failed)
+            _close(cluster, grace_seconds=min(spec.options.grace_seconds, 10.0), failed=failed)
+
+
+def _close(cluster: Cluster, *, grace_seconds: float, failed: bool) -> None:
+    """Ends what the cluster runs; what cannot be ended takes away no result, nor hides an error that came first."""
+    try:
+        cluster.close(grace_seconds=grace_seconds, failed=failed)
+    except ClusterError as error:
+        _LOG.error("something of the search is left and may go on running: %s", error)
 
 
 @contextlib.contextmanager

@@ -123,8 +123,7 @@ class Cluster(abc.ABC):
     def replace(self, member: str) -> None:
         """Kills the process of a worker that is there and says nothing; another one is started, as after any death.
 
-        Raises:
-          ClusterError: the place refuses.
+        A place that is out of reach is no error: it is tried again when the place is polled.
         """
 
     @abc.abstractmethod

@@ -270,6 +270,33 @@ def test_the_token_is_in_one_file_for_the_user_alone_and_on_no_command_line(make
     assert texts and not any(made.token.encode() in text for text in texts)
 
 
+@pytest.mark.parametrize("fault", [None, "the training went wrong"])
+def test_a_removal_that_fails_neither_takes_the_result_nor_hides_an_earlier_error(
+    make_search: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: str | None,
+) -> None:
+    made = make_search("waiting", {"max_trials": 1})
+    really = made.cluster.close
+
+    def close(*, grace_seconds: float, failed: bool = False) -> None:
+        really(grace_seconds=grace_seconds, failed=failed)
+        raise ClusterError("a Job is left; kubectl delete job")
+
+    def watch(running: Any, record: SearchRecord) -> None:
+        if fault is not None:
+            raise SearchError(fault)
+
+    monkeypatch.setattr(made.cluster, "close", close)
+    if fault is None:
+        assert made.run(watch=watch).record.count(TrialStatus.COMPLETED) == 1
+    else:
+        with pytest.raises(SearchError, match=fault):
+            made.run(watch=watch)
+    assert "a Job is left; kubectl delete job" in caplog.text
+
+
 def test_a_chief_that_cannot_write_says_where(make_search: Callable[..., Any], tmp_path: Path) -> None:
     made = make_search("waiting")
     made.directory.journal.mkdir()  # stands for a place that may not be written: root may write anywhere else

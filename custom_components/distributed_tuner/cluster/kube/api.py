@@ -93,6 +93,7 @@ class KubernetesApi:
         propagation: str = "Background",
         grace_seconds: int | None = None,
         uid: str | None = None,
+        patience_seconds: float | None = None,
     ) -> None:
         """Deletes an object; one that is gone already is no error.
 
@@ -101,6 +102,7 @@ class KubernetesApi:
           propagation: `Background`, `Foreground` or `Orphan`.
           grace_seconds: for pods; their own if left out.
           uid: deletes only the object that has it, not another one of the same name.
+          patience_seconds: instead of the client's own.
 
         Raises:
           ApiError: the server refused.
@@ -112,7 +114,7 @@ class KubernetesApi:
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         try:
-            self._object(_Call("DELETE", path, {}, body))
+            self._object(_Call("DELETE", path, {}, body), patience_seconds)
         except ApiError as error:
             # 409: the precondition failed, so it is another object by now.
             if error.code != 404 and not (error.code == 409 and uid is not None):

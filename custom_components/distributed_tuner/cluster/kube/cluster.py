@@ -22,6 +22,7 @@ from custom_components.distributed_tuner.cluster.kube.mirror import REFUSAL_SECO
 from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
+from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
 from custom_components.distributed_tuner.cluster.kube.search_objects import SearchObjects
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.search_dir import SearchDir
@@ -56,6 +57,7 @@ class KubernetesCluster(Cluster):
         self._pods = Mirror(self._api, path("Pod", plan.namespace), selector)
         self._losses = Losses()
         self._forgiveness = Forgiveness(self._api, plan.namespace)
+        self._replacements = Replacements(self._api, plan.namespace)
         self._seen: list[Seen] = []
         self._prospects = Prospects(plan.options.pending_seconds)
         self._no_events_since: float | None = None
@@ -74,6 +76,7 @@ class KubernetesCluster(Cluster):
         self._check_api()
         jobs, pods = self._jobs.objects(), self._pods.objects()
         self._forgiveness.grant(pods)
+        self._replacements.go_on()
         self._seen = [self._with_events(seen, jobs) for seen in view(jobs, pods, self._plan.namespace)]
         chief = next((seen for seen in self._seen if seen.member.name == names.CHIEF), None)
         workers = [seen for seen in self._seen if seen is not chief]
@@ -112,8 +115,10 @@ class KubernetesCluster(Cluster):
 
     def replace(self, member: str) -> None:
         """See `Cluster.replace`."""
-        for pod in [seen.pod for seen in self._seen if seen.member.name == member and seen.pod is not None]:
-            self._api.delete(path("Pod", self._plan.namespace, pod), grace_seconds=0)
+        for seen in self._seen:
+            if seen.member.name == member and seen.pod is not None:
+                self._replacements.add(seen.pod, seen.about)
+        self._replacements.go_on()
 
     def scale(self, group: str, count: int) -> None:
         """Changes how many workers a group has.

@@ -121,8 +121,19 @@ def remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: float
       grace_seconds: how long its pods may take to end.
 
     Raises:
-      ClusterError: something is left, or the API server refused.
+      ClusterError: something is left, or the API server refused; with the command that removes it.
     """
+    try:
+        _remove(api, namespace, search, grace_seconds)
+    except ClusterError as error:
+        kinds = ",".join(_PLURALS[kind] for kind in (*_LISTED, "Secret"))
+        raise ClusterError(
+            f"search {search} could not be removed from namespace {namespace}: {error}. What is left goes with "
+            f"kubectl delete {kinds} --namespace {namespace} --selector {names.selector(search)}"
+        ) from error
+
+
+def _remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: float) -> None:
     selector = names.selector(search)
     began = time.monotonic()
     workers, chief = f"{selector},{names.GROUP_LABEL}", selector
@@ -140,10 +151,7 @@ def remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: float
         time.sleep(LOOK_SECONDS)
         left = _left(api, namespace, search)
     if left:
-        raise ClusterError(
-            f"of search {search} there is left in namespace {namespace}: {', '.join(left)}. "
-            f"kubectl delete jobs,pods,services,secrets,networkpolicies --namespace {namespace} --selector {selector}"
-        )
+        raise ClusterError(f"there is still {', '.join(left)}")
 
 
 def _end_pods(api: KubernetesApi, namespace: str, selector: str, until: float) -> None:

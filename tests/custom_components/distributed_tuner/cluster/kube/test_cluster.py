@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError, Snapshot
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiUnavailable
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
@@ -88,3 +89,28 @@ def test_events_of_an_earlier_job_of_the_same_name_say_nothing_of_this_one(tmp_p
         api.events.append({**refused, "involvedObject": {"kind": "Job", "name": job["name"], "uid": job["uid"]}})
         with pytest.raises(ClusterError, match="worker-0 and 1 more cannot start: the namespace's ResourceQuota"):
             cluster.poll()
+
+
+def test_a_worker_is_replaced_when_the_server_is_back(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api) as cluster:
+        runs(api, "chief")
+        doomed, other = runs(api, "worker"), runs(api, "worker", 1)
+        poll_until(cluster, lambda seen: all(member.state == "running" for member in seen.workers))
+        api.trouble = ApiUnavailable("away")
+        cluster.replace("worker-0")
+        cluster.poll()
+        api.trouble = None
+        assert doomed in api.objects
+        cluster._replacements._not_before = 0.0
+        cluster.poll()
+        assert doomed not in api.objects and other in api.objects
+
+
+def test_a_removal_that_fails_names_what_removes_the_rest(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api) as cluster:
+        api.trouble = ApiUnavailable("away for minutes")
+        with pytest.raises(ClusterError, match=rf"away for minutes.*kubectl delete jobs,pods,.*{NAME.name}$"):
+            cluster.close(grace_seconds=0.0)
+        api.trouble = None
