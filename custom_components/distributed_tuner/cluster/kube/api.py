@@ -140,16 +140,15 @@ class KubernetesApi:
 
         Raises:
           ApiError: the server refused; code 410 where it does not remember the version any more.
-          ApiUnavailable: the connection broke or stalled.
+          ApiUnavailable: the connection broke or stalled, or what answers is no API server.
         """
         query = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         with self._attempt(_Call("GET", path, query), stall_seconds) as response:
             for line in _lines(response):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    raise ApiError(status.get("code", 0), status.get("reason", ""), status.get("message", ""))
-                yield event["type"], event["object"]
+                kind, changed = _event(line)
+                if kind == "ERROR":
+                    raise ApiError(changed.get("code", 0), changed.get("reason", ""), changed.get("message", ""))
+                yield kind, changed
 
     def _object(self, call: _Call, patience_seconds: float | None = None) -> Object:
         answer: Object = json.loads(self._send(call, self._patience if patience_seconds is None else patience_seconds))
@@ -281,11 +280,25 @@ def _pause(state: tenacity.RetryCallState) -> float:
     return max(asked, _BACKOFF(state))
 
 
+def _event(line: bytes) -> tuple[str, Object]:
+    """What a line of a watch tells. A proxy that wants its user to sign in, say, answers with other things."""
+    try:
+        event = json.loads(line)
+        kind, changed = event["type"], event["object"]
+        if not isinstance(changed, dict):
+            raise TypeError(f"{type(changed).__name__} is no object")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ApiUnavailable(f"a watch was told what no API server says: {line[:200]!r}") from error
+    return kind, changed
+
+
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
     pending = b""
     try:
         for chunk in response.stream():
             *lines, pending = (pending + chunk).split(b"\n")
             yield from filter(None, lines)
+        if pending:
+            yield pending
     except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
         raise ApiUnavailable(f"a watch broke: {type(error).__name__}: {error}") from error

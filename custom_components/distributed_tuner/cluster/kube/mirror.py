@@ -23,6 +23,8 @@ _WATCH_SECONDS = 30
 _STALL_SECONDS = 40.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+# Whoever ends watches as soon as they are begun is not asked all the time.
+_SHORT_WATCH_SECONDS = 1.0
 _REFUSED = frozenset({403, 404})
 # An API server that has just started refuses, for some seconds, what it has not read the roles for yet.
 REFUSAL_SECONDS = 20.0
@@ -103,24 +105,34 @@ class Mirror:
     def _run(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopped.is_set():
+            began = self._clock()
             try:
                 if self._version is None:
                     self._list(0.0)
                 self._watch()
                 pause = _FIRST_PAUSE_SECONDS
-                continue
+                if self._clock() - began >= _SHORT_WATCH_SECONDS:
+                    continue
             except ApiError as error:
                 self._note(error)
                 self._take_refusal(error)
             except ClusterError as error:
                 self._note(error)
                 _LOG.info("%s", error)
+            except Exception as error:
+                # Whatever it is that the server has sent: without this thread the search would go blind.
+                self._note(error)
+                self._version = None
+                _LOG.warning("what the API server answers to %s cannot be read", self._path, exc_info=True)
             self._stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _note(self, error: ClusterError) -> None:
+    def _note(self, error: Exception) -> None:
+        words = str(error)
+        if not isinstance(error, ClusterError):
+            words = f"what the API server answers cannot be read: {type(error).__name__}: {words}"
         with self._lock:
-            self._trouble = str(error)
+            self._trouble = words
 
     def _hear(self) -> None:
         """The server answered; the lock is held."""

@@ -13,10 +13,12 @@ from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
 from tests.custom_components.distributed_tuner.cluster.kube.api_server import (
     Answer,
     ApiServer,
+    Handler,
     change,
     listing,
     refuses,
     resets,
+    says,
     serving,
     stalls,
     streams,
@@ -150,6 +152,57 @@ def test_a_client_that_the_server_does_not_know_for_a_while_is_no_refusal() -> N
         until(lambda: "who is that?" in mirror.trouble() or len(server.requests) >= 8)
         until(lambda: names(mirror) == ["a", "b"])  # names() would have raised
         assert mirror.trouble() == ""
+
+
+def says_lines(*lines: str) -> Answer:
+    """A watch that holds these lines, whatever they are."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        data = "".join(f"{line}\n" for line in lines).encode()
+        handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        says_lines("<html>sign in</html>"),
+        says_lines("[]"),
+        says_lines('"text"'),
+        says_lines('{"type": "ADDED"}'),
+        says_lines('{"type": "ADDED", "object": null}'),
+        says_lines('{"type": "ADDED", "object": {"metadata": {}}}'),
+        says_lines('{"type": "ADDED", "object": {"metadata": {"resourceVersion": "2"}}}'),
+        says_lines('{"type": "ERROR", "object": "gone"}'),
+        says_lines('{"type": "ERROR", "object": {"code": "410"}}'),
+        says("<html>sign in</html>"),
+    ],
+)
+def test_the_watch_goes_on_whatever_the_server_sends(odd: Answer) -> None:
+    watches = [odd, odd, streams(change("ADDED", thing("b", 7)), then=stalls)]
+
+    def answer(handler: Handler) -> None:
+        if "watch=true" in handler.path:
+            (watches.pop(0) if len(watches) > 1 else watches[0])(handler)
+        else:
+            listing(thing("a"))(handler)
+
+    troubles: set[str] = set()
+
+    def seen() -> bool:
+        troubles.add(mirror.trouble())
+        return names(mirror) == ["a", "b"]
+
+    with serving(answer) as server:
+        mirror = Mirror(server.api(), PATH, "search=s")
+        mirror.start()
+        until(seen)
+        mirror.stop()
+    assert troubles - {""}, "what was wrong is told meanwhile"
 
 
 def test_the_first_list_tells_what_is_wrong() -> None:
