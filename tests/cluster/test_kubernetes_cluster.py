@@ -149,6 +149,46 @@ def test_a_step_that_was_killed_finds_its_search_and_goes_on(make: Make, team: N
     assert made.left() == []
 
 
+def test_settings_that_were_mended_after_the_step_was_killed_are_used(make: Make) -> None:
+    config = {"max_trials": 6, "seconds": 1.0}
+    stuck = {"name": "mended", "count": 1, "node_selector": {"no": "such"}}
+    first = make("waiting", config, settings={"groups": [stuck, {"name": "old", "count": 1}]})
+    first.spec.write(first.directory.storage)
+    first.make_cluster().start(2)
+    until(lambda: len(first.ran()) >= 1, "a first trial")
+    chief = first.job("chief")["metadata"]["uid"]
+    made = make("waiting", config, settings={"groups": [{"name": "mended", "count": 1}, {"name": "new", "count": 1}]})
+    pods: list[list[Object]] = []
+    uids: list[str] = []
+
+    def look() -> None:
+        pods.append(made.pods("old"))
+        uids.append(made.job("chief")["metadata"]["uid"])
+
+    found = made.run(watch=Once(lambda record: record.count(TrialStatus.COMPLETED) >= 4, look))
+    all_completed(made, 6, found.record)
+    assert pods == [[]] and uids == [chief]
+    assert {trial.stays[-1].worker for trial in found.record.trials[-2:]} <= {"mended-0", "new-0"}
+    assert Outcome.FAILED not in [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    assert made.left() == []
+
+
+def test_with_a_chief_of_other_settings_all_begins_anew_but_the_finished_trials(make: Make) -> None:
+    config = {"max_trials": 4, "seconds": 1.0}
+    first = make("waiting", config)
+    first.spec.write(first.directory.storage)
+    first.make_cluster().start(1)
+    until(lambda: len(first.ran()) >= 2, "a trial that is over")
+    chief = first.job("chief")["metadata"]["uid"]
+    made = make("waiting", config, settings={"chief": {"memory": "600Mi"}})
+    uids: list[str] = []
+    found = made.run(workers=1, watch=Once(trials_run, lambda: uids.append(made.job("chief")["metadata"]["uid"])))
+    all_completed(made, 4, found.record)
+    assert uids and chief not in uids
+    assert len(made.ran()) <= 5
+    assert made.left() == []
+
+
 def test_a_step_killed_between_any_two_objects_leaves_nothing_that_hinders_the_next(
     make: Make, team: Namespace
 ) -> None:
@@ -454,6 +494,15 @@ def test_a_failed_search_can_be_kept_for_whoever_looks_for_the_fault(make: Make)
     assert any(left.startswith("pods/") for left in made.left())
     cluster = made.make_cluster()
     cluster.close(grace_seconds=0.0)
+    assert made.left() == []
+
+
+def test_a_failed_search_that_was_kept_goes_on_with_the_mended_setting(make: Make) -> None:
+    broken = {"env": {"PYTHONHOME": "/nowhere"}}
+    with pytest.raises(SearchError, match="cannot start"):
+        make("waiting", {"max_trials": 1}, settings={"keep_on_failure": True, "groups": [broken]}).run(workers=1)
+    made = make("waiting", {"max_trials": 1}, settings={"keep_on_failure": True, "groups": [{}]})
+    all_completed(made, 1, made.run(workers=1).record)
     assert made.left() == []
 
 

@@ -9,6 +9,9 @@ or workflow. A Job needs to be there to own anything, and its pod needs what it 
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,16 +25,23 @@ from custom_components.distributed_tuner.errors import ExitCode
 Manifest = dict[str, Any]
 
 DIRECTORY_ANNOTATION = "distributed-tuner/directory"
+SETTINGS_ANNOTATION = "distributed-tuner/settings"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 # The caller decides when a search is given up, not the Job's controller.
 _NO_LIMIT = 1_000_000
+_DIGEST_LENGTH = 16
 _RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
 FATAL_CODES = sorted(diagnosis.FATAL_CODES)
 
 
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
     """The chief's Job, suspended. It is Indexed, though of one, since only then `forgiveness` works."""
+    wanted = _chief_spec(dataclasses.replace(plan, attempt=""))
+    return _job(plan, plan.search.chief, CHIEF, None, plan.options.chief.queue, _chief_spec(plan), owners, wanted)
+
+
+def _chief_spec(plan: Plan) -> Manifest:
     settings = plan.options.chief
     template = pod_template(
         plan,
@@ -51,7 +61,7 @@ def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
         annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
     )
     template["spec"]["containers"][0]["ports"] = [{"name": "grpc", "containerPort": plan.options.port}]
-    spec = {
+    return {
         "suspend": True,
         "completionMode": "Indexed",
         "completions": 1,
@@ -60,7 +70,6 @@ def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
         **_job_rules(plan, fatal="FailJob"),
         "template": template,
     }
-    return _job(plan, plan.search.chief, CHIEF, None, settings.queue, spec, owners)
 
 
 def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
@@ -93,7 +102,7 @@ def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapp
         **_job_rules(plan, fatal="FailIndex"),
         "template": template,
     }
-    return _job(plan, plan.search.group(group.name), WORKER, group.name, group.queue, spec, owners)
+    return _job(plan, plan.search.group(group.name), WORKER, group.name, group.queue, spec, owners, spec)
 
 
 def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
@@ -122,6 +131,12 @@ def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequenc
     name = plan.search.chief if component == CHIEF else plan.search.worker_secret
     body = {"type": "Opaque", "immutable": True, "stringData": dict(files)}
     return _object(plan, "v1", "Secret", name, component, owners, body)
+
+
+def same_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a Job was made from the same settings as this manifest, whatever the server and others added to it."""
+    digests = [job["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION) for job in (found, wanted)]
+    return digests[0] == digests[1]
 
 
 def owner_reference(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,12 +192,21 @@ def _job(
     queue: str | None,
     spec: Manifest,
     owners: Sequence[Mapping[str, Any]],
+    wanted: Manifest,
 ) -> Manifest:
     manifest = _object(plan, "batch/v1", "Job", name, component, owners, {"spec": spec}, group)
     manifest["metadata"]["annotations"][DIRECTORY_ANNOTATION] = plan.root
     if queue:
         manifest["metadata"]["labels"][QUEUE_LABEL] = queue
+    manifest["metadata"]["annotations"][SETTINGS_ANNOTATION] = _digest(manifest["metadata"]["labels"], wanted)
     return manifest
+
+
+def _digest(labels: Mapping[str, str], spec: Mapping[str, Any]) -> str:
+    """Tells Jobs of other settings apart. How many members a Job has, its queue or `scale` may change meanwhile."""
+    settings = {key: value for key, value in spec.items() if key not in ("suspend", "completions", "parallelism")}
+    text = json.dumps([dict(labels), settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def _object(

@@ -140,7 +140,7 @@ def _remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: floa
     # Workers first: they give their trials back to the chief.
     for each, share in ((workers, grace_seconds / 2), (chief, grace_seconds)):
         _delete_all(api, "Job", namespace, each)
-        _end_pods(api, namespace, each, began + share)
+        end_pods(api, namespace, each, began + share)
     for kind in ("Service", "NetworkPolicy"):
         _delete_all(api, kind, namespace, selector)
     for name in names.secrets(search):
@@ -154,7 +154,7 @@ def _remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: floa
         raise ClusterError(f"there is still {', '.join(left)}")
 
 
-def _end_pods(api: KubernetesApi, namespace: str, selector: str, until: float) -> None:
+def end_pods(api: KubernetesApi, namespace: str, selector: str, until: float) -> None:
     """Waits for the end of pods whose Job is being deleted; those that are still there at `until` are removed at once.
 
     A pod on a node that is lost would stay as long as the node.

@@ -20,6 +20,8 @@ from custom_components.distributed_tuner.credentials import Access
 _LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+# Workers that are replaced give their trials back.
+_LONGEST_GRACE_SECONDS = 10.0
 
 
 class SearchObjects:
@@ -39,8 +41,10 @@ class SearchObjects:
     def ensure(self, counts: Mapping[str, int]) -> Access:
         """Creates what is not there and adopts what is; a search that is over is replaced by a new one.
 
+        Jobs of other settings are replaced too: whoever mended a setting and runs the same run id again wants it used.
+
         Args:
-          counts: how many workers each group has; a group that is there keeps its own number, since somebody may have
+          counts: how many workers each group has; a group that is adopted keeps its own number, since somebody may have
             scaled it.
 
         Returns:
@@ -55,7 +59,7 @@ class SearchObjects:
             if access is not None:
                 break
             # The credentials of a chief that runs are gone: it cannot be spoken to any more.
-            self._replace()
+            self._replace(0.0)
         else:
             raise ClusterError(f"the Secrets of search {self._plan.search.name} vanish as soon as they are made")
         owners = [manifests.owner_reference(chief)]
@@ -63,17 +67,21 @@ class SearchObjects:
         self._ensure(manifests.network_policy(self._plan, owners))
         if chief["spec"].get("suspend") and QUEUE_LABEL not in chief["metadata"]["labels"]:
             self._api.patch(self._path("Job", self._plan.search.chief), {"spec": {"suspend": False}})
-        for group in self._plan.options.groups:
-            self._ensure(manifests.worker_job(self._plan, group, counts[group.name], owners))
+        groups = self._plan.options.groups
+        jobs = [manifests.worker_job(self._plan, group, counts[group.name], owners) for group in groups]
+        self._retire_groups(jobs)
+        for job in jobs:
+            self._ensure(job)
         return access
 
     def _ensure_chief(self) -> Object:
         name = self._plan.search.chief
+        wanted = manifests.chief_job(self._plan, self._owners)
         deadline = time.monotonic() + objects.GONE_SECONDS
         while time.monotonic() < deadline:
             found = self._find("Job", name)
             if found is None:
-                created = self._create(manifests.chief_job(self._plan, self._owners))
+                created = self._create(wanted)
                 if created is not None:
                     return created
                 continue
@@ -81,10 +89,14 @@ class SearchObjects:
                 self._wait_until_gone(found)
                 continue
             self._check_same_search(found)
-            if not diagnosis.finished(found):
+            if diagnosis.finished(found):
+                self._replace(0.0)
+            elif not manifests.same_settings(found, wanted):
+                _LOG.info("the settings of the chief of search %s have changed", self._plan.search.name)
+                self._replace(self._grace_seconds())
+            else:
                 _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
                 return found
-            self._replace()
         raise ClusterError(f"the Job {name} in namespace {self._plan.namespace} can be neither made nor adopted")
 
     def _check_same_search(self, chief: Object) -> None:
@@ -116,6 +128,36 @@ class SearchObjects:
                 return self._ensure_secrets(chief)
         return made.access
 
+    def _retire_groups(self, wanted: Sequence[Object]) -> None:
+        """Removes the Jobs of groups that are not wanted any more, or with other settings; their trials go on."""
+        by_name = {job["metadata"]["name"]: job for job in wanted}
+        groups = f"{names.selector(self._plan.search.name)},{names.GROUP_LABEL}"
+        changed, gone = [], []
+        for job in self._api.get(objects.path("Job", self._plan.namespace), labelSelector=groups)["items"]:
+            manifest = by_name.get(job["metadata"]["name"])
+            if manifest is None:
+                gone.append(job)
+            elif not manifests.same_settings(job, manifest):
+                changed.append(job)
+        if not changed and not gone:
+            return
+        _LOG.info(
+            "the settings of search %s have changed; groups of workers that are replaced: %s; removed: %s",
+            self._plan.search.name,
+            *(", ".join(map(_group, jobs)) or "none" for jobs in (changed, gone)),
+        )
+        # All at once: a pod may take all of its time to end.
+        until = time.monotonic() + self._grace_seconds()
+        stale = [{"kind": "Job", **job} for job in (*changed, *gone)]
+        for job in stale:
+            self._delete(job)
+        for job in stale:
+            objects.end_pods(self._api, self._plan.namespace, f"{groups}={_group(job)}", until)
+            self._wait_until_gone(job)
+
+    def _grace_seconds(self) -> float:
+        return min(self._plan.grace_seconds, _LONGEST_GRACE_SECONDS)
+
     def _ensure(self, manifest: Object) -> None:
         """Creates an object; one of the same name is adopted if it has the same owner, else replaced."""
         kind, name = manifest["kind"], manifest["metadata"]["name"]
@@ -134,9 +176,9 @@ class SearchObjects:
             self._wait_until_gone(found)
         raise ClusterError(f"the {kind} {name} in namespace {self._plan.namespace} can be neither made nor adopted")
 
-    def _replace(self) -> None:
+    def _replace(self, grace_seconds: float) -> None:
         _LOG.info("the earlier attempt at search %s is removed", self._plan.search.name)
-        objects.remove(self._api, self._plan.namespace, self._plan.search.name, 0.0)
+        objects.remove(self._api, self._plan.namespace, self._plan.search.name, grace_seconds)
 
     def _create(self, manifest: Object) -> Object | None:
         """The object, None where one of this name is there."""
@@ -169,6 +211,10 @@ class SearchObjects:
 
     def _path(self, kind: str, name: str) -> str:
         return objects.path(kind, self._plan.namespace, name)
+
+
+def _group(job: Object) -> str:
+    return str(job["metadata"]["labels"][names.GROUP_LABEL])
 
 
 def _owned(found: Object, owner_uid: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,3 +115,55 @@ def test_a_removal_that_fails_names_what_removes_the_rest(tmp_path: Path) -> Non
         with pytest.raises(ClusterError, match=rf"away for minutes.*kubectl delete jobs,pods,.*{NAME.name}$"):
             cluster.close(grace_seconds=0.0)
         api.trouble = None
+
+
+def uids(api: FakeApi) -> dict[str, str]:
+    """Of the Jobs, by chief or group."""
+    return {
+        path.removeprefix(f"{JOBS}/{NAME.name}-"): one["metadata"]["uid"]
+        for path, one in api.objects.items()
+        if path.startswith(JOBS)
+    }
+
+
+GROUPS: list[dict[str, Any]] = [{"name": "spot", "count": 2}, {"name": "demand", "count": 1}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "replaced", "words"),
+    [
+        ({}, set(), "runs already and is gone on with"),
+        ({"groups": [{**GROUPS[0], "count": 7}, GROUPS[1]]}, set(), "runs already and is gone on with"),
+        ({"groups": [{**GROUPS[0], "env": {"A": "1"}}, GROUPS[1]]}, {"spot"}, "are replaced: spot; removed: none"),
+        ({"groups": [{**GROUPS[0], "name": "new"}, GROUPS[1]]}, {"spot", "new"}, "are replaced: none; removed: spot"),
+        ({"chief": {"memory": "3Gi"}}, {"chief", "spot", "demand"}, "settings of the chief of search"),
+        ({"image": "registry.example/tuner:2"}, {"chief", "spot", "demand"}, "settings of the chief of search"),
+    ],
+)
+def test_jobs_of_other_settings_are_replaced_and_no_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], replaced: set[str], words: str
+) -> None:
+    caplog.set_level("INFO")
+    api = FakeApi()
+    with started(plan(tmp_path, groups=GROUPS), api):
+        pods = {part: runs(api, part) for part in ("chief", "spot", "demand")}
+        before = uids(api)
+    again = dataclasses.replace(plan(tmp_path, **{"groups": GROUPS, **changed}), attempt="a2")
+    with started(again, api):
+        after = uids(api)
+    assert set(after) == {"chief", *(group.name for group in again.options.groups)}
+    assert {part for part in {*before, *after} if before.get(part) != after.get(part)} == replaced
+    assert {part for part, path in pods.items() if path not in api.objects} == replaced & set(pods)
+    assert sum("settings of" in line for line in caplog.messages) == (1 if replaced else 0)
+    assert words in caplog.text
+
+
+def test_what_somebody_scaled_or_the_server_filled_in_is_no_other_setting(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path, groups=GROUPS), api) as cluster:
+        cluster.scale("spot", 16)
+        api.objects[f"{JOBS}/{NAME.group('spot')}"]["spec"]["manualSelector"] = False
+        before = uids(api)
+    with started(plan(tmp_path, groups=GROUPS), api):
+        assert uids(api) == before
+        assert api.objects[f"{JOBS}/{NAME.group('spot')}"]["spec"]["completions"] == 16
