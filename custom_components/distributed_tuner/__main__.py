@@ -123,11 +123,18 @@ def chief(
     attempt: Annotated[str, typer.Option(help="The same for all chiefs of one attempt at the search.")],
     lock_seconds: Annotated[float, typer.Option(help="How long an earlier chief is waited for.")],
     linger_seconds: Annotated[float, typer.Option(help="How long to stay after the end of the search.")],
+    deserted_seconds: Annotated[float, typer.Option(help="How long to stay when neither step nor workers call.")],
 ) -> None:
     """The chief's container; for a cluster to start."""
     process.set_up_logging()
     code = pod.chief(
-        search_dir, credentials, port=port, attempt=attempt, lock_seconds=lock_seconds, linger_seconds=linger_seconds
+        search_dir,
+        credentials,
+        port=port,
+        attempt=attempt,
+        lock_seconds=lock_seconds,
+        linger_seconds=linger_seconds,
+        deserted_seconds=deserted_seconds,
     )
     pod.leave(code)
 

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -36,6 +37,7 @@ async def run(
     fixed_port: bool = True,
     stock_workers: bool = False,
     server_key: ServerKey | None = None,
+    called: Callable[[], None] | None = None,
 ) -> None:
     """Serves until SIGTERM, or until the search cannot be stored any more.
 
@@ -53,11 +55,14 @@ async def run(
         fixed_port=fixed_port,
         stock_workers=stock_workers,
         server_key=server_key,
+        called=called,
     )
     await chief.begin()
     address = json.dumps({"address": f"{host}:{bound}", "machine": socket.gethostname(), "pid": os.getpid()})
     directory.storage.write(CHIEF, address.encode())
     _LOG.info("serving on %s:%d", host, bound)
+    if called is not None:
+        called()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     # An oracle may fork.
@@ -93,6 +98,7 @@ async def serve(
     fixed_port: bool = True,
     stock_workers: bool = False,
     server_key: ServerKey | None = None,
+    called: Callable[[], None] | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """Starts the server and the chief's watch.
 
@@ -104,6 +110,7 @@ async def serve(
       fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
       stock_workers: whether keras-tuner's own service is there too, which asks for no token.
       server_key: for TLS, as a network asks for it; without it callers speak in the clear.
+      called: told when serving begins, and of each call by somebody who has the token.
 
     Returns:
       (the server, the port it got).
@@ -114,7 +121,7 @@ async def serve(
     server = grpc.aio.server(options=rpc.SERVER_OPTIONS)
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(
-            _guarded(chief, handler, rpc.bearer(token)),
+            _guarded(chief, handler, rpc.bearer(token), called),
             request_deserializer=rpc.decode,
             response_serializer=rpc.encode,
         )
@@ -143,11 +150,13 @@ def _listen(server: grpc.aio.Server, host: str, port: int, server_key: ServerKey
         raise SearchError(f"the chief cannot listen on {address}: {error}") from error
 
 
-def _guarded(chief: Chief, handler: Handler, bearer: str) -> Any:
+def _guarded(chief: Chief, handler: Handler, bearer: str, called: Callable[[], None] | None) -> Any:
     async def handle(request: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, Any]:
         metadata = dict(context.invocation_metadata() or ())
         if not hmac.compare_digest(str(metadata.get(rpc.TOKEN_KEY, "")), bearer):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this search's bearer token is missing or wrong")
+        if called is not None:
+            called()
         if chief.failure is not None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief is going down: {chief.failure}")
         try:

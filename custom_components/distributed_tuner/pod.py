@@ -37,7 +37,14 @@ _RECORD_SECONDS = 30.0
 
 
 def chief(
-    root: Path | str, folder: Path, *, port: int, attempt: str, lock_seconds: float, linger_seconds: float
+    root: Path | str,
+    folder: Path,
+    *,
+    port: int,
+    attempt: str,
+    lock_seconds: float,
+    linger_seconds: float,
+    deserted_seconds: float,
 ) -> ExitCode:
     """Serves the search in `root`, on all addresses of the pod.
 
@@ -48,9 +55,10 @@ def chief(
       attempt: the same for all chiefs of one attempt at the search.
       lock_seconds: how long an earlier chief, whose node may be lost, is waited for.
       linger_seconds: this chief ends by itself so long after the end of the search.
+      deserted_seconds: or when neither step nor workers have called it for so long.
 
     Returns:
-      How the process should end: DONE only when it lingered long enough.
+      How the process should end: DONE only when it waited long enough.
     """
     _end_at_once_on_sigterm()
     directory = SearchDir(root)
@@ -60,7 +68,7 @@ def chief(
     except Exception as error:
         return _no_start("chief", error, directory)
     try:
-        watch = _Watch(directory, attempt, linger_seconds)
+        watch = _Watch(directory, attempt, linger_seconds, deserted_seconds)
     except OSError as error:
         _LOG.error("the chief cannot read the search: %s", error)
         return ExitCode.CANNOT_STORE
@@ -76,11 +84,12 @@ def chief(
             lock_seconds=lock_seconds,
             # The Job has one pod at a time: an earlier one is dead, or cut off on a machine that is lost.
             owner=attempt,
+            called=watch.called,
         )
     except (Exception, SystemExit):
         _LOG.exception("the chief failed")
         return ExitCode.ABANDONED
-    return ExitCode.DONE if code is ExitCode.PREEMPTED and watch.lingered else code
+    return ExitCode.DONE if code is ExitCode.PREEMPTED and watch.in_vain else code
 
 
 def worker(
@@ -127,14 +136,20 @@ def leave(code: ExitCode) -> NoReturn:
 class _Watch:
     """What a chief in a pod looks after besides serving: which attempt it is, and whether anybody still wants it."""
 
-    def __init__(self, directory: SearchDir, attempt: str, linger_seconds: float) -> None:
+    def __init__(self, directory: SearchDir, attempt: str, linger_seconds: float, deserted_seconds: float) -> None:
         self._storage = directory.storage
         self._attempt = attempt
         self._linger = linger_seconds
+        self._deserted = deserted_seconds
+        self._quiet: float | None = None
         self._journal = self._storage.journal_position()
         self._ended: float | None = None
         self.is_new_attempt = self._storage.read(ATTEMPT) != attempt.encode()
-        self.lingered = False
+        self.in_vain = False
+
+    def called(self) -> None:
+        """The chief begins to serve, or somebody who has the search's token called: the step, or a worker."""
+        self._quiet = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="watch", daemon=True).start()
@@ -142,8 +157,9 @@ class _Watch:
     def _run(self) -> None:
         noted, looked = not self.is_new_attempt, time.monotonic()
         look_every = min(_RECORD_SECONDS, self._linger / 2)
-        while not self.lingered:
+        while not self.in_vain:
             time.sleep(_WATCH_SECONDS)
+            self._look_who_calls()
             try:
                 if not noted and self._storage.journal_position() != self._journal:
                     # Only now: a chief that dies before it stored anything has not begun the attempt.
@@ -155,6 +171,16 @@ class _Watch:
             except (OSError, SearchError):
                 _LOG.warning("the search directory cannot be looked at", exc_info=True)
 
+    def _look_who_calls(self) -> None:
+        # A search that is over has a limit of its own.
+        if self._quiet is None or self._ended is not None:
+            return
+        # Not by the clock: while this process is suspended nobody can call it.
+        self._quiet += _WATCH_SECONDS
+        if self._quiet >= self._deserted:
+            # The step is dead, and no worker can start: such a search never ends, and nobody else would end it.
+            self._end(f"neither step nor workers have called for {self._deserted:g} s")
+
     def _look_at_the_end(self, now: float) -> None:
         record = self._storage.read_json(RECORD)
         if record is None or record.get("ended") is None:
@@ -162,9 +188,14 @@ class _Watch:
         elif self._ended is None:
             self._ended = now
         elif now - self._ended >= self._linger:
-            _LOG.warning("the search is over for %g s and nobody came for it; it can be gone on with", self._linger)
-            self.lingered = True
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end(f"the search is over for {self._linger:g} s and nobody came for it")
+
+    def _end(self, why: str) -> None:
+        if self.in_vain:
+            return
+        _LOG.warning("%s: this chief ends. The same run id goes on with the search", why)
+        self.in_vain = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _index(environment: Mapping[str, str]) -> int:

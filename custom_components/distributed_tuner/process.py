@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def run_chief(
     server_key: ServerKey | None = None,
     lock_seconds: float = _LOCK_SECONDS,
     owner: str = "",
+    called: Callable[[], None] | None = None,
 ) -> ExitCode:
     """Serves the search in `root` until SIGTERM.
 
@@ -54,6 +56,7 @@ def run_chief(
       lock_seconds: how long another chief of the same search, on a machine that is being lost, is waited for.
       owner: the same for all chiefs of one cluster, of which one runs at a time. In a bucket, where nobody can tell at
         once whether a process is dead, a chief takes the search from an earlier one of the same owner without waiting.
+      called: told when serving begins, and of each call by somebody who has the token.
 
     Returns:
       How the process should end; the reason of a fatal end is in the search directory's error file.
@@ -61,7 +64,7 @@ def run_chief(
     directory = SearchDir(root)
     try:
         with directory.storage.held(LOCK, owner=owner or uuid.uuid4().hex, wait_seconds=lock_seconds):
-            return _serve(directory, token, host, port, fixed_port, go_on, server_key)
+            return _serve(directory, token, host, port, fixed_port, go_on, server_key, called)
     except Locked:
         _LOG.error("another chief serves the search in %s already; this one ends", root)
         return ExitCode.FATAL
@@ -145,6 +148,7 @@ def _serve(
     fixed_port: bool,
     go_on: bool,
     server_key: ServerKey | None,
+    called: Callable[[], None] | None,
 ) -> ExitCode:
     from custom_components.distributed_tuner import chief_server, user_code
     from custom_components.distributed_tuner.chief import Chief
@@ -186,6 +190,7 @@ def _serve(
             fixed_port=fixed_port,
             stock_workers=spec.options.allow_stock_workers,
             server_key=server_key,
+            called=called,
         )
 
     asyncio.run(main())

@@ -256,6 +256,18 @@ def test_with_its_owner_goes_the_search(make: Make, team: Namespace) -> None:
     until(lambda: not made.left(), "the end of all", tell=made.left)
 
 
+@pytest.mark.full
+def test_what_a_dead_step_left_that_can_never_end_goes_by_itself(make: Make) -> None:
+    times = {"deserted_seconds": 60.0, "ttl_seconds": 60}
+    nowhere = make("waiting", settings={"groups": [{"node_selector": {"no": "such"}}], **times})
+    broken = make("waiting", settings={"groups": [{"env": {"PYTHONHOME": "/nowhere"}}], **times}, run="tuesday")
+    for made in (nowhere, broken):
+        made.spec.write(made.directory.storage)
+        made.make_cluster().start(1)
+    for made in (nowhere, broken):
+        until(lambda made=made: not made.left(), "the end of all", seconds=250.0, tell=made.left)  # type: ignore[misc]
+
+
 def test_a_running_search_grows_and_shrinks(make: Make) -> None:
     made = make("waiting", {"max_trials": 14, "seconds": 2.0})
     cluster = made.make_cluster()

@@ -21,7 +21,7 @@ from custom_components.distributed_tuner.credentials import Credentials
 from custom_components.distributed_tuner.errors import ExitCode
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search_dir import RECORD, SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 
 HERE = Path(__file__).parent
@@ -52,9 +52,12 @@ class Pods:
         properties = {"tuner_fn": f"user_tuners.{function}", "custom_config": json.dumps(config)}
         SearchSpec(function, "", properties, options).write(self.directory.storage)
 
-    def chief(self, attempt: str = "one", linger_seconds: float = 600.0) -> subprocess.Popen[bytes]:
+    def chief(
+        self, attempt: str = "one", linger_seconds: float = 600.0, deserted_seconds: float = 600.0
+    ) -> subprocess.Popen[bytes]:
         arguments = ["--credentials", str(self.folder / "chief"), "--port", str(self.port), "--attempt", attempt]
         times = ["--lock-seconds", "10", "--linger-seconds", str(linger_seconds)]
+        times += ["--deserted-seconds", str(deserted_seconds)]
         return self._start("chief", [*arguments, *times], {})
 
     def worker(self, index: int = 0) -> subprocess.Popen[bytes]:
@@ -152,6 +155,41 @@ def test_a_chief_that_nobody_comes_for_ends_and_a_new_attempt_voids_the_old_stop
     record = pods.until(lambda record: record.stop_reason is None and record.count(TrialStatus.COMPLETED) == 3)
     assert record.ended is not None
     pods.until(lambda record: pods.attempt() == "two")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("method", [rpc.STATUS, rpc.SUGGEST])
+def test_a_chief_ends_when_neither_step_nor_workers_call_it_any_more(pods: Pods, method: str) -> None:
+    pods.plan("waiting", max_trials=3)
+    chief = pods.chief(deserted_seconds=4.0)
+    with contextlib.closing(ChiefClient(lambda: f"localhost:{pods.port}", pods.made.access, SECONDS)) as client:
+        for _ in range(8):
+            client.call(method, {"revision": None} if method == rpc.STATUS else {"worker": "w", "wait_seconds": 0.0})
+            time.sleep(1.0)
+            assert chief.poll() is None
+    assert pods.end(chief) == ExitCode.DONE
+    assert "neither step nor workers have called for 4 s" in pods.log.read_text()
+    record = pods.until(lambda record: True)
+    assert record.ended is None and record.stop_reason is None, "it is gone on with, as after any end of a chief"
+
+
+def test_a_chief_whose_search_is_over_is_not_deserted_but_lingers(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: killed.append(number))
+    watch = pod._Watch(pods.directory, "one", 600.0, 5.0)
+    for _ in range(20):
+        watch._look_who_calls()  # it does not serve yet
+    watch.called()
+    pods.directory.storage.write(RECORD, json.dumps({"ended": 1.0}).encode())
+    watch._look_at_the_end(0.0)
+    for _ in range(20):
+        watch._look_who_calls()
+    assert not killed
+    pods.directory.storage.write(RECORD, json.dumps({"ended": None}).encode())
+    watch._look_at_the_end(1.0)
+    for _ in range(5):
+        watch._look_who_calls()
+    assert killed == [signal.SIGTERM] and watch.in_vain
 
 
 @pytest.mark.timeout(200)

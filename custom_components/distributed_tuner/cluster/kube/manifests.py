@@ -56,6 +56,7 @@ def _chief_spec(plan: Plan) -> Manifest:
             *("--attempt", plan.attempt),
             *("--lock-seconds", f"{plan.lock_seconds:g}"),
             *("--linger-seconds", f"{plan.options.linger_seconds:g}"),
+            *("--deserted-seconds", f"{plan.options.deserted_seconds:g}"),
         ],
         env={**_ENV, "CUDA_VISIBLE_DEVICES": "-1"},
         annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},

@@ -42,7 +42,10 @@ class KubernetesOptions(Strict):
       node_loss_seconds: a pod on a node that is not heard of is replaced after this time.
       ttl_seconds: a finished Job that nobody removed, because the step died, is removed after this time.
       linger_seconds: a chief whose search is over, and that nobody asks for its results, ends after this time.
-      keep_on_failure: whether Jobs and pods stay for debugging when the search failed, until `ttl_seconds`.
+      deserted_seconds: a chief that neither step nor workers have called for so long ends, whatever the search's state:
+        the step is dead, and no worker can start. `ttl_seconds` later the chief's Job goes, and with it all it owns.
+      keep_on_failure: whether Jobs and pods stay for debugging when the search failed. They go as those of a step that
+        died: `linger_seconds` or `deserted_seconds`, then `ttl_seconds` later.
       run_as_user: the user and group id of the container; not 0.
     """
 
@@ -60,6 +63,7 @@ class KubernetesOptions(Strict):
     node_loss_seconds: int = Field(default=30, ge=0)
     ttl_seconds: int = Field(default=3600, ge=60)
     linger_seconds: float = Field(default=3600.0, gt=0)
+    deserted_seconds: float = Field(default=3600.0, ge=60.0)
     keep_on_failure: bool = False
     run_as_user: int = Field(default=1000, ge=1)
 
