@@ -18,6 +18,7 @@ import urllib3
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
+from custom_components.distributed_tuner.cluster.kube.exec_plugin import PluginError
 
 _LOG = logging.getLogger(__name__)
 
@@ -186,6 +187,9 @@ class KubernetesApi:
         return response
 
     def _may_pass(self, error: BaseException) -> bool:
+        if isinstance(error, PluginError):
+            # It has given credentials before: what it fails for may pass.
+            return self._known
         if not isinstance(error, ApiError):
             return isinstance(error, _Unreachable)
         # A token that is being replaced; or the server cannot read accounts at the moment, and knows nobody.

@@ -8,6 +8,9 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 
 ROLE_MANIFEST = "deploy/role.yaml"
 
+# Whom the API server takes a client for that shows no credentials at all.
+_NOBODY = "system:anonymous"
+
 _RBAC = re.compile(
     r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
     r'(?: in the namespace "(?P<namespace>[^"]+)")?'
@@ -46,6 +49,12 @@ def explain(code: int, message: str, what: str = "") -> str:
     """
     at = f" ({what})" if what else ""
     rbac = _RBAC.search(message)
+    if rbac and rbac["user"] == _NOBODY:
+        return (
+            f"no credentials were sent{at}: the API server takes this client for {_NOBODY}. The kubeconfig's user has "
+            "neither token, certificate nor plugin. For GKE, gcloud container clusters get-credentials CLUSTER makes "
+            "the kubeconfig anew"
+        )
     if rbac:
         resource = rbac["resource"] + (f".{rbac['group']}" if rbac["group"] else "")
         namespace = rbac["namespace"] or "any namespace"

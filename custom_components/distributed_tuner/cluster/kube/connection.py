@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import kubeconfig
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 
 SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -19,7 +20,7 @@ def from_environment(*, patience_seconds: float, in_pod: Path = SERVICE_ACCOUNT_
       in_pod: where a pod has its service account.
 
     Raises:
-      ClusterError: neither is there.
+      ClusterError: neither is there, or it cannot be used.
     """
     return KubernetesApi(lambda: _client(in_pod), patience_seconds=patience_seconds)
 
@@ -30,21 +31,18 @@ def _client(in_pod: Path) -> Any:
     from kubernetes.config import incluster_config
 
     configuration = kubernetes.client.Configuration()
-    try:
-        if (in_pod / "token").is_file():
-            loader = incluster_config.InClusterConfigLoader(
-                str(in_pod / "token"), str(in_pod / "ca.crt"), try_refresh_token=False
-            )
+    if (in_pod / "token").is_file():
+        loader = incluster_config.InClusterConfigLoader(
+            str(in_pod / "token"), str(in_pod / "ca.crt"), try_refresh_token=False
+        )
+        try:
             loader.load_and_set(configuration)
-            # The kubelet renews the file long before the token in it expires.
-            configuration.get_api_key_with_prefix = lambda *_: f"Bearer {(in_pod / 'token').read_text().strip()}"
-        else:
-            kubernetes.config.load_kube_config(client_configuration=configuration)
-    except kubernetes.config.ConfigException as error:
-        raise ClusterError(
-            f"no Kubernetes cluster is known here: {error}. In a pod its service account's token must be mounted; "
-            "elsewhere KUBECONFIG or ~/.kube/config names the cluster"
-        ) from error
+        except (kubernetes.config.ConfigException, OSError) as error:
+            raise ClusterError(f"the pod's service account in {in_pod} cannot be used: {error}") from error
+        # The kubelet renews the file long before the token in it expires.
+        configuration.get_api_key_with_prefix = lambda *_: f"Bearer {(in_pod / 'token').read_text().strip()}"
+    else:
+        kubeconfig.load(configuration)
     # Retries are ours alone.
     configuration.retries = False
     configuration.client_side_validation = False

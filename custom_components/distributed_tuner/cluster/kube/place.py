@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from custom_components.distributed_tuner.cluster.kube import kubeconfig
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.connection import SERVICE_ACCOUNT_DIR
@@ -42,14 +43,12 @@ def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
 
 
 def context_namespace() -> str:
-    """The namespace of the kubeconfig's current context."""
-    import kubernetes.config
+    """The namespace of the kubeconfig's current context.
 
-    try:
-        _, current = kubernetes.config.list_kube_config_contexts()
-    except kubernetes.config.ConfigException:
-        return DEFAULT_NAMESPACE
-    return str((current or {}).get("context", {}).get("namespace") or DEFAULT_NAMESPACE)
+    Raises:
+      ClusterError: there is a kubeconfig, and it cannot be used.
+    """
+    return kubeconfig.context_namespace() or DEFAULT_NAMESPACE
 
 
 def find(

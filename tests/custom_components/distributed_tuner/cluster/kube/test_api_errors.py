@@ -21,6 +21,12 @@ from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
             'secrets "x" is forbidden: User "u" cannot get resource "secrets" in API group "" in the namespace "ml"',
             ["u may not get secrets in namespace ml", "kubectl apply"],
         ),
+        (
+            403,
+            'jobs.batch is forbidden: User "system:anonymous" cannot list resource "jobs" in API group "batch" in the '
+            'namespace "ml"',
+            ["no credentials were sent", "GET /x", "gcloud container clusters get-credentials"],
+        ),
         (403, 'pods "x" is forbidden: exceeded quota: q, requested: cpu=9', ["ResourceQuota", "requested: cpu=9"]),
         (403, 'pods "x" is forbidden: violates PodSecurity "restricted:v1": hostPath', ["Pod Security", "hostPath"]),
         (400, 'admission webhook "policy.example" denied the request: no', ["admission webhook", "policy.example"]),

@@ -1,0 +1,125 @@
+"""The kubeconfig: KUBECONFIG or ~/.kube/config. What is wrong with it is told in one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import exec_plugin
+
+_DEFAULT = "~/.kube/config"
+_PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
+_WHERE = (
+    "In a pod its service account's token must be mounted; elsewhere KUBECONFIG or ~/.kube/config names the cluster "
+    "(for GKE: gcloud container clusters get-credentials CLUSTER)"
+)
+
+
+def load(configuration: Any) -> None:
+    """Sets server and credentials of the current context in the client's `Configuration`.
+
+    Raises:
+      ClusterError: there is no kubeconfig, it cannot be read, or its credential plugin fails.
+    """
+    from kubernetes.config import kube_config
+
+    loader = _loader()
+
+    def from_exec_plugin() -> bool | None:
+        settings = loader._user.value.get("exec")
+        if not isinstance(settings, dict):
+            return None
+        folder = Path(loader._user.path or "").absolute().parent
+        status = exec_plugin.run(settings, loader._cluster.value, folder)
+        if "token" in status:
+            loader.token = f"Bearer {status['token']}"
+        if "clientCertificateData" in status:
+            for key, name in (("clientCertificateData", "cert_file"), ("clientKeyData", "key_file")):
+                held = kube_config.FileOrData(status, None, data_key_name=key, base64_file_content=False)
+                setattr(loader, name, held.as_file())
+        return True
+
+    # The client's own only logs that a plugin failed, and goes on as system:anonymous.
+    loader._load_from_exec_plugin = from_exec_plugin
+    try:
+        loader.load_and_set(configuration)
+    except ClusterError:
+        raise
+    except Exception as error:
+        raise _unusable(error) from error
+
+
+def context_namespace() -> str | None:
+    """The namespace of the current context; None where it names none, or there is no kubeconfig.
+
+    Raises:
+      ClusterError: there is a kubeconfig, and it cannot be read.
+    """
+    if not _files():
+        return None
+    namespace = _loader().current_context.get("context", {}).get("namespace")
+    return str(namespace) if namespace else None
+
+
+def _loader() -> Any:
+    from kubernetes.config import kube_config
+
+    files = _files()
+    if not files:
+        raise ClusterError(f"no Kubernetes cluster is known here: there is no kubeconfig at {_location()}. {_WHERE}")
+    try:
+        merged = kube_config.KubeConfigMerger(os.pathsep.join(files))
+        return kube_config.KubeConfigLoader(
+            config_dict=merged.config, config_base_path=None, config_persister=merged.save_changes
+        )
+    except Exception as error:
+        raise _unusable(error) from error
+
+
+def _location() -> str:
+    return os.environ.get("KUBECONFIG") or _DEFAULT
+
+
+def _files() -> list[str]:
+    """The files that are there and say something."""
+    found = [Path(name).expanduser() for name in _location().split(os.pathsep) if name]
+    return [str(file) for file in found if file.exists() and _check(file)]
+
+
+def _check(file: Path) -> bool:
+    """Whether it says anything.
+
+    Raises:
+      ClusterError: it is no kubeconfig.
+    """
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise ClusterError(f"the kubeconfig {file} cannot be read: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise ClusterError(f"the kubeconfig {file} is no YAML: {_one_line(error)}") from error
+    if content is None:
+        return False
+    if not isinstance(content, dict):
+        raise ClusterError(f"the kubeconfig {file} is none: it holds no object with clusters, contexts and users")
+    for kind, part in _PARTS.items():
+        entries = content.get(kind) or []
+        if not isinstance(entries, list) or not all(
+            isinstance(entry, dict) and "name" in entry and isinstance(entry.get(part) or {}, dict) for entry in entries
+        ):
+            raise ClusterError(
+                f"the kubeconfig {file} is damaged: {kind} must be a list of objects with name and {part}"
+            )
+    return True
+
+
+def _unusable(error: Exception) -> ClusterError:
+    return ClusterError(f"the kubeconfig at {_location()} cannot be used: {_one_line(error)}. {_WHERE}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split()).rstrip(".")
