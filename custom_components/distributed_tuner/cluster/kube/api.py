@@ -11,7 +11,7 @@ import json
 import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import tenacity
 import urllib3
@@ -32,6 +32,10 @@ _BUSY = frozenset({429, 500, 502, 503, 504})
 MERGE_PATCH = "application/merge-patch+json"
 
 Object = dict[str, Any]
+
+_T = TypeVar("_T")
+# How much of an answer that is not understood is told, bytes; and of one that is a refusal.
+_SHOWN, _LONG_SHOWN = 80, 500
 
 
 class KubernetesApi:
@@ -128,7 +132,7 @@ class KubernetesApi:
           ApiError: the server refused.
           ApiUnavailable: it did not answer in time.
         """
-        return self._send(_Call("GET", path, query), patience_seconds).decode("utf-8", errors="replace")
+        return self._send(_Call("GET", path, query), patience_seconds, _text)
 
     def watch(self, path: str, *, seconds: int, stall_seconds: float, **query: Any) -> Iterator[tuple[str, Object]]:
         """Yields (type, object) of each change; ends after about `seconds`. One attempt, without patience.
@@ -152,10 +156,9 @@ class KubernetesApi:
                 yield kind, changed
 
     def _object(self, call: _Call, patience_seconds: float | None = None) -> Object:
-        answer: Object = json.loads(self._send(call, self._patience if patience_seconds is None else patience_seconds))
-        return answer
+        return self._send(call, self._patience if patience_seconds is None else patience_seconds, json.loads)
 
-    def _send(self, call: _Call, patience_seconds: float) -> bytes:
+    def _send(self, call: _Call, patience_seconds: float, read: Callable[[bytes], _T]) -> _T:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._may_pass),
             wait=_pause,
@@ -164,13 +167,22 @@ class KubernetesApi:
             reraise=True,
         )
 
-        def attempt() -> bytes:
+        def attempt() -> _T:
             with self._attempt(call, _ANSWER_SECONDS) as response:
                 try:
                     data: bytes = response.data
                 except (urllib3.exceptions.HTTPError, OSError) as error:
                     raise _Unreachable(f"the API server broke off its answer to {call}: {error}") from error
-                return data
+            try:
+                answer = read(data)
+            except ValueError as error:
+                host, shown = self._client.configuration.host, " ".join(_text(data[:_SHOWN]).split())
+                raise _Garbled(
+                    f"what answers {call} at {host} is no API server: it says {shown!r}, not "
+                    "JSON. A proxy or a sign-in page may stand before it, or the kubeconfig names another server"
+                ) from error
+            self._known = True
+            return answer
 
         return retrying(attempt)
 
@@ -183,12 +195,11 @@ class KubernetesApi:
             # Its credentials have expired: once more with what is there now.
             self._client = self._connect()
             response = call.to(self._client, answer_seconds)
-        self._known = True
         return response
 
     def _may_pass(self, error: BaseException) -> bool:
-        if isinstance(error, PluginError):
-            # It has given credentials before: what it fails for may pass.
+        if isinstance(error, (PluginError, _Garbled)):
+            # It has been better: what it fails for may pass.
             return self._known
         if not isinstance(error, ApiError):
             return isinstance(error, _Unreachable)
@@ -242,6 +253,10 @@ class _Unreachable(ApiUnavailable):
     """One attempt met no server."""
 
 
+class _Garbled(ApiUnavailable):
+    """One attempt met something that is no API server, such as a proxy's page."""
+
+
 def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return ClusterError(
@@ -252,19 +267,20 @@ def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
 
 
 def _api_error(error: Any, what: str) -> ApiError:
-    text = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+    text = _text(error.body) if isinstance(error.body, bytes) else str(error.body or "")
     try:
         status = json.loads(text)
     except ValueError:
+        status = {}
+    if not isinstance(status, dict):
         status = {}
     headers = error.headers or {}
     try:
         retry_after: float | None = min(float(headers.get("Retry-After", "")), _LONGEST_RETRY_AFTER_SECONDS)
     except ValueError:
         retry_after = None
-    return ApiError(
-        int(error.status), str(status.get("reason", "")), str(status.get("message") or text[:500]), retry_after, what
-    )
+    message = str(status.get("message") or " ".join(text.split())[:_LONG_SHOWN])
+    return ApiError(int(error.status), str(status.get("reason", "")), message, retry_after, what)
 
 
 def _is_passing(error: ApiError) -> bool:
@@ -294,6 +310,10 @@ def _event(line: bytes) -> tuple[str, Object]:
     except (ValueError, KeyError, TypeError) as error:
         raise ApiUnavailable(f"a watch was told what no API server says: {line[:200]!r}") from error
     return kind, changed
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:

@@ -100,6 +100,25 @@ def test_manifests_are_validated_strictly() -> None:
         ]
 
 
+def test_a_page_that_is_no_answer_of_an_api_server_is_told_in_one_line() -> None:
+    with serving(says("<html>\n<h1>Sign in</h1>")) as server:
+        with pytest.raises(ApiUnavailable) as refusal:
+            server.api().get(PATH)
+        assert len(server.requests) == 1
+    told = str(refusal.value)
+    assert "is no API server" in told and "<html> <h1>Sign in</h1>" in told and f"GET {PATH}" in told
+    refused = pytest.raises(ApiError, match="403 <html> <h1>Sign in</h1>")
+    with serving(says("<html>\n<h1>Sign in</h1>", 403)) as server, refused:
+        server.api().get(PATH)
+
+
+def test_a_proxys_page_before_a_server_that_is_known_passes() -> None:
+    page = says("<html>")
+    with serving(says(thing("a")), page, page, says(thing("a", 2))) as server:
+        api = server.api()
+        assert [api.get(PATH)["metadata"]["resourceVersion"] for _ in range(2)] == ["1", "2"]
+
+
 def test_deleting_what_is_gone_is_done() -> None:
     other = refuses(409, "Conflict", "Precondition failed: UID in precondition: x, UID in object meta: y")
     with serving(refuses(404, "NotFound"), other, other) as server:
