@@ -16,7 +16,10 @@ import rich.console
 import typer
 
 from custom_components.distributed_tuner import costs, joining, keys, pod, process, progress, quiet, stored_record
-from custom_components.distributed_tuner.cluster.kube import commands
+from custom_components.distributed_tuner.cluster.base import MemberState
+from custom_components.distributed_tuner.cluster.kube import commands, names, running
+from custom_components.distributed_tuner.cluster.kube.commands import NamespaceOption
+from custom_components.distributed_tuner.cluster.kube.running import Running
 from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.presence import Presence
@@ -28,7 +31,11 @@ from custom_components.distributed_tuner.terminal import fail, say
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 SearchArgument = Annotated[
-    str, typer.Argument(metavar="SEARCH_DIR", help="The search directory, on this machine or gs://…")
+    str,
+    typer.Argument(
+        metavar="SEARCH",
+        help="The search directory, on this machine or gs://…; or the name of a search that runs on Kubernetes",
+    ),
 ]
 
 _WIDE = 400
@@ -41,11 +48,48 @@ _NOT_SEEN = {
 
 
 @app.command()
-def status(search_dir: SearchArgument) -> None:
-    """Where the search stands, whether somebody serves it now, what it cost where prices are set, and failed trials."""
-    found = _read(search_dir)
+def status(search: SearchArgument, namespace: NamespaceOption = None) -> None:
+    """Where the search stands, whether somebody serves it now, what it cost where prices are set, and failed trials.
+
+    Of one on Kubernetes, by its name: its chief and workers too.
+    """
+    if not running.is_name(search):
+        found = _read(search)
+        _tell(search, found, Presence.ABSENT if found.record.ended is not None else stored_record.who_serves(search))
+        return
+    seen = commands.look_up(search, namespace)
+    stored = _stored(seen)
+    if stored is not None:
+        _tell(seen.directory, stored, _serves(seen, stored.record))
+    elif seen.progress is not None:
+        say("{search} (by its chief's log, as of {0} there): {1}".format(*seen.progress, search=search))
+    else:
+        say(f"{search}: its chief has not told yet how the trials stand")
+    for member in seen.members:
+        say(running.line(member))
+    if stored is None:
+        say(seen.elsewhere)
+
+
+def _stored(seen: Running) -> StoredRecord | None:
+    """Its record, None where it cannot be read from here."""
+    if not seen.readable:
+        return None
+    try:
+        return stored_record.read(seen.directory)
+    except (CorruptState, ValueError, OSError) as error:
+        typer.echo(f"{seen.directory} cannot be read from here: {error}", err=True)
+        return None
+
+
+def _serves(seen: Running, record: SearchRecord) -> Presence:
+    chief = next((member for member in seen.members if member.name == names.CHIEF), None)
+    runs = chief is not None and chief.state is MemberState.RUNNING and record.ended is None
+    return Presence.SERVED if runs else Presence.ABSENT
+
+
+def _tell(search_dir: str, found: StoredRecord, serves: Presence) -> None:
     record, now = found.record, time.time()
-    serves = Presence.ABSENT if record.ended is not None else stored_record.who_serves(search_dir)
     if serves is Presence.ABSENT:
         # Nobody works on it, and nothing has happened since.
         line = progress.progress_line(record, record.ended or found.stored, 0)
@@ -65,8 +109,9 @@ def status(search_dir: SearchArgument) -> None:
 
 @app.command()
 def leaderboard(
-    search_dir: SearchArgument,
+    search: SearchArgument,
     limit: Annotated[int, typer.Option(min=1, help="How many configurations to show.")] = 10,
+    namespace: NamespaceOption = None,
 ) -> None:
     """The best distinct configurations."""
     page = io.StringIO()
@@ -74,16 +119,18 @@ def leaderboard(
     if not console.is_terminal and "COLUMNS" not in os.environ:
         # A file or a pipe has no width, and would get that of an old terminal.
         console.width = _WIDE
-    console.print(text.leaderboard(_read(search_dir).record, limit))
+    console.print(text.leaderboard(_read(_directory(search, namespace)).record, limit))
     say(page.getvalue().removesuffix("\n"))
 
 
 @app.command()
 def report(
-    search_dir: SearchArgument,
+    search: SearchArgument,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path(keys.REPORT_FILE),
+    namespace: NamespaceOption = None,
 ) -> None:
     """Writes the report as one HTML file that needs no network."""
+    search_dir = _directory(search, namespace)
     record = _read(search_dir).record
     page = html.render_html(record, generated_at=time.time(), prices=_prices(search_dir))
     try:
@@ -152,6 +199,16 @@ def worker(
 
 
 commands.add_to(app)
+
+
+def _directory(search: str, namespace: str | None) -> str:
+    """The search directory, which was given, or is that of a search of this name."""
+    if not running.is_name(search):
+        return search
+    seen = commands.look_up(search, namespace)
+    if not seen.readable:
+        fail(f"{seen.elsewhere}. `status {search}` tells from here how far it is")
+    return seen.directory
 
 
 def _read(search_dir: str) -> StoredRecord:

@@ -1,10 +1,11 @@
-"""The files that others read of a running search, kept up to date in the background."""
+"""What others read of a running search, its files and the chief's log, kept up to date in the background."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+from custom_components.distributed_tuner.progress_log import ProgressLog
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.store import Store
 
@@ -39,6 +40,7 @@ class Published:
         self._revision = revision
         self._ask_oracle = ask_oracle
         self._clock = clock
+        self._progress = ProgressLog(clock)
         self._written = -1
 
     async def keep(self) -> None:
@@ -55,6 +57,7 @@ class Published:
             await asyncio.sleep(pause)
             began = self._clock()
             if self._written == self._revision():
+                await asyncio.to_thread(self._progress.tell)
                 continue
             # A slow oracle holds up its own file only.
             if (asked is None or asked.done()) and began - oracle_stored >= _ORACLE_SECONDS:
@@ -65,7 +68,7 @@ class Published:
             oracle_state = told.pop() if told else None
             written = self._clock()
             changed, self._written = self._record(self._written), self._revision()
-            await asyncio.to_thread(self._store.write_files, changed, oracle_state)
+            await asyncio.to_thread(self._write, changed, oracle_state)
             share = (self._clock() - written) / _SHARE
             pause = max(self._store.record_seconds, min(share, _LONGEST_PAUSE_SECONDS))
 
@@ -75,4 +78,9 @@ class Published:
         Raises:
           OSError: the disk refuses.
         """
-        self._store.write_files(self._record(self._written), oracle_state)
+        self._write(self._record(self._written), oracle_state, last=True)
+
+    def _write(self, changed: SearchRecord, oracle_state: str | None, *, last: bool = False) -> None:
+        self._store.write_files(changed, oracle_state)
+        self._progress.note(changed)
+        self._progress.tell(last=last)

@@ -11,14 +11,13 @@ import typer
 
 from custom_components.distributed_tuner import credentials
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import connection, manifests, names, objects, place
+from custom_components.distributed_tuner.cluster.kube import connection, manifests, names, objects, place, running
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.members import Seen, view
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.running import Running
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.report import formatting
 from custom_components.distributed_tuner.terminal import fail, say
 
 _PATIENCE_SECONDS = 20.0
@@ -100,10 +99,9 @@ def scale(
 def members(search: SearchArgument, namespace: NamespaceOption = None) -> None:
     """The chief and the workers of a running search: their states, restarts, and what they wait for."""
     with _reaching(namespace) as (api, where):
-        seen = _view(api, where, search)
-    for each in (entry.member for entry in seen):
-        restarts = f", {formatting.plural(each.restarts, 'restart')}" if each.restarts else ""
-        say(f"{each.name}: {each.state.value}{restarts}{f': {each.reason}' if each.reason else ''}")
+        seen = running.see(api, where, search)
+    for each in seen:
+        say(running.line(each.member))
 
 
 def logs(
@@ -114,7 +112,7 @@ def logs(
 ) -> None:
     """The log of the chief or of a worker of a running search."""
     with _reaching(namespace) as (api, where):
-        begun = {entry.member.name: entry.begun for entry in _view(api, where, search)}
+        begun = {entry.member.name: entry.begun for entry in running.see(api, where, search)}
         if member not in begun:
             raise ClusterError(f"search {search} has no {member}; it has {', '.join(begun)}")
         if not begun[member]:
@@ -122,16 +120,18 @@ def logs(
         say(objects.read_log(api, where, begun[member][0], lines))
 
 
-def _view(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
-    selector = names.selector(search)
-    jobs, pods = (api.get(objects.path(kind, namespace), labelSelector=selector)["items"] for kind in ("Job", "Pod"))
-    if not jobs:
-        raise ClusterError(objects.no_such_search(namespace, search))
-    return view(jobs, pods, namespace)
+def look_up(search: str, namespace: str | None) -> Running:
+    """A running search, for commands that take its directory as well.
+
+    Raises:
+      typer.Exit: there is none, and the reason was told.
+    """
+    with _reaching(namespace, f"{search} is no folder here; as the name of a search on Kubernetes: ") as (api, where):
+        return running.find(api, where, search)
 
 
 @contextlib.contextmanager
-def _reaching(namespace: str | None) -> Iterator[tuple[KubernetesApi, str]]:
+def _reaching(namespace: str | None, before: str = "") -> Iterator[tuple[KubernetesApi, str]]:
     """The API server and the namespace; what they refuse ends the command with its reason."""
     try:
         yield (
@@ -139,4 +139,4 @@ def _reaching(namespace: str | None) -> Iterator[tuple[KubernetesApi, str]]:
             namespace or place.own_namespace() or place.context_namespace(),
         )
     except ClusterError as error:
-        fail(str(error))
+        fail(f"{before}{error}")

@@ -1,0 +1,99 @@
+"""A search that runs on Kubernetes, found by its name from anywhere that reaches the API server."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+from custom_components.distributed_tuner import progress_log
+from custom_components.distributed_tuner.cluster.base import ClusterError, Member
+from custom_components.distributed_tuner.cluster.kube import names, objects
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.manifests import DIRECTORY_ANNOTATION
+from custom_components.distributed_tuner.cluster.kube.members import Seen, view
+from custom_components.distributed_tuner.report import formatting
+from custom_components.distributed_tuner.search_dir import RECORD
+from custom_components.distributed_tuner.storage import BUCKET_SCHEME
+
+# The chief says little.
+_LINES = 1000
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A search as the API server knows it.
+
+    Attributes:
+      directory: the search directory, as the pods see it.
+      members: chief and workers.
+      progress: when the chief told last how the search goes, and what; None where nothing is to be had.
+    """
+
+    directory: str
+    members: tuple[Member, ...]
+    progress: tuple[str, str] | None
+
+    @property
+    def readable(self) -> bool:
+        """Whether the directory may be read from here: a bucket, or a volume that this machine has at the same path."""
+        return self.directory.startswith(BUCKET_SCHEME) or os.access(Path(self.directory) / RECORD, os.R_OK)
+
+    @property
+    def elsewhere(self) -> str:
+        """What to do for more, where it is not."""
+        return (
+            f"the search directory is {self.directory}, on a volume of the pods: where that is mounted, `status`, "
+            f"`leaderboard` and `report` of {self.directory} tell all"
+        )
+
+
+def is_name(search: str) -> bool:
+    """Whether this may be the name of a search on Kubernetes, rather than its directory."""
+    return _NAME.fullmatch(search) is not None and not Path(search).exists()
+
+
+def find(api: KubernetesApi, namespace: str, search: str) -> Running:
+    """Looks a search up.
+
+    Raises:
+      ClusterError: there is none, or the API server refused.
+    """
+    seen = see(api, namespace, search)
+    chief = objects.find(api, objects.path("Job", namespace, names.secrets(search)[0]))
+    directory = ((chief or {}).get("metadata", {}).get("annotations") or {}).get(DIRECTORY_ANNOTATION, "not known")
+    return Running(directory, tuple(each.member for each in seen), _progress(api, namespace, seen))
+
+
+def see(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
+    """Chief and workers of a search.
+
+    Raises:
+      ClusterError: there is none, or the API server refused.
+    """
+    selector = names.selector(search)
+    jobs, pods = (api.get(objects.path(kind, namespace), labelSelector=selector)["items"] for kind in ("Job", "Pod"))
+    if not jobs:
+        raise ClusterError(objects.no_such_search(namespace, search))
+    return view(jobs, pods, namespace)
+
+
+def line(member: Member) -> str:
+    """A member in one line."""
+    restarts = f", {formatting.plural(member.restarts, 'restart')}" if member.restarts else ""
+    return f"{member.name}: {member.state.value}{restarts}{f': {member.reason}' if member.reason else ''}"
+
+
+def _progress(api: KubernetesApi, namespace: str, seen: list[Seen]) -> tuple[str, str] | None:
+    # A chief that has just been replaced has told nothing yet; the one before it has.
+    for pod in next((each.begun for each in seen if each.member.name == names.CHIEF), ()):
+        try:
+            told = progress_log.last_in(objects.read_log(api, namespace, pod, _LINES))
+        except ClusterError:
+            # A log goes with its node; the members tell what became of it.
+            continue
+        if told is not None:
+            return told
+    return None
