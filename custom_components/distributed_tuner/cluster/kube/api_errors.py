@@ -57,11 +57,13 @@ def explain(code: int, message: str, what: str = "") -> str:
         )
     if rbac:
         resource = rbac["resource"] + (f".{rbac['group']}" if rbac["group"] else "")
-        namespace = rbac["namespace"] or "any namespace"
+        named = rbac["namespace"]
+        namespace = named or "any namespace"
         return (
             f"{rbac['user']} may not {rbac['verb']} {resource} in namespace {namespace}. The Role in {ROLE_MANIFEST} "
-            f"grants it: set `namespace: {rbac['namespace'] or '…'}` in deploy/kustomization.yaml, kubectl apply "
+            f"grants it: set `namespace: {named or '…'}` in deploy/kustomization.yaml, kubectl apply "
             "--kustomize deploy/, and run the step as the service account distributed-tuner"
+            + (f". Or there is no namespace {namespace}: those without the right are not told" if named else "")
         )
     if "exceeded quota" in message or "failed quota" in message:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 
@@ -11,6 +12,8 @@ from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, 
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
 from custom_components.distributed_tuner.cluster.kube.pod_template import CONTAINER
+
+_LOG = logging.getLogger(__name__)
 
 # How long something that was deleted may take to be gone, and how often that is looked at.
 GONE_SECONDS = 120.0
@@ -67,9 +70,17 @@ def read_log(api: KubernetesApi, namespace: str, pod: str, lines: int) -> str:
     )
 
 
-def no_such_search(namespace: str, search: str) -> str:
-    """What to say where no search has this name."""
-    return (
+def no_such_search(api: KubernetesApi, namespace: str, search: str) -> ClusterError:
+    """What to say where no search has this name, or there is no such namespace to have one."""
+    try:
+        # An empty list is the answer for a namespace that does not exist, too.
+        api.get(f"/api/v1/namespaces/{namespace}", patience_seconds=0.0)
+    except ClusterError as error:
+        if isinstance(error, ApiError) and error.code == 404:
+            return error
+        # Mostly the right to ask is missing: namespaces are in no Role.
+        _LOG.debug("whether there is a namespace %s is not known", namespace, exc_info=True)
+    return ClusterError(
         f"no search {search} runs in namespace {namespace}. Those that run: "
         f"kubectl get jobs --namespace {namespace} --label-columns {names.SEARCH_LABEL}"
     )
@@ -94,7 +105,7 @@ def scale(api: KubernetesApi, namespace: str, search: str, group: str, count: in
         for job in api.get(path("Job", namespace), labelSelector=selector)["items"]
     }
     if not jobs:
-        raise ClusterError(no_such_search(namespace, search))
+        raise no_such_search(api, namespace, search)
     if group not in jobs:
         raise ClusterError(f"search {search} has no group {group}; it has {', '.join(sorted(jobs))}")
     job = jobs[group]

@@ -76,7 +76,7 @@ def see(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
     selector = names.selector(search)
     jobs, pods = (api.get(objects.path(kind, namespace), labelSelector=selector)["items"] for kind in ("Job", "Pod"))
     if not jobs:
-        raise ClusterError(objects.no_such_search(namespace, search))
+        raise objects.no_such_search(api, namespace, search)
     return view(jobs, pods, namespace)
 
 

@@ -14,7 +14,11 @@ from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
             403,
             'jobs.batch is forbidden: User "system:serviceaccount:ml:step" cannot create resource "jobs" in API group '
             '"batch" in the namespace "ml"',
-            ["system:serviceaccount:ml:step may not create jobs.batch in namespace ml", "deploy/role.yaml"],
+            [
+                "system:serviceaccount:ml:step may not create jobs.batch in namespace ml",
+                "deploy/role.yaml",
+                "Or there is no namespace ml",
+            ],
         ),
         (
             403,

@@ -105,6 +105,23 @@ def test_a_refusal_is_a_line_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -
     assert result.exit_code == 1 and result.output.startswith("error: u may not list jobs.batch in namespace ml")
 
 
+@pytest.mark.parametrize("arguments", [["members", SEARCH], ["scale", SEARCH, "--group", "a", "--workers", "1"]])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refuses(404, "NotFound", 'namespaces "ml" not found'), "error: there is no namespace ml"),
+        (refuses(403, "Forbidden", "no"), "error: no search"),
+        (says({}), "error: no search"),
+    ],
+)
+def test_a_namespace_that_is_not_there_is_told_from_one_without_the_search(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], answer: Answer, words: str
+) -> None:
+    listed = [items()] * (2 if arguments[0] == "members" else 1)
+    result, _ = run(monkeypatch, arguments, *listed, answer)
+    assert result.exit_code == 1 and result.output.startswith(words)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("{", "no JSON"), ('{"image": "i", "prot": 1}', "prot: unknown setting"), (None, "cannot be read")],
