@@ -301,7 +301,8 @@ def test_pending_workers_are_waited_for_with_the_schedulers_words(make: Make, no
 def test_waiting_ends_after_the_time_that_was_set(make: Make) -> None:
     made = make("waiting", settings={"groups": [{"node_selector": {"no": "such"}}], "pending_seconds": 20.0})
     with pytest.raises(
-        ClusterError, match=r"every worker has been waiting for 20 s \(pending_seconds\).*node affinity"
+        ClusterError,
+        match=r"every worker has been waiting for 20 s \(pending_seconds\).*node affinity.*change node_selector",
     ):
         made.run()
     assert made.left() == []
@@ -478,6 +479,13 @@ def test_a_namespace_that_is_not_there_is_named(make: Make, control_plane: Contr
     admin = connect(control_plane.url, control_plane.authority.certificate, admin_token)
     made = make("waiting", settings={"namespace": "nowhere"}, api=admin)
     with pytest.raises(ClusterError, match="there is no namespace nowhere"):
+        made.make_cluster().start(1)
+
+
+def test_a_namespace_that_is_not_there_cannot_be_told_from_one_without_rights(make: Make) -> None:
+    made = make("waiting", settings={"namespace": "nowhere"})
+    words = r"may not get jobs\.batch in namespace nowhere.*Or there is no namespace nowhere"
+    with pytest.raises(ClusterError, match=words):
         made.make_cluster().start(1)
 
 

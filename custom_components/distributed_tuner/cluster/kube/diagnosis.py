@@ -10,6 +10,8 @@ from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import MemberState, exit_reason
 from custom_components.distributed_tuner.cluster.kube.api_errors import explain
+from custom_components.distributed_tuner.cluster.kube.fixes import missing_fix, scheduling_fix
+from custom_components.distributed_tuner.cluster.kube.names import GROUP_LABEL
 from custom_components.distributed_tuner.errors import ExitCode
 
 Object = Mapping[str, Any]
@@ -110,7 +112,7 @@ def of_pod(pod: Object) -> PodState:
         return PodState(MemberState.PENDING, reason=_disruption(status) or "it is being stopped")
     if phase == "Running":
         return PodState(MemberState.RUNNING)
-    return _pending(status)
+    return _pending(pod)
 
 
 def of_events(events: Sequence[Object]) -> PodState | None:
@@ -137,7 +139,8 @@ def of_events(events: Sequence[Object]) -> PodState | None:
         if reason == "FailedCreate":
             return _refused(message)
         if reason in ("FailedMount", "FailedAttachVolume"):
-            return PodState(MemberState.PENDING, Health.WAITING, f"a volume is not there yet: {message}")
+            words = f"a volume is not there yet: {message}. {missing_fix(message)}".rstrip(". ")
+            return PodState(MemberState.PENDING, Health.WAITING, words)
     return None
 
 
@@ -228,7 +231,8 @@ def _disruption(status: Object) -> str:
     return ""
 
 
-def _pending(status: Object) -> PodState:
+def _pending(pod: Object) -> PodState:
+    status = pod.get("status", {})
     for container in status.get("containerStatuses", ()):
         waiting = container.get("state", {}).get("waiting", {})
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
@@ -243,5 +247,7 @@ def _pending(status: Object) -> PodState:
             return PodState(MemberState.PENDING, Health.WAITING, words)
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return PodState(MemberState.PENDING, Health.WAITING, condition.get("message", "") or "not scheduled yet")
+            words = condition.get("message", "") or "not scheduled yet"
+            fix = scheduling_fix(words, pod["metadata"].get("labels", {}).get(GROUP_LABEL))
+            return PodState(MemberState.PENDING, Health.WAITING, f"{words.rstrip('. ')}. {fix}" if fix else words)
     return PodState(MemberState.PENDING, Health.WAITING, "its pod is being started")

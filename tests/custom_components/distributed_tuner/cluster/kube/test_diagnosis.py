@@ -63,6 +63,51 @@ def test_what_a_pod_waits_for(made: dict[str, Any], health: Health, words: str) 
     assert words in seen.reason
 
 
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (
+            "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 2 Insufficient memory. preemption: 0/2 nodes",
+            "change memory or gpu of groups[spot]",
+        ),
+        (
+            "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+            "change node_selector, gpu.type or spot of groups[spot]",
+        ),
+        (
+            "0/2 nodes are available: 1 Insufficient ephemeral-storage, 1 node(s) had untolerated taint {pool: x}.",
+            "change ephemeral_storage or tolerations of groups[spot]",
+        ),
+        ('persistentvolumeclaim "runz" not found', "There is no PersistentVolumeClaim runz in the namespace"),
+        ("pod has unbound immediate PersistentVolumeClaims.", "kubectl get pvc"),
+    ],
+)
+def test_the_setting_that_keeps_a_pod_from_every_node_is_named(words: str, fix: str) -> None:
+    made = pod(JOB, phase="Pending", unschedulable=words)
+    made["metadata"]["labels"] = {"distributed-tuner/group": "spot"}
+    seen = diagnosis.of_pod(made)
+    assert seen.health is Health.WAITING and seen.reason.startswith(words.rstrip(".")) and fix in seen.reason
+    made["metadata"]["labels"] = {}
+    of_the_chief = diagnosis.of_pod(made).reason
+    assert "groups[" not in of_the_chief and "gpu.type" not in of_the_chief
+
+
+def test_words_of_the_scheduler_that_point_to_no_setting_stand_alone() -> None:
+    assert diagnosis.of_pod(pod(JOB, phase="Pending", unschedulable="no nodes yet.")).reason == "no nodes yet."
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ('MountVolume.SetUp failed for volume "c" : configmap "nope" not found', "There is no ConfigMap nope"),
+        ('MountVolume.SetUp failed for volume "s" : secret "gone" not found', "There is no Secret gone"),
+    ],
+)
+def test_what_a_volume_lacks_is_named(words: str, fix: str) -> None:
+    seen = diagnosis.of_events([event("FailedMount", words)])
+    assert seen is not None and words in seen.reason and fix in seen.reason
+
+
 def test_the_fix_is_told_with_the_fault() -> None:
     seen = diagnosis.of_pod(pod(JOB, phase="Pending", waiting={"reason": "ImagePullBackOff", "message": "denied"}))
     assert "image_pull_secrets" in seen.reason and "denied" in seen.reason

@@ -1,0 +1,56 @@
+"""Which setting mends what the scheduler and the kubelet complain of."""
+
+from __future__ import annotations
+
+import re
+
+# The scheduler's words for what a node lacks, and the settings of a group or of the chief that ask for it.
+_SETTINGS = (
+    (re.compile(r"Insufficient (?P<what>cpu|memory|ephemeral-storage)"), "{what}"),
+    (re.compile(r"Insufficient nvidia\.com/gpu"), "gpu"),
+    (
+        re.compile(r"didn't match (Pod's node affinity/selector|node selector)"),
+        "node_selector, gpu.type, spot",
+    ),
+    (re.compile(r"untolerated taint|had taint"), "tolerations"),
+    (re.compile(r"Too many pods"), "count"),
+    (re.compile(r"volume node affinity conflict"), "volumes, node_selector"),
+)
+_MISSING = re.compile(
+    r'\b(?P<kind>persistentvolumeclaim|configmap|secret)s? "(?P<name>[^"]+)" not found', re.IGNORECASE
+)
+_NOT_THE_CHIEFS = ("gpu", "gpu.type", "count")
+_UNBOUND = "unbound immediate PersistentVolumeClaims"
+_KINDS = {"persistentvolumeclaim": "PersistentVolumeClaim", "configmap": "ConfigMap", "secret": "Secret"}
+
+
+def scheduling_fix(message: str, group: str | None) -> str:
+    """What to change where the scheduler finds no node; empty where its words point to no setting.
+
+    Args:
+      message: the scheduler's.
+      group: the group of workers, None for the chief.
+    """
+    if fix := missing_fix(message):
+        return fix
+    if _UNBOUND in message:
+        return "Look at the claims of `volumes`: kubectl get pvc tells why one has no volume"
+    found: list[str] = []
+    for words, settings in _SETTINGS:
+        for match in words.finditer(message):
+            found.extend(settings.format(**match.groupdict()).replace("-", "_").split(", "))
+    pod = f"groups[{group}]" if group else "chief"
+    names = [name for name in dict.fromkeys(found) if group or name not in _NOT_THE_CHIEFS]
+    if not names:
+        return ""
+    listed = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"Unless such a node is on its way, change {listed} of {pod}, or add nodes that have it"
+
+
+def missing_fix(message: str) -> str:
+    """What to do for an object that is named and not there; empty where the message names none."""
+    match = _MISSING.search(message)
+    if match is None:
+        return ""
+    kind, name = _KINDS[match["kind"].lower()], match["name"]
+    return f"There is no {kind} {name} in the namespace: make it, or correct its name in `volumes`"
