@@ -118,7 +118,7 @@ def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
 def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
     """Lets the search's workers and the pipeline's step reach the chief's port, and nobody anything else of it."""
     workers = {"podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name}}}
-    callers = {"podSelector": {"matchLabels": dict(plan.callers)} if plan.callers else {}}
+    callers = dict(plan.callers) if plan.callers is not None else {"podSelector": {}}
     spec = {
         "podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}},
         "policyTypes": ["Ingress"],

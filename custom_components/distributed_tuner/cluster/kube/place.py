@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,14 @@ from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.connection import SERVICE_ACCOUNT_DIR
 from custom_components.distributed_tuner.cluster.kube.manifests import owner_reference
 
+_LOG = logging.getLogger(__name__)
+
 DEFAULT_NAMESPACE = "default"
 
 # As Kubeflow Pipelines, and pods that tell it themselves, name the variable; a pod's host name is its name otherwise.
 _POD_VARIABLES = ("KFP_POD_NAME", "POD_NAME", "HOSTNAME")
+# Kubernetes gives it to every namespace.
+_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 
 
@@ -27,11 +32,12 @@ class Place:
 
     Attributes:
       owners: ownerReferences of the search: with the last of them it goes.
-      callers: labels that the step's pod has, and its retries too; None outside a pod.
+      callers: the step's pod, and its retries too, as a NetworkPolicy's peer; None where all of the search's namespace
+        may be it: outside a pod, and where nothing but its name tells the step's pod from others.
     """
 
     owners: tuple[Mapping[str, Any], ...] = ()
-    callers: Mapping[str, str] | None = None
+    callers: Mapping[str, Any] | None = None
 
 
 def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
@@ -66,7 +72,9 @@ def find(
       ClusterError: the API server refused.
     """
     name = next((environment[key] for key in _POD_VARIABLES if environment.get(key)), None)
-    if name is None or own != namespace:
+    if own is not None and own != namespace:
+        return Place(callers=_elsewhere(api, own, name))
+    if name is None or own is None:
         return Place()
     try:
         pod = api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
@@ -80,13 +88,32 @@ def find(
 def of_pod(pod: Mapping[str, Any]) -> Place:
     """Owners and labels of a search that this pod starts: those that its retry will find again."""
     metadata = pod["metadata"]
-    labels = metadata.get("labels", {})
     # The workflow outlives the pod of one attempt at a step.
     owners = [
         {**owner, "controller": False, "blockOwnerDeletion": False} for owner in metadata.get("ownerReferences", ())
     ]
-    callers = {_WORKFLOW_LABEL: labels[_WORKFLOW_LABEL]} if _WORKFLOW_LABEL in labels else None
+    workflow = _workflow(pod)
     return Place(
         owners=tuple(owners) or (owner_reference({"apiVersion": "v1", "kind": "Pod", **pod}),),
-        callers=callers,
+        callers={"podSelector": workflow} if workflow else None,
     )
+
+
+def _elsewhere(api: KubernetesApi, own: str, name: str | None) -> dict[str, Any]:
+    """The peer that a step in another namespace is: its workflow, or all of its namespace where that is not known."""
+    workflow: dict[str, Any] = {}
+    try:
+        if name is not None:
+            workflow = _workflow(api.get(f"/api/v1/namespaces/{own}/pods/{name}"))
+    except ApiError as error:
+        # The Role is one of the search's namespace, and need not reach the step's.
+        if error.code not in (403, 404):
+            raise
+        _LOG.info("the step's pod in namespace %s is not shown: all of that namespace may reach the chief", own)
+    return {"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: own}}, "podSelector": workflow}
+
+
+def _workflow(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """What selects the pods of the workflow that a pod belongs to; empty, which selects all pods, if it has none."""
+    labels = pod["metadata"].get("labels", {})
+    return {"matchLabels": {_WORKFLOW_LABEL: labels[_WORKFLOW_LABEL]}} if _WORKFLOW_LABEL in labels else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
@@ -21,8 +22,8 @@ class Plan:
       grace_seconds: from `SearchOptions`: between SIGTERM and SIGKILL.
       lock_seconds: how long a new chief waits for an old one, on a node that is lost, to let go of the directory.
       attempt: tells a chief that is started anew from one that goes on with an earlier run of the search.
-      callers: labels of the pods, besides those of the search, that may reach the chief: the pipeline step's. None lets
-        every pod of the namespace in, who then still needs the token.
+      callers: who may reach the chief besides the search's pods, as a NetworkPolicy's peer: the pipeline's step. None
+        lets every pod of the namespace in, who then still needs the token.
     """
 
     search: SearchName
@@ -32,7 +33,7 @@ class Plan:
     grace_seconds: float
     lock_seconds: float
     attempt: str
-    callers: Mapping[str, str] | None = None
+    callers: Mapping[str, Any] | None = None
 
     @property
     def chief_host(self) -> str:

@@ -6,6 +6,7 @@ files anew; read their diff before it is committed.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -42,7 +43,7 @@ def plan(**settings: Any) -> Plan:
         grace_seconds=24.5,
         lock_seconds=300.0,
         attempt="a1",
-        callers={"workflow": "w"},
+        callers={"podSelector": {"matchLabels": {"workflow": "w"}}},
     )
 
 
@@ -141,3 +142,16 @@ def test_the_policy_lets_workers_and_the_step_in_and_nobody_else() -> None:
         {"workflow": "w"},
     ]
     assert rule["ports"] == [{"protocol": "TCP", "port": 50051}]
+
+
+def test_the_policies_are_those_that_were_read() -> None:
+    """For each place of a step, see `place.find`."""
+    workflow = {"podSelector": {"matchLabels": {"workflows.argoproj.io/workflow": "w"}}}
+    elsewhere = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}}}
+    places = [workflow, None, {**elsewhere, **workflow}, {**elsewhere, "podSelector": {}}]
+    policies = [manifests.network_policy(dataclasses.replace(plan(), callers=callers)) for callers in places]
+    file = GOLDEN / "network_policies.yaml"
+    now = yaml.safe_dump_all([policy["spec"] for policy in policies], sort_keys=False)
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(now, "utf-8")
+    assert now == file.read_text("utf-8"), "the manifests changed; see the top of this test"

@@ -11,7 +11,7 @@ from custom_components.distributed_tuner.cluster.kube import place, plans
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 from custom_components.distributed_tuner.options import SearchOptions
-from tests.custom_components.distributed_tuner.cluster.kube.api_server import refuses, says, serving
+from tests.custom_components.distributed_tuner.cluster.kube.api_server import Answer, refuses, says, serving
 
 WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "w", "uid": "7", "controller": True}
 
@@ -24,7 +24,7 @@ def test_the_workflow_owns_the_search_because_a_retry_is_another_pod() -> None:
     labels = {"workflows.argoproj.io/workflow": "w", "pod-template-hash": "x"}
     found = place.of_pod(step(ownerReferences=[WORKFLOW], labels=labels))
     assert found.owners == ({**WORKFLOW, "controller": False, "blockOwnerDeletion": False},)
-    assert found.callers == {"workflows.argoproj.io/workflow": "w"}
+    assert found.callers == {"podSelector": {"matchLabels": {"workflows.argoproj.io/workflow": "w"}}}
 
 
 def test_a_pod_without_an_owner_owns_the_search_itself() -> None:
@@ -37,10 +37,33 @@ def test_the_pod_is_looked_up_by_the_name_that_it_knows() -> None:
     with serving(says(step())) as server:
         found = place.find(server.api(), "ml", {"KFP_POD_NAME": "step-1", "HOSTNAME": "other"}, own="ml")
         assert server.requests[0][1] == "/api/v1/namespaces/ml/pods/step-1" and found.owners
-        # An owner in another namespace would have the garbage collector remove the search at once.
-        assert place.find(server.api(), "elsewhere", {"HOSTNAME": "step-1"}, own="ml") == place.Place()
         assert place.find(server.api(), "ml", {}, own="ml") == place.Place()
+        assert place.find(server.api(), "ml", {"HOSTNAME": "laptop"}) == place.Place()
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "selector"),
+    [
+        (
+            says(step(ownerReferences=[WORKFLOW], labels={"workflows.argoproj.io/workflow": "w"})),
+            {"matchLabels": {"workflows.argoproj.io/workflow": "w"}},
+        ),
+        (says(step(labels={"app": "x"})), {}),
+        (refuses(403, "Forbidden"), {}),
+        (refuses(404, "NotFound"), {}),
+    ],
+)
+def test_a_step_in_another_namespace_owns_nothing_and_is_let_in(answer: Answer, selector: dict[str, Any]) -> None:
+    with serving(answer) as server:
+        found = place.find(server.api(), "ml", {"HOSTNAME": "step-1"}, own="kubeflow")
+        assert server.requests[0][1] == "/api/v1/namespaces/kubeflow/pods/step-1"
+    # An owner in another namespace would have the garbage collector remove the search at once.
+    assert found.owners == ()
+    assert found.callers == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}},
+        "podSelector": selector,
+    }
 
 
 def test_a_host_that_is_no_pod_owns_nothing() -> None:
