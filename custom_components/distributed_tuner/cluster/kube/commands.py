@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from custom_components.distributed_tuner import credentials
 from custom_components.distributed_tuner.cluster.base import ClusterError
@@ -38,7 +40,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def render(
-    settings: Annotated[Path, typer.Argument(help="The cluster's settings as JSON, as `cluster=` of the component.")],
+    settings: Annotated[
+        Path, typer.Argument(help="The cluster's settings, YAML or JSON: the file of CLUSTER_OPTIONS.")
+    ],
     pipeline: Annotated[str, typer.Option(help="The pipeline's name.")] = "pipeline",
     run: Annotated[str, typer.Option(help="The run's id.")] = "run",
     node: Annotated[str, typer.Option(help="The id of the tuner's node.")] = "DistributedTuner",
@@ -47,10 +51,8 @@ def render(
     options: Annotated[str, typer.Option(help="SearchOptions as JSON.")] = "{}",
 ) -> None:
     """Prints a search's manifests, without a cluster. Secrets are left out of their Secrets."""
-    import yaml
-
     try:
-        chosen = KubernetesOptions.from_json(settings.read_text("utf-8"))
+        chosen = KubernetesOptions.from_mapping(_values(settings.read_text("utf-8")))
         search = SearchOptions.from_json(options)
     except OSError as error:
         raise typer.BadParameter(f"{settings} cannot be read: {error.strerror}", param_hint="SETTINGS") from error
@@ -67,6 +69,20 @@ def render(
     )
     documents = list(rendered(plan, chosen.counts(workers)))
     say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
+
+
+def _values(text: str) -> Any:
+    """What the file says; of JSON not all is YAML, tabs for example.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the settings are neither YAML nor JSON: {' '.join(str(error).split())}") from None
 
 
 def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:

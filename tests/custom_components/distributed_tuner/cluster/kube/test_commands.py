@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.testing
+import yaml
 
 from custom_components.distributed_tuner.__main__ import app
 from custom_components.distributed_tuner.cluster.kube import connection
@@ -124,7 +126,15 @@ def test_a_namespace_that_is_not_there_is_told_from_one_without_the_search(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "no JSON"), ('{"image": "i", "prot": 1}', "prot: unknown setting"), (None, "cannot be read")],
+    [
+        ("{", "neither YAML nor JSON"),
+        ("a: b: c", "neither YAML nor JSON"),
+        ("words", "expected an object, got str"),
+        ("image: i\nprot: 1", "prot: unknown setting"),
+        ("\0", "neither YAML nor JSON"),
+        ('{"image": "i", "prot": 1}', "prot: unknown setting"),
+        (None, "cannot be read"),
+    ],
 )
 def test_render_names_what_is_wrong(tmp_path: Path, text: str | None, words: str) -> None:
     file = tmp_path / "settings.json"
@@ -133,3 +143,27 @@ def test_render_names_what_is_wrong(tmp_path: Path, text: str | None, words: str
     result = invoke("render", str(file))
     assert result.exit_code == 2
     assert words in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# ours\nimage: i:1\ngroups:\n  - {name: spot, cpu: '4'}\n",
+        '{\n\t"image": "i:1",\n\t"groups": [{"name": "spot", "cpu": "4"}]\n}',
+    ],
+)
+def test_render_reads_yaml_and_json(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "settings"
+    file.write_text(text)
+    result = invoke("render", str(file))
+    assert result.exit_code == 0, result.output
+    jobs = [made for made in yaml.safe_load_all(result.output) if made["kind"] == "Job"]
+    assert jobs[1]["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "4"
+
+
+def test_render_reads_the_file_of_the_documentation(tmp_path: Path) -> None:
+    documentation = Path(__file__).parents[5] / "docs" / "kubernetes.md"
+    (text,) = re.findall(r"(?s)```yaml\n(.*?)```", documentation.read_text("utf-8"))
+    (tmp_path / "search.yaml").write_text(text)
+    result = invoke("render", str(tmp_path / "search.yaml"))
+    assert result.exit_code == 0, result.output
