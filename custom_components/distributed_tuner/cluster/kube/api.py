@@ -163,7 +163,7 @@ class KubernetesApi:
             retry=tenacity.retry_if_exception(self._may_pass),
             wait=_pause,
             stop=tenacity.stop_after_delay(patience_seconds),
-            before_sleep=tenacity.before_sleep_log(_LOG, logging.WARNING),
+            before_sleep=lambda state: _note(state, patience_seconds),
             reraise=True,
         )
 
@@ -310,6 +310,13 @@ def _event(line: bytes) -> tuple[str, Object]:
     except (ValueError, KeyError, TypeError) as error:
         raise ApiUnavailable(f"a watch was told what no API server says: {line[:200]!r}") from error
     return kind, changed
+
+
+def _note(state: tenacity.RetryCallState, patience_seconds: float) -> None:
+    """One line for a person that the request is tried again, however often it is."""
+    level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
+    error = state.outcome.exception() if state.outcome else None
+    _LOG.log(level, "trying again, for up to %g s: %s", patience_seconds, error)
 
 
 def _text(data: bytes) -> str:

@@ -58,6 +58,13 @@ def test_a_plain_refusal_is_told_at_once(code: int) -> None:
         assert (error.value.code, error.value.reason, len(server.requests)) == (code, "Reason", 1)
 
 
+def test_that_a_request_is_tried_again_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(refuses(503), refuses(429), resets, says(thing("a"))) as server:
+        server.api(patience_seconds=20.0).get(PATH)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("trying again, for up to 20 s: the API server refused (GET")
+
+
 def test_patience_ends() -> None:
     with serving(refuses(503, "", "restarting")) as server, pytest.raises(ApiError, match="restarting"):
         server.api(patience_seconds=0.5).get(PATH)
