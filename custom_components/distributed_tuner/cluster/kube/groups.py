@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -13,9 +14,10 @@ MAX_GROUP_LENGTH = 15
 MAX_WORKERS_OF_GROUP = 10_000
 _MAX_PRICE = 1e6
 
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_DNS_NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$"
+# They end in \Z: $ would let a line's end pass.
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
+_DNS_NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?\Z"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?\Z"
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -35,6 +37,8 @@ VOLUME_KINDS = (
 _SHARED_KINDS = ("csi", "persistentVolumeClaim")
 # Set by the manifests themselves.
 _OWN_PREFIXES = ("app.kubernetes.io/", "distributed-tuner/", "batch.kubernetes.io/")
+# The Jobs' controller sets these too, by their old names.
+_OWN_LABELS = ("job-name", "controller-uid")
 _OWN_VARIABLES = frozenset({"HOME", "DISTRIBUTED_TUNER_PROCESS", "JOB_COMPLETION_INDEX"})
 _OWN_PATHS = ("/tmp", "/home/tuner", "/etc/distributed-tuner")
 
@@ -54,6 +58,10 @@ class Strict(pydantic.BaseModel):
     @pydantic.validator("*", pre=True)
     def _no_conversions(cls, value: Any, field: pydantic.fields.ModelField) -> Any:  # noqa: N805
         """pydantic would make 2 of 2.7 and of "2", and "1" of 1."""
+        if isinstance(value, (dict, list, tuple)) and field.type_ is str:
+            for place, each in value.items() if isinstance(value, dict) else enumerate(value):
+                if not isinstance(each, str):
+                    raise ValueError(f"{place}: expected a text, got {each!r}; write it in quotes: {_quoted(each)}")
         if value is None or field.shape != pydantic.fields.SHAPE_SINGLETON:
             return value
         # A field with limits has a type of pydantic's own, derived from int, float or str.
@@ -68,6 +76,11 @@ class Strict(pydantic.BaseModel):
         if not right:
             raise ValueError(f"expected {words}, got {value!r}")
         return value
+
+
+def _quoted(value: Any) -> str:
+    """What a person who wrote this without quotes in YAML meant, mostly."""
+    return json.dumps(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 class Gpu(Strict):
@@ -86,9 +99,21 @@ class Toleration(Strict):
     """As in a pod's `tolerations`; `key` None with `Exists` tolerates everything."""
 
     key: str | None = None
-    operator: str = Field(default="Equal", regex=r"^(Equal|Exists)$")
+    operator: str = Field(default="Equal", regex=r"^(Equal|Exists)\Z")
     value: str | None = None
-    effect: str | None = Field(default=None, regex=r"^(NoSchedule|PreferNoSchedule|NoExecute)$")
+    effect: str | None = Field(default=None, regex=r"^(NoSchedule|PreferNoSchedule|NoExecute)\Z")
+
+    @pydantic.validator("key")
+    def _is_key(cls, key: str | None) -> str | None:  # noqa: N805
+        if key is not None and not _LABEL_KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no key of a taint (PREFIX/NAME, NAME of at most 63 letters, digits, -_.)")
+        return key
+
+    @pydantic.validator("value")
+    def _is_value(cls, value: str | None) -> str | None:  # noqa: N805
+        if value is not None and not _LABEL_VALUE.fullmatch(value):
+            raise ValueError(f"{value!r}: a taint's value has at most 63 letters, digits, -_.")
+        return value
 
     @pydantic.root_validator(skip_on_failure=True)
     def _whole(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
@@ -111,10 +136,10 @@ class Volume(Strict):
     """
 
     name: str = Field(regex=_DNS_LABEL, max_length=63)
-    mount_path: str = Field(regex=r"^/[^:]+$")
+    mount_path: str = Field(regex=r"^/[^:\x00]+\Z")
     source: dict[str, Any]
     read_only: bool = False
-    sub_path: str = Field(default="", regex=r"^[^/].*$|^$")
+    sub_path: str = Field(default="", regex=r"^([^/].*)?\Z")
 
     @property
     def shared(self) -> bool:
@@ -190,16 +215,26 @@ class PodSettings(Strict):
                 raise ValueError(f"{key}={value!r}: a label's value has at most 63 letters, digits, -_.")
         return labels
 
+    @pydantic.validator("annotations")
+    def _annotations(cls, annotations: dict[str, str]) -> dict[str, str]:  # noqa: N805
+        for key in annotations:
+            # A prefix with capitals, which a label may not have, is taken by the API here.
+            if not _LABEL_KEY.fullmatch(key.lower()):
+                raise ValueError(f"{key!r} is no key of an annotation (PREFIX/NAME, NAME as that of a label)")
+        return annotations
+
     @pydantic.validator("labels", "annotations")
     def _not_own(cls, labels: dict[str, str]) -> dict[str, str]:  # noqa: N805
         for key in labels:
-            if key.startswith(_OWN_PREFIXES):
+            if key.startswith(_OWN_PREFIXES) or key in _OWN_LABELS:
                 raise ValueError(f"{key} is set by the search itself")
         return labels
 
     @pydantic.validator("env")
     def _variables(cls, env: dict[str, str]) -> dict[str, str]:  # noqa: N805
-        for name in env:
+        for name, value in env.items():
+            if "\0" in value:
+                raise ValueError(f"{name}: a variable's value cannot hold a null character")
             if not _ENV_NAME.fullmatch(name) or name in _OWN_VARIABLES:
                 raise ValueError(f"{name!r} is no name of a variable, or one that the search itself sets")
         return env

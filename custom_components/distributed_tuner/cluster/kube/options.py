@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +18,8 @@ from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 
 KIND = "kubernetes"
 
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 
 
 class KubernetesOptionsError(ClusterError, ValueError):
@@ -80,6 +82,13 @@ class KubernetesOptions(Strict):
             raise ValueError("no group has a worker: raise a count, or leave one open")
         return groups
 
+    @pydantic.validator("image_pull_secrets")
+    def _secrets(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:  # noqa: N805
+        for name in secrets:
+            if not _DNS_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a Secret (small letters, digits, - and .)")
+        return secrets
+
     @pydantic.validator("chief")
     def _no_gpu(cls, chief: PodSettings) -> PodSettings:  # noqa: N805
         if chief.gpu is not None:
@@ -88,11 +97,14 @@ class KubernetesOptions(Strict):
 
     @pydantic.root_validator(skip_on_failure=True)
     def _volumes_once(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        shared = [volume.name for volume in values["volumes"]]
         for place, pod in [("chief", values["chief"]), *((f"groups {g.name}", g) for g in values["groups"])]:
-            names = [*shared, *(volume.name for volume in pod.volumes)]
+            volumes = [*values["volumes"], *pod.volumes]
+            names = [volume.name for volume in volumes]
             if len(set(names)) < len(names):
                 raise ValueError(f"{place}: two volumes have the same name: {', '.join(names)}")
+            paths = [str(PurePosixPath(volume.mount_path)) for volume in volumes]
+            if len(set(paths)) < len(paths):
+                raise ValueError(f"{place}: two volumes are mounted at the same path: {', '.join(paths)}")
         return values
 
     def counts(self, workers: int) -> dict[str, int]:

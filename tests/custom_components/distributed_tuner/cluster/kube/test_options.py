@@ -47,6 +47,28 @@ def options(**settings: Any) -> KubernetesOptions:
         ),
         ({"volumes": [{"name": "v", "mount_path": "v", "source": {"emptyDir": {}}}]}, "volumes[0].mount_path: string"),
         ({"volumes": [{"name": "v", "mount_path": "/tmp", "source": {"emptyDir": {}}}]}, "/tmp is taken"),
+        ({"groups": [{"name": "spot\n"}]}, "groups[0].name: string does not match"),
+        ({"groups": [{"memory": "4Gi\n"}]}, "groups[0].memory: string does not match"),
+        ({"namespace": "ml\n"}, "namespace: string does not match"),
+        ({"groups": [{"labels": {"job-name": "x"}}]}, "groups[0].labels: job-name is set by the search itself"),
+        ({"groups": [{"annotations": {"x y": "z"}}]}, "groups[0].annotations: 'x y' is no key of an annotation"),
+        ({"groups": [{"tolerations": [{"key": "a b"}]}]}, "groups[0].tolerations[0].key: 'a b' is no key of a taint"),
+        ({"groups": [{"tolerations": [{"key": "a", "value": "é"}]}]}, "groups[0].tolerations[0].value: 'é'"),
+        ({"groups": [{"env": {"A": True}}]}, 'groups[0].env: A: expected a text, got True; write it in quotes: "true"'),
+        ({"groups": [{"env": {"A": 4}}]}, 'groups[0].env: A: expected a text, got 4; write it in quotes: "4"'),
+        ({"groups": [{"node_selector": {"gpu": True}}]}, "groups[0].node_selector: gpu: expected a text, got True"),
+        ({"groups": [{"env": {"A": "\0"}}]}, "groups[0].env: A: a variable's value cannot hold a null character"),
+        ({"image_pull_secrets": ["X Y"]}, "image_pull_secrets: 'X Y' is no name of a Secret"),
+        ({"image_pull_secrets": [1]}, "image_pull_secrets: 0: expected a text, got 1"),
+        (
+            {
+                "volumes": [
+                    {"name": "a", "mount_path": "/v", "source": {"emptyDir": {}}},
+                    {"name": "b", "mount_path": "/v/", "source": {"emptyDir": {}}},
+                ]
+            },
+            "chief: two volumes are mounted at the same path: /v, /v",
+        ),
         ({"port": 80}, "port: ensure this value is greater than or equal to 1024"),
         ({"run_as_user": 0}, "run_as_user: ensure this value is greater than or equal to 1"),
         ({"pending_seconds": True}, "pending_seconds: expected a number, got True"),
