@@ -26,6 +26,8 @@ from tests.cluster.real_node import PLACEMENT, RealNode
 
 _USERS_CLUSTER = os.environ.get("TEST_KUBECONFIG", "")
 _USERS_IMAGE = os.environ.get("TEST_IMAGE", "python:3.10-slim")
+#: Where searches keep their directory on the user's cluster: a StorageClass, or gs://…; empty leaves searches out.
+USERS_STORAGE = os.environ.get("TEST_STORAGE", "") if _USERS_CLUSTER else ""
 _FULL = os.environ.get("FULL", "") not in ("", "0")
 _TEST_SECONDS = 300
 # Whoever asks for one of these needs a cluster that the test can break.
@@ -39,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long; runs with FULL=1")
     config.addinivalue_line("markers", "root: needs root's powers over other users' files and processes")
     config.addinivalue_line("markers", "real_node: on the harness's own real node; runs with FULL=1")
+    config.addinivalue_line("markers", "search: on the user's cluster with TEST_STORAGE, else with FULL=1")
     config.addinivalue_line("markers", "containers: needs real containers, of the real node or of the user's cluster")
     if _USERS_CLUSTER or config.option.collectonly or config.option.help:
         return
@@ -54,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> list[str]:
     """Says what this machine leaves out."""
     told = []
+    if _USERS_CLUSTER and not USERS_STORAGE:
+        told.append("searches are left out: TEST_STORAGE names no place for their directories (docs/cluster-tests.md)")
     if not _USERS_CLUSTER:
         lacks = node_packages.missing()
         if _FULL and lacks:
@@ -79,12 +84,14 @@ def _wanted(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
     if _USERS_CLUSTER:
         fixtures = set(getattr(item, "fixturenames", ()))
+        if "search" in marks and not USERS_STORAGE:
+            return False
         return not (_OWN_CLUSTER_ONLY & fixtures) and "real_node" not in marks and (_FULL or "full" not in marks)
     if marks & {"real_node", "containers"} and node_packages.missing():
         return False
     if "root" in marks and not syscalls.has_root():
         return False
-    return _FULL or not marks & {"full", "real_node", "containers"}
+    return _FULL or not marks & {"full", "real_node", "containers", "search"}
 
 
 @pytest.fixture(scope="session")
