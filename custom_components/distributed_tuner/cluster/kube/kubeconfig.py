@@ -70,7 +70,9 @@ def _loader() -> Any:
 
     files = _files()
     if not files:
-        raise ClusterError(f"no Kubernetes cluster is known here: there is no kubeconfig at {_location()}. {_WHERE}")
+        raise ClusterError(
+            f"no Kubernetes cluster is known here: there is no kubeconfig at {_location()}, or an empty one. {_WHERE}"
+        )
     try:
         merged = kube_config.KubeConfigMerger(os.pathsep.join(files))
         return kube_config.KubeConfigLoader(
