@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
@@ -15,7 +16,7 @@ from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 from tests.cluster.control_plane import API_PORT, ControlPlane
 from tests.cluster.errors import ApiError as HarnessApiError
 from tests.cluster.fault_proxy import FaultProxy
-from tests.cluster.kubernetes_search import STEP, connect
+from tests.cluster.kubernetes_search import STEP, KubernetesSearch, connect
 from tests.cluster.namespaces import MACHINE
 from tests.cluster.node_pool import NodePool
 from tests.cluster.objects import Namespace
@@ -162,6 +163,34 @@ def test_a_server_that_is_away_for_two_minutes(
     all_completed(made, 100, found.record)
     assert {stay.worker for trial in found.record.trials[-6:] for stay in trial.stays} == {"worker-0", "worker-1"}
     assert made.left() == []
+
+
+@pytest.mark.full
+def test_a_worker_that_falls_silent_while_the_server_is_away_is_replaced_when_it_is_back(
+    make: Make, proxied: KubernetesApi, fault_proxy: FaultProxy
+) -> None:
+    made = make("waiting", {"max_trials": 50, "seconds": 3.0}, api=proxied)
+    # For longer than the step's requests are patient.
+    back = threading.Timer(75.0, fault_proxy.come_back)
+
+    def leave() -> None:
+        fault_proxy.go_away()
+        back.start()
+        first = next(process for process in psutil.process_iter(["cmdline"]) if runs_worker(process, made))
+        for process in (*first.children(recursive=True), first):
+            process.suspend()
+
+    found = made.run(watch=Once(trials_run, leave))
+    assert back.finished.is_set(), "the search ended before the server was back"
+    all_completed(made, 50, found.record)
+    assert {stay.worker for trial in found.record.trials[-6:] for stay in trial.stays} == {"worker-0", "worker-1"}
+    assert made.left() == []
+
+
+def runs_worker(process: psutil.Process, made: KubernetesSearch) -> bool:
+    """Whether it is the main process of one of the search's workers."""
+    line = process.info["cmdline"] or []
+    return "worker" in line and str(made.directory.root) in line
 
 
 @pytest.mark.full
