@@ -100,9 +100,9 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
         assert not thread.is_alive()
 
 
-def ask(here: ChiefHere, worker: str) -> str | None:
-    """Asks for a trial without waiting for one: its id, None if there is none now."""
-    answer = here.client.call(rpc.SUGGEST, {"worker": worker, "wait_seconds": 0})
+def ask(here: ChiefHere, worker: str, wait_seconds: float = 0.0) -> str | None:
+    """Asks for a trial: its id, None if there is none now, or within `wait_seconds`."""
+    answer = here.client.call(rpc.SUGGEST, {"worker": worker, "wait_seconds": wait_seconds})
     return str(answer["trial"]["trial_id"]) if answer["answer"] == "trial" else None
 
 

@@ -124,10 +124,10 @@ def test_nobody_who_has_a_trial_waits_while_the_oracle_computes_a_suggestion(mak
         chief_here.serving(made.directory, oracle, made.token, SearchOptions()) as here,
         ThreadPoolExecutor() as threads,
     ):
-        trial_id = chief_here.ask(here, "a")
+        trial_id = chief_here.ask(here, "a", rpc.LONG_POLL_SECONDS)
         oracle.thinks.clear()
         oracle.may_answer.clear()
-        suggestion = threads.submit(chief_here.ask, here, "b")
+        suggestion = threads.submit(chief_here.ask, here, "b", rpc.LONG_POLL_SECONDS)
         try:
             assert oracle.thinks.wait(60)
             message = {"worker": "a", "trial_id": trial_id, "epochs": 1}
