@@ -18,9 +18,12 @@ POD_NETWORK = "10.244.0.0/16"
 SERVICE_NETWORK = "10.96.0.0/16"
 KUBERNETES_SERVICE = "10.96.0.1"
 
+# A bridge without an address of its own takes over the lowest one of its ports, and another one when that pod ends: the
+# other pods would send to the old one for up to a minute, and hear nothing of Services, the API server and the bucket.
+_BRIDGE_ADDRESS = "02:00:0a:f4:00:01"
 _NETWORK = (
     "link set lo up",
-    f"link add {BRIDGE} type bridge",
+    f"link add {BRIDGE} address {_BRIDGE_ADDRESS} type bridge",
     f"addr add {MACHINE}/16 dev {BRIDGE}",
     f"link set {BRIDGE} up",
     f"route add {SERVICE_NETWORK} dev {BRIDGE}",

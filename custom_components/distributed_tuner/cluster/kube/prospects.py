@@ -52,9 +52,10 @@ class Prospects:
 
     def _check_hopeless(self, groups: Sequence[Sequence[Seen]]) -> None:
         hopeless = [group for group in groups if self._is_hopeless(group)]
-        # A group that can start does the work of one that cannot, as soon as it has its machines.
+        # A group that can start does the work of one that cannot, as soon as it has its machines; and a worker that
+        # succeeded says that the search is over, which the chief will be asked next.
         rest = [group for group in groups if group not in hopeless]
-        if not hopeless or any(seen.member.state not in _ENDED for group in rest for seen in group):
+        if not hopeless or any(seen.member.state is not MemberState.FAILED for group in rest for seen in group):
             return
         raise ClusterError("; ".join(f"{_who(group)} cannot start: {_why(group)}" for group in hopeless))
 

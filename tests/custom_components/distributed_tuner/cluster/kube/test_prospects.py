@@ -15,6 +15,7 @@ from tests.custom_components.distributed_tuner.cluster.kube.things import job, p
 CHIEF, SPOT, DEMAND = job(None), job("spot", 2), job("demand", 1)
 NO_IMAGE: dict[str, Any] = {"phase": "Pending", "waiting": {"reason": "ImagePullBackOff", "message": "not there"}}
 NO_NODE: dict[str, Any] = {"phase": "Pending", "unschedulable": "0/3 nodes are available"}
+DONE: dict[str, Any] = {"phase": "Succeeded", "exit_code": 0}
 FATAL: dict[str, Any] = {"phase": "Failed", "exit_code": 70}
 
 
@@ -54,6 +55,10 @@ def test_the_last_group_that_could_start_decides() -> None:
     prospects.check("every worker", workers(NO_IMAGE, NO_IMAGE, NO_IMAGE))  # what ran once may run again
     with pytest.raises(ClusterError, match="spot-0 and 1 more cannot start"):
         prospects.check("every worker", workers(NO_IMAGE, NO_IMAGE, FATAL))
+
+
+def test_a_worker_that_succeeded_says_that_the_search_is_over() -> None:
+    Prospects(900.0).check("every worker", workers(NO_IMAGE, NO_IMAGE, DONE))
 
 
 def test_a_group_that_only_some_members_of_cannot_start_is_waited_for() -> None:
