@@ -32,6 +32,20 @@ class Chief:
 
 
 @contextlib.contextmanager
+def proxied() -> Iterator[tuple[Proxy, Callable[[str], str]]]:
+    """A proxy, and what puts it before an address: `through` of `client_of`."""
+    upstream = ""
+    with Proxy(lambda: upstream, seed=0) as proxy:
+
+        def through(address: str) -> str:
+            nonlocal upstream
+            upstream = address
+            return proxy.address
+
+        yield proxy, through
+
+
+@contextlib.contextmanager
 def client_of(chief: Chief, through: Callable[[str], str] = str) -> Iterator[ChiefClient]:
     """A client whose patience is short; `through` makes the address that it calls out of the chief's."""
     handler = grpc.unary_unary_rpc_method_handler(chief.answer, rpc.decode, rpc.encode)
@@ -63,31 +77,18 @@ def test_a_call_that_finds_no_chief_is_repeated_on_the_same_connection() -> None
 
 
 def test_a_connection_that_is_silent_for_ever_is_replaced() -> None:
-    chief, upstream = Chief(), ""
-    with Proxy(lambda: upstream, seed=0) as proxy:
-
-        def through(address: str) -> str:
-            nonlocal upstream
-            upstream = address
-            return proxy.address
-
-        with client_of(chief, through) as client:
-            client.call(rpc.STATUS, {"n": 0})
-            for number in (1, 2):
-                proxy.forget()
-                assert client.call(rpc.STATUS, {"n": number}, timeout=2.0) == {"heard": {"n": number}}
+    chief = Chief()
+    with proxied() as (proxy, through), client_of(chief, through) as client:
+        client.call(rpc.STATUS, {"n": 0})
+        for number in (1, 2):
+            proxy.forget()
+            assert client.call(rpc.STATUS, {"n": number}, timeout=2.0) == {"heard": {"n": number}}
     assert len(set(chief.callers)) == 3
 
 
 def test_a_network_that_takes_seconds_to_connect_is_waited_for() -> None:
-    chief, upstream = Chief(), ""
-    with Proxy(lambda: upstream, seed=0) as proxy:
-
-        def through(address: str) -> str:
-            nonlocal upstream
-            upstream = address
-            return proxy.address
-
+    chief = Chief()
+    with proxied() as (proxy, through):
         proxy.delay(2.0, least=2.0)
         with client_of(chief, through) as client:
             assert client.call(rpc.STATUS, {}, timeout=25.0) == {"heard": {}}
