@@ -224,12 +224,18 @@ def test_two_searches_of_one_namespace_keep_apart(make: Make) -> None:
 
 def test_the_same_name_with_another_directory_is_refused(make: Make, tmp_path: Path) -> None:
     made = make("waiting", {"max_trials": 1})
-    made.make_cluster().start(1)
-    made.plan = dataclasses.replace(made.plan, root=str(tmp_path / "elsewhere"))
-    second = made.make_cluster()
-    with pytest.raises(ClusterError, match=r"a search of the same name.*elsewhere"):
-        second.start(1)
-    second.close(grace_seconds=0.0)
+    first = made.make_cluster()
+    first.start(1)
+    try:
+        before = made.left()
+        made.plan = dataclasses.replace(made.plan, root=str(tmp_path / "elsewhere"))
+        second = made.make_cluster()
+        with pytest.raises(ClusterError, match=r"a search of the same name.*elsewhere"):
+            second.start(1)
+        second.close(grace_seconds=0.0, failed=True)
+        assert [name for name in before if name not in made.left()] == []
+    finally:
+        first.close(grace_seconds=0.0)
     assert made.left() == []
 
 
@@ -246,14 +252,38 @@ def test_a_search_that_is_cancelled_leaves_nothing(make: Make) -> None:
 
 
 def test_with_its_owner_goes_the_search(make: Make, team: Namespace) -> None:
-    owner = team.api.create(team.path("configmaps"), {"metadata": {"name": "workflow"}})
     made = make("waiting", {"max_trials": 100, "seconds": 1.0})
-    made.owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "workflow", "uid": owner["metadata"]["uid"]}]
+    made.owners = [{"apiVersion": "v1", "kind": "ConfigMap", **owner(team, "workflow")}]
     made.spec.write(made.directory.storage)
     made.make_cluster().start(2)
     until(lambda: len(made.live("worker")) == 2, "two workers")
     team.api.delete(team.path("configmaps", "workflow"))
     until(lambda: not made.left(), "the end of all", tell=made.left)
+
+
+def test_a_search_that_another_workflow_goes_on_with_outlives_the_first_one(make: Make, team: Namespace) -> None:
+    made = make("waiting", {"max_trials": 4, "seconds": 1.0})
+    owners = [{"apiVersion": "v1", "kind": "ConfigMap", **owner(team, name)} for name in ("first", "second")]
+    made.owners = owners[:1]
+    made.spec.write(made.directory.storage)
+    made.make_cluster().start(2)
+    uid = made.job()["metadata"]["uid"]
+    made.owners = owners[1:]
+    uids: list[str] = []
+
+    def forget_the_first() -> None:
+        uids.append(made.job()["metadata"]["uid"])
+        team.api.delete(team.path("configmaps", "first"))
+
+    all_completed(made, 4, made.run(watch=Once(trials_run, forget_the_first)).record)
+    assert uids == [uid]
+    assert made.left() == []
+
+
+def owner(team: Namespace, name: str) -> dict[str, str]:
+    """Something that can own a search."""
+    created = team.api.create(team.path("configmaps"), {"metadata": {"name": name}})
+    return {"name": name, "uid": created["metadata"]["uid"]}
 
 
 @pytest.mark.full
@@ -522,6 +552,15 @@ def test_a_failed_search_that_was_kept_goes_on_with_the_mended_setting(make: Mak
     with pytest.raises(SearchError, match="cannot start"):
         make("waiting", {"max_trials": 1}, settings={"keep_on_failure": True, "groups": [broken]}).run(workers=1)
     made = make("waiting", {"max_trials": 1}, settings={"keep_on_failure": True, "groups": [{}]})
+    all_completed(made, 1, made.run(workers=1).record)
+    assert made.left() == []
+
+
+def test_a_failed_search_that_was_kept_begins_anew_with_the_mended_function(make: Make) -> None:
+    with pytest.raises(SearchError, match="no such feature"):
+        make("raises", settings={"keep_on_failure": True}).run(workers=1)
+    made = make("waiting", {"max_trials": 1}, settings={"keep_on_failure": True})
+    assert made.left() != []
     all_completed(made, 1, made.run(workers=1).record)
     assert made.left() == []
 

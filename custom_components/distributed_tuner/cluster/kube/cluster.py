@@ -23,7 +23,7 @@ from custom_components.distributed_tuner.cluster.kube.objects import path, read_
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
 from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
-from custom_components.distributed_tuner.cluster.kube.search_objects import SearchObjects
+from custom_components.distributed_tuner.cluster.kube.search_objects import NameTaken, SearchObjects
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.search_dir import SearchDir
 
@@ -67,7 +67,12 @@ class KubernetesCluster(Cluster):
 
     def start(self, workers: int) -> None:
         """See `Cluster.start`."""
-        self._access = self._objects.ensure(self._plan.options.counts(workers))
+        try:
+            self._access = self._objects.ensure(self._plan.options.counts(workers))
+        except NameTaken:
+            # What is there is the other search's: nothing of it is removed.
+            self._closed = True
+            raise
         for mirror in (self._jobs, self._pods):
             mirror.start()
 
@@ -137,6 +142,7 @@ class KubernetesCluster(Cluster):
         if self._out_of_reach:
             _LOG.warning("chief and workers are left alone: they may be going on, and the next run finds them")
         elif failed and self._plan.options.keep_on_failure:
+            self._objects.keep()
             _LOG.warning("%s", self._kept())
         else:
             self._keep_logs()

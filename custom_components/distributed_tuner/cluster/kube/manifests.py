@@ -26,6 +26,7 @@ Manifest = dict[str, Any]
 
 DIRECTORY_ANNOTATION = "distributed-tuner/directory"
 SETTINGS_ANNOTATION = "distributed-tuner/settings"
+KEPT_ANNOTATION = "distributed-tuner/kept-on-failure"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 # The caller decides when a search is given up, not the Job's controller.
@@ -124,7 +125,8 @@ def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Mani
         "policyTypes": ["Ingress"],
         "ingress": [{"from": [workers, callers], "ports": [{"protocol": "TCP", "port": plan.options.port}]}],
     }
-    return _object(plan, "networking.k8s.io/v1", "NetworkPolicy", plan.search.chief, CHIEF, owners, {"spec": spec})
+    policy = _object(plan, "networking.k8s.io/v1", "NetworkPolicy", plan.search.chief, CHIEF, owners, {"spec": spec})
+    return _with_settings(policy, spec)
 
 
 def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
@@ -135,8 +137,8 @@ def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequenc
 
 
 def same_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a Job was made from the same settings as this manifest, whatever the server and others added to it."""
-    digests = [job["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION) for job in (found, wanted)]
+    """Whether an object is made from the same settings as this manifest, whatever the server and others added to it."""
+    digests = [one["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION) for one in (found, wanted)]
     return digests[0] == digests[1]
 
 
@@ -199,15 +201,19 @@ def _job(
     manifest["metadata"]["annotations"][DIRECTORY_ANNOTATION] = plan.root
     if queue:
         manifest["metadata"]["labels"][QUEUE_LABEL] = queue
-    manifest["metadata"]["annotations"][SETTINGS_ANNOTATION] = _digest(manifest["metadata"]["labels"], wanted)
-    return manifest
+    return _with_settings(manifest, wanted)
 
 
-def _digest(labels: Mapping[str, str], spec: Mapping[str, Any]) -> str:
-    """Tells Jobs of other settings apart. How many members a Job has, its queue or `scale` may change meanwhile."""
+def _with_settings(manifest: Manifest, spec: Mapping[str, Any]) -> Manifest:
+    """Adds a digest that tells objects of other settings apart.
+
+    How many members a Job has is not part of it: its queue or `scale` may change that meanwhile.
+    """
     settings = {key: value for key, value in spec.items() if key not in ("suspend", "completions", "parallelism")}
-    text = json.dumps([dict(labels), settings], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    text = json.dumps([manifest["metadata"]["labels"], settings], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    manifest["metadata"]["annotations"][SETTINGS_ANNOTATION] = digest
+    return manifest
 
 
 def _object(

@@ -47,7 +47,7 @@ class KubernetesOptions(Strict):
       deserted_seconds: a chief that neither step nor workers have called for so long ends, whatever the search's state:
         the step is dead, and no worker can start. `ttl_seconds` later the chief's Job goes, and with it all it owns.
       keep_on_failure: whether Jobs and pods stay for debugging when the search failed. They go as those of a step that
-        died: `linger_seconds` or `deserted_seconds`, then `ttl_seconds` later.
+        died, `linger_seconds` or `deserted_seconds`, then `ttl_seconds` later, or when the run is run again.
       run_as_user: the user and group id of the container; not 0.
     """
 

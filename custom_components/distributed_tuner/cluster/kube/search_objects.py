@@ -13,7 +13,11 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests, names, objects
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
-from custom_components.distributed_tuner.cluster.kube.manifests import DIRECTORY_ANNOTATION, QUEUE_LABEL
+from custom_components.distributed_tuner.cluster.kube.manifests import (
+    DIRECTORY_ANNOTATION,
+    KEPT_ANNOTATION,
+    QUEUE_LABEL,
+)
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.credentials import Access
 
@@ -22,6 +26,10 @@ _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 5
 # Workers that are replaced give their trials back.
 _LONGEST_GRACE_SECONDS = 10.0
+
+
+class NameTaken(ClusterError):
+    """Another search has this one's name."""
 
 
 class SearchObjects:
@@ -41,7 +49,8 @@ class SearchObjects:
     def ensure(self, counts: Mapping[str, int]) -> Access:
         """Creates what is not there and adopts what is; a search that is over is replaced by a new one.
 
-        Jobs of other settings are replaced too: whoever mended a setting and runs the same run id again wants it used.
+        Jobs of other settings are replaced too, and those kept of a failed search: whoever mended a setting, or what it
+        names, and runs the same run id again wants it used.
 
         Args:
           counts: how many workers each group has; a group that is adopted keeps its own number, since somebody may have
@@ -51,7 +60,8 @@ class SearchObjects:
           What the chief asks of its callers.
 
         Raises:
-          ClusterError: the API server refused, or another search has these names.
+          NameTaken: another search has this one's name.
+          ClusterError: the API server refused.
         """
         for _ in range(_ATTEMPTS):
             chief = self._ensure_chief()
@@ -74,6 +84,19 @@ class SearchObjects:
             self._ensure(job)
         return access
 
+    def keep(self) -> None:
+        """Leaves the objects of a failed search where they are, marked as what the next attempt does not go on with.
+
+        Raises:
+          ClusterError: the API server refused.
+        """
+        try:
+            change = {"metadata": {"annotations": {KEPT_ANNOTATION: "true"}}}
+            self._api.patch(self._path("Job", self._plan.search.chief), change)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
     def _ensure_chief(self) -> Object:
         name = self._plan.search.chief
         wanted = manifests.chief_job(self._plan, self._owners)
@@ -89,22 +112,40 @@ class SearchObjects:
                 self._wait_until_gone(found)
                 continue
             self._check_same_search(found)
-            if diagnosis.finished(found):
+            if diagnosis.finished(found) or KEPT_ANNOTATION in found["metadata"]["annotations"]:
                 self._replace(0.0)
             elif not manifests.same_settings(found, wanted):
                 _LOG.info("the settings of the chief of search %s have changed", self._plan.search.name)
                 self._replace(self._grace_seconds())
             else:
-                _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
-                return found
+                taken = self._take_over(found)
+                if taken is not None:
+                    return taken
         raise ClusterError(f"the Job {name} in namespace {self._plan.namespace} can be neither made nor adopted")
+
+    def _take_over(self, chief: Object) -> Object | None:
+        """Makes a running search this step's, since it would go with an earlier one's; None where it is gone by now."""
+        _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
+        uids = [[owner["uid"] for owner in owners] for owners in (_owners(chief), self._owners)]
+        if uids[0] == uids[1]:
+            return chief
+        # The uid makes the server refuse where another Job has the name by now.
+        change = {"uid": chief["metadata"]["uid"], "ownerReferences": [dict(owner) for owner in self._owners] or None}
+        try:
+            return self._api.patch(self._path("Job", self._plan.search.chief), {"metadata": change})
+        except ApiError as error:
+            if error.code in (404, 409):
+                return None
+            raise
 
     def _check_same_search(self, chief: Object) -> None:
         directory = chief["metadata"].get("annotations", {}).get(DIRECTORY_ANNOTATION)
         if directory != self._plan.root:
-            raise ClusterError(
+            raise NameTaken(
                 f"a search of the same name, {self._plan.search.name}, runs in namespace {self._plan.namespace} "
-                f"already, in the directory {directory} and not {self._plan.root}. Wait for it, or use another run id"
+                f"already, in the directory {directory} and not {self._plan.root}. Wait for it, or use another run id; "
+                f"if nobody wants it, kubectl delete job {self._plan.search.chief} --namespace {self._plan.namespace} "
+                "removes it"
             )
 
     def _ensure_secrets(self, chief: Object) -> Access | None:
@@ -159,7 +200,7 @@ class SearchObjects:
         return min(self._plan.grace_seconds, _LONGEST_GRACE_SECONDS)
 
     def _ensure(self, manifest: Object) -> None:
-        """Creates an object; one of the same name is adopted if it has the same owner, else replaced."""
+        """Creates an object; one of the same name is adopted if it has the same owner and settings, else replaced."""
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         owner = manifest["metadata"]["ownerReferences"][0]["uid"]
         deadline = time.monotonic() + objects.GONE_SECONDS
@@ -170,7 +211,7 @@ class SearchObjects:
             if found is None:
                 continue
             if not found["metadata"].get("deletionTimestamp"):
-                if _owned(found, owner):
+                if _owned(found, owner) and manifests.same_settings(found, manifest):
                     return
                 self._delete(found)
             self._wait_until_gone(found)
@@ -218,4 +259,9 @@ def _group(job: Object) -> str:
 
 
 def _owned(found: Object, owner_uid: str) -> bool:
-    return any(reference["uid"] == owner_uid for reference in found["metadata"].get("ownerReferences", ()))
+    return any(owner["uid"] == owner_uid for owner in _owners(found))
+
+
+def _owners(found: Object) -> Sequence[Mapping[str, Any]]:
+    owners: Sequence[Mapping[str, Any]] = found["metadata"].get("ownerReferences", ())
+    return owners

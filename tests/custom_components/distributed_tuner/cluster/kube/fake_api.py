@@ -64,9 +64,11 @@ class FakeApi(KubernetesApi):
     def patch(
         self, path: str, change: Any, content_type: str = MERGE_PATCH, *, patience_seconds: float | None = None
     ) -> Object:
-        """See `KubernetesApi.patch`; changes a `spec` only."""
+        """See `KubernetesApi.patch`; a merge patch of `spec` and `metadata`."""
         self._note("patch", path, patience_seconds)
-        self.objects[path]["spec"].update(change["spec"])
+        if path not in self.objects:
+            raise ApiError(404, "NotFound", f"{path} not found")
+        _merge(self.objects[path], change)
         return self.objects[path]
 
     def delete(
@@ -102,6 +104,17 @@ class FakeApi(KubernetesApi):
         self.asked.append((verb, path, more))
         if self.trouble is not None:
             raise self.trouble
+
+
+def _merge(target: Object, change: Mapping[str, Any]) -> None:
+    """Merges as RFC 7386 says: None removes, what is no object replaces."""
+    for key, value in change.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, Mapping):
+            _merge(target.setdefault(key, {}), value)
+        else:
+            target[key] = value
 
 
 def _matches(labels: Mapping[str, str], selector: str) -> bool:

@@ -167,3 +167,61 @@ def test_what_somebody_scaled_or_the_server_filled_in_is_no_other_setting(tmp_pa
     with started(plan(tmp_path, groups=GROUPS), api):
         assert uids(api) == before
         assert api.objects[f"{JOBS}/{NAME.group('spot')}"]["spec"]["completions"] == 16
+
+
+def test_a_search_whose_name_is_taken_touches_nothing_of_the_other(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api):
+        before = dict(api.objects)
+        second = KubernetesCluster(plan(tmp_path / "elsewhere", keep_on_failure=True), api, Place(()))
+        with pytest.raises(ClusterError, match=r"a search of the same name.*elsewhere"):
+            second.start(1)
+        second.close(grace_seconds=0.0, failed=True)
+        assert api.objects == before
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_only_a_search_that_failed_is_kept_and_it_begins_anew(tmp_path: Path, failed: bool) -> None:
+    api, kept = FakeApi(), plan(tmp_path, keep_on_failure=True)
+    with started(kept, api) as cluster:
+        before = uids(api)
+        cluster.close(grace_seconds=0.0, failed=failed)
+        assert uids(api) == (before if failed else {})
+    with started(kept, api):
+        assert set(uids(api)) == set(before)
+        assert not set(uids(api).values()) & set(before.values())
+
+
+def test_a_search_that_is_kept_without_its_chief_is_no_trouble(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path, keep_on_failure=True), api) as cluster:
+        api.delete(f"{JOBS}/{NAME.chief}")
+        cluster.close(grace_seconds=0.0, failed=True)
+    assert api.objects == {}
+
+
+def begun_by(workflow: str | None) -> Place:
+    if workflow is None:
+        return Place(())
+    reference = {"apiVersion": "v1", "kind": "Workflow", "name": workflow, "uid": f"of {workflow}"}
+    return Place((reference,), callers={"podSelector": {"matchLabels": {"workflow": workflow}}})
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), (None, "b"), ("a", None), ("a", "a")])
+def test_whoever_goes_on_with_a_search_owns_it_and_may_call_its_chief(
+    tmp_path: Path, first: str | None, second: str | None
+) -> None:
+    api, policies = FakeApi(), "/apis/networking.k8s.io/v1/namespaces/ml/networkpolicies"
+    seen: list[tuple[Any, Any]] = []
+    for workflow in (first, second):
+        cluster = KubernetesCluster(plan(tmp_path), api, begun_by(workflow))
+        cluster.start(1)
+        cluster.leave()
+        chief = api.objects[f"{JOBS}/{NAME.chief}"]
+        seen.append((chief["metadata"]["uid"], api.objects[f"{policies}/{NAME.chief}"]["metadata"]["uid"]))
+        owners = chief["metadata"].get("ownerReferences") or ()
+        assert list(owners) == list(begun_by(workflow).owners)
+        callers = api.objects[f"{policies}/{NAME.chief}"]["spec"]["ingress"][0]["from"][1]
+        assert callers == (begun_by(workflow).callers or {"podSelector": {}})
+    assert seen[0][0] == seen[1][0]
+    assert (seen[0][1] == seen[1][1]) == (first == second)
