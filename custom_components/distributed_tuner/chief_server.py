@@ -17,7 +17,8 @@ import grpc.aio
 from keras_tuner.src import protos
 
 from custom_components.distributed_tuner import children, refusals, rpc
-from custom_components.distributed_tuner.chief import Chief, Handler
+from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.chief_service import Handler
 from custom_components.distributed_tuner.credentials import ServerKey
 from custom_components.distributed_tuner.errors import SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import CHIEF, SearchDir
@@ -125,7 +126,7 @@ async def serve(
             request_deserializer=rpc.decode,
             response_serializer=rpc.encode,
         )
-        for method, handler in chief.methods().items()
+        for method, handler in chief.service.methods().items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
     if stock_workers:

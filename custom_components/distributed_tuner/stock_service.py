@@ -51,7 +51,7 @@ class StockService:
 
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
-        config = (await self.chief.space({}))["hyperparameters"]
+        config = (await self.chief.service.space({}))["hyperparameters"]
         return protos.get_service().GetSpaceResponse(
             hyperparameters=hp_module.HyperParameters.from_config(config).to_proto()
         )
@@ -60,13 +60,13 @@ class StockService:
     async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker met new hyperparameters."""
         hyperparameters = hp_module.HyperParameters.from_proto(request.hyperparameters)
-        await self.chief.update_space({"hyperparameters": hyperparameters.get_config()})
+        await self.chief.service.update_space({"hyperparameters": hyperparameters.get_config()})
         return protos.get_service().UpdateSpaceResponse()
 
     @_guarded
     async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker wants a trial."""
-        answer = await self.chief.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
+        answer = await self.chief.service.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
         if answer["answer"] == "trial":
             state = answer["trial"]
             trial = trial_module.Trial.from_state(state)
@@ -98,9 +98,9 @@ class StockService:
         reports = self._reports[trial_id]
         succeeded = ended.status == _Status.COMPLETED
         if succeeded and not reports:
-            await self.chief.release({"worker": self._holders[trial_id], "trial_id": trial_id})
+            await self.chief.service.release({"worker": self._holders[trial_id], "trial_id": trial_id})
         else:
-            await self.chief.finish(
+            await self.chief.service.finish(
                 {
                     "worker": self._holders[trial_id],
                     "trial_id": trial_id,
@@ -115,17 +115,17 @@ class StockService:
 
     async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The best completed trials."""
-        states = self.chief.best_trials(max(1, request.num_trials))
+        states = self.chief.service.best_trials(max(1, request.num_trials))
         trials = [trial_module.Trial.from_state(state).to_proto() for state in states]
         return protos.get_service().GetBestTrialsResponse(trials=trials)
 
     async def _known(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> trial_module.Trial:
         """The trial as the chief gave it; after the chief's restart, as it has it now."""
         if trial_id not in self._states:
-            holder = self.chief.holder(trial_id)
+            holder = self.chief.service.holder(trial_id)
             if holder is None:
                 await context.abort(grpc.StatusCode.NOT_FOUND, f"trial {trial_id} is not running")
-            self._states[trial_id] = self.chief.trial_state(trial_id)
+            self._states[trial_id] = self.chief.service.trial_state(trial_id)
             self._holders[trial_id] = str(holder)
             self._reports[trial_id] = []
         return trial_module.Trial.from_state(self._states[trial_id])

@@ -25,7 +25,6 @@ failure of such a worker is not: the trial is somebody else's to run.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,24 +36,17 @@ from custom_components.distributed_tuner.answers import (
     Result,
     StudyError,
     Suggested,
-    Verdict,
 )
-from custom_components.distributed_tuner.leases import Leases
+from custom_components.distributed_tuner.ledger import FINAL, Ledger
 from custom_components.distributed_tuner.limits import Limits
-from custom_components.distributed_tuner.live_trial import Lease
-from custom_components.distributed_tuner.losses import Losses
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import (
     Direction,
     Outcome,
     SearchRecord,
-    Stay,
     TrialStatus,
 )
 from custom_components.distributed_tuner.search_state import SearchState
-from custom_components.distributed_tuner.trials import Trials
-
-FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
 
 # An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). So many answers in a
 # row end the search instead of letting its workers wait for ever.
@@ -67,16 +59,11 @@ class Study:
     def __init__(self, options: SearchOptions, *, max_consecutive_failures: int | None, now: float) -> None:
         self._options = options
         self._limits = Limits(options, max_consecutive_failures)
-        self._trials = Trials()
-        self._leases = Leases()
-        self._losses = Losses()
-        self._search = SearchState(now, now)
-        self._search_changed = True
-        self._waiting: list[str] = []
-        self._finishing: set[str] = set()
+        self._ledger = Ledger(self._limits, now)
+        self._trials = self._ledger.trials
+        self._leases = self._ledger.leases
         self._seen: dict[str, float] = {}
         self._barren_idles = 0
-        self._version = 0
         self._idle_version = -1
 
     # What a worker asks and tells.
@@ -94,26 +81,26 @@ class Study:
         lease = self._leases.of_worker(worker)
         if lease is not None:
             held = lease.trial_id
-            if held in self._finishing:
+            if held in self._ledger.finishing:
                 return Ask.WAIT
             if lease.process != process:
-                self._lose(held, "another process of this worker asked for a trial", now)
+                self._ledger.lose(held, "another process of this worker asked for a trial", now)
                 if self._search.ended is None and not self._limits.fruitless(self._trials[held]):
-                    return self._lease(held, worker, process, now)
-                self._end_if_over(now)
+                    return self._ledger.lease(held, worker, process, now)
+                self._ledger.end_if_over(now)
                 return Ask.OVER if self.over else Ask.WAIT
             lease.expires = now + self._limits.lease_seconds(process)
             lease.inherited = False
             return Grant(held, self._trials[held].attempt)
         if self._search.stop_reason is not None or self.over:
             return Ask.OVER
-        trial_id = self._next_waiting(worker)
+        trial_id = self._ledger.next_waiting(worker)
         if trial_id is not None:
-            return self._lease(trial_id, worker, process, now)
+            return self._ledger.lease(trial_id, worker, process, now)
         if self._search.exhausted:
             # What waits and is not handed on is about to fail.
-            return Ask.WAIT if self._leases or self._finishing or self._waiting else Ask.OVER
-        if self._idle_version == self._version and self._leases:
+            return Ask.WAIT if self._leases or self._ledger.finishing or self._ledger.waiting else Ask.OVER
+        if self._idle_version == self._ledger.version and self._leases:
             return Ask.WAIT
         return Ask.SUGGEST
 
@@ -124,11 +111,11 @@ class Study:
         if isinstance(suggestion, NoSuggestion):
             if suggestion is NoSuggestion.EXHAUSTED:
                 self._search.exhausted = True
-                self._touch()
-                self._end_if_over(now)
-                return Ask.WAIT if self._leases or self._waiting else Ask.OVER
-            self._idle_version = self._version
-            self._barren_idles = 0 if self._leases or self._waiting else self._barren_idles + 1
+                self._ledger.touch()
+                self._ledger.end_if_over(now)
+                return Ask.WAIT if self._leases or self._ledger.waiting else Ask.OVER
+            self._idle_version = self._ledger.version
+            self._barren_idles = 0 if self._leases or self._ledger.waiting else self._barren_idles + 1
             if self._barren_idles >= MAX_BARREN_IDLES:
                 self.stop("the oracle waits for a trial although none is running", now)
                 return Ask.OVER
@@ -140,14 +127,13 @@ class Study:
         elif trial.status is not TrialStatus.WAITING:
             raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
         self._trials.changed(trial)
-        self._waiting = [waiting for waiting in self._waiting if waiting != trial.trial_id]
+        self._ledger.withdraw(trial.trial_id)
         if self._search.stop_reason is not None or self._leases.of_worker(worker):
-            self._waiting.append(trial.trial_id)
-            self._touch()
+            self._ledger.queue(trial.trial_id)
             if self._search.ended is not None:
-                self._end(self._search.ended)
+                self._ledger.end(self._search.ended)
             return self.ask(worker, now, process)
-        return self._lease(trial.trial_id, worker, process, now)
+        return self._ledger.lease(trial.trial_id, worker, process, now)
 
     def heartbeat(
         self, worker: str, trial_id: str | None, epochs: int | None, now: float, process: str = ""
@@ -163,7 +149,7 @@ class Study:
         lease.heard, lease.inherited = True, False
         trial = self._trials[trial_id]
         # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
-        if epochs is not None and epochs != trial.epochs and trial_id not in self._finishing:
+        if epochs is not None and epochs != trial.epochs and trial_id not in self._ledger.finishing:
             trial.epochs = epochs
             if epochs > trial.furthest:
                 # Epochs that are trained again, or were finished before, are no sign that the trial gets anywhere.
@@ -182,7 +168,7 @@ class Study:
         self._search.faults += 1
         if self._search.faults == 1:
             self._search.first_fault = f"{worker}: {message}"
-        self._touch()
+        self._ledger.touch()
         if self._search.stop_reason is not None or self.over:
             return None
         return self._limits.faults(self._search.faults, self._search.first_fault)
@@ -190,11 +176,10 @@ class Study:
     def release(self, worker: str, trial_id: str, now: float) -> None:
         """A preempted worker gives its trial back; without a lease that does nothing."""
         lease = self._leases.of_worker(worker)
-        if lease is not None and lease.trial_id == trial_id and trial_id not in self._finishing:
-            self._end_lease(trial_id, Outcome.RELEASED, now)
+        if lease is not None and lease.trial_id == trial_id and trial_id not in self._ledger.finishing:
             self._trials[trial_id].fruitless_releases += not lease.fruitful
-            self._wait(trial_id)
-            self._end_if_over(now)
+            self._ledger.give_back(trial_id, Outcome.RELEASED, now)
+            self._ledger.end_if_over(now)
 
     def gone(self, worker: str, reason: str, now: float, process: str = "", fault: bool = True) -> str | None:
         """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
@@ -203,17 +188,17 @@ class Study:
         `fault` its machine was taken away: that is not held against the trial, nor is the silence before the news.
         """
         if not fault:
-            self._losses.forgive(worker, process, self._trials)
+            self._ledger.losses.forgive(worker, process, self._trials)
         lease = self._leases.of_worker(worker)
         older = lease is not None and "" != process != lease.process != ""
         if not older:
             self._seen.pop(worker, None)
-        if lease is None or older or lease.trial_id in self._finishing:
+        if lease is None or older or lease.trial_id in self._ledger.finishing:
             if fault:
-                self._count_loss(worker, process, reason, now)
+                self._ledger.count_loss(worker, process, reason, now)
             return None
-        self._lose(lease.trial_id, reason, now, fault)
-        self._end_if_over(now)
+        self._ledger.lose(lease.trial_id, reason, now, fault)
+        self._ledger.end_if_over(now)
         return lease.trial_id
 
     def begin_finish(
@@ -240,11 +225,11 @@ class Study:
         if trial is None or all(stay.worker != worker for stay in trial.stays):
             raise StudyError(f"{worker} sent a result of trial {trial_id}, which it never held")
         over = trial.status in FINAL or trial.status is TrialStatus.STOPPED
-        if over or trial_id in self._finishing or attempt not in (None, trial.attempt):
+        if over or trial_id in self._ledger.finishing or attempt not in (None, trial.attempt):
             return False
         if not succeeded and not self._holds(worker, trial_id, process):
             return False
-        self._finishing.add(trial_id)
+        self._ledger.finishing.add(trial_id)
         if epochs is not None:
             trial.epochs = epochs
             self._trials.changed(trial)
@@ -256,7 +241,7 @@ class Study:
 
     def unfinished(self, trial_id: str) -> None:
         """The result could not be brought to the oracle; the trial is as before `begin_finish`."""
-        self._finishing.discard(trial_id)
+        self._ledger.finishing.discard(trial_id)
 
     def finished(self, trial_id: str, result: Result, now: float, cut: str | None = None) -> None:
         """The oracle's verdict on a trial that `begin_finish` or `tick` handed out.
@@ -267,31 +252,12 @@ class Study:
           now: the time, seconds.
           cut: why the worker ended it before its last epoch, if it did: the reason of the FINISH that it obeyed.
         """
-        if trial_id not in self._finishing:
+        if trial_id not in self._ledger.finishing:
             raise StudyError(f"trial {trial_id} was not being finished")
-        self._finishing.discard(trial_id)
+        self._ledger.finishing.discard(trial_id)
         self._search.faults = 0
-        trial = self._trials[trial_id]
-        trial.score, trial.best_step = result.score, result.best_step
-        completed = result.verdict is Verdict.COMPLETED
-        trial.message = f"cut short: {cut}" if completed and cut else result.message
-        if result.hyperparameters is not None:
-            trial.hyperparameters = dict(result.hyperparameters)
-        if self._leases.of_trial(trial_id) is not None:
-            self._end_lease(trial_id, Outcome.COMPLETED if completed else Outcome.FAILED, now)
-        self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
-        if result.verdict is Verdict.RETRY:
-            self._search.exhausted = False  # the oracle has the trial in its queue again
-            trial.attempt += 1
-            trial.epochs = trial.furthest = 0
-            trial.fruitless_losses = trial.fruitless_releases = 0
-            trial.status = TrialStatus.WAITING  # in the oracle's own queue: it comes back as a suggestion
-        else:
-            trial.status = TrialStatus.COMPLETED if completed else TrialStatus.FAILED
-        self._trials.changed(trial)
-        self._count_failures(result, now)
-        self._touch()
-        self._end_if_over(now)
+        self._ledger.finish(trial_id, result, now, cut)
+        self._ledger.end_if_over(now)
 
     # What time and people bring about.
 
@@ -304,19 +270,21 @@ class Study:
         """
         doomed: list[tuple[str, str]] = []
         for lease in self._leases:
-            if lease.trial_id in self._finishing:
+            if lease.trial_id in self._ledger.finishing:
                 continue
             if lease.expires <= now:
-                self._lose(lease.trial_id, f"not heard of for {self._limits.lease_seconds(lease.process):g} s", now)
+                self._ledger.lose(
+                    lease.trial_id, f"not heard of for {self._limits.lease_seconds(lease.process):g} s", now
+                )
             elif reason := self._limits.must_fail(lease, self._trials[lease.trial_id], now):
                 doomed.append((lease.trial_id, reason))
-        for trial_id in self._waiting:
-            if trial_id not in self._finishing and (reason := self._limits.fruitless(self._trials[trial_id])):
+        for trial_id in self._ledger.waiting:
+            if trial_id not in self._ledger.finishing and (reason := self._limits.fruitless(self._trials[trial_id])):
                 doomed.append((trial_id, reason))
-        self._finishing.update(trial_id for trial_id, _ in doomed)
+        self._ledger.finishing.update(trial_id for trial_id, _ in doomed)
         if reason := self._limits.search(now - self._search.session_started):
             self.stop(reason, now)
-        self._end_if_over(now)
+        self._ledger.end_if_over(now)
         return doomed
 
     def extend_leases(self, seconds: float) -> None:
@@ -327,11 +295,7 @@ class Study:
 
     def stop(self, reason: str, now: float) -> None:
         """No trial is started from now on; running ones are told to end at their next epoch. The first reason stays."""
-        if self._search.stop_reason is None and not self.over:
-            self._search.stop_reason = reason
-            self._touch()
-            if not self._leases and not self._finishing:
-                self._end(now)
+        self._ledger.stop(reason, now)
 
     def abandon_running(self, now: float, *, unjudged: bool = False) -> None:
         """Ends the leases that a stop left running past its grace; their trials count as stopped.
@@ -341,21 +305,18 @@ class Study:
           unjudged: whether trials whose result is still to be judged count as stopped too, since nobody will judge it.
         """
         if unjudged:
-            self._finishing.clear()
+            self._ledger.finishing.clear()
         for lease in self._leases:
-            if lease.trial_id not in self._finishing:
-                self._end_lease(lease.trial_id, Outcome.STOPPED, now)
-                self._wait(lease.trial_id)
-        self._end_if_over(now)
+            if lease.trial_id not in self._ledger.finishing:
+                self._ledger.give_back(lease.trial_id, Outcome.STOPPED, now)
+        self._ledger.end_if_over(now)
 
     # What others read.
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to do: no trial runs, and the oracle is exhausted or the search was stopped."""
-        if self._leases or self._finishing:
-            return False
-        return self._search.stop_reason is not None or (self._search.exhausted and not self._pending())
+        return self._ledger.over
 
     @property
     def stop_reason(self) -> str | None:
@@ -370,7 +331,7 @@ class Study:
     @property
     def version(self) -> int:
         """Grows with each change that may change the answer to `ask`."""
-        return self._version
+        return self._ledger.version
 
     @property
     def revision(self) -> int:
@@ -405,12 +366,7 @@ class Study:
 
     def changes(self) -> dict[str, Any]:
         """What changed since the last call, as JSON-able data: {"trials": {id: state}, "study": state}."""
-        trials = self._trials.take_unsaved()
-        patch: dict[str, Any] = {"trials": trials} if trials else {}
-        if self._search_changed:
-            patch["study"] = self._search.to_state()
-            self._search_changed = False
-        return patch
+        return self._ledger.take_unsaved()
 
     def restore(
         self,
@@ -435,126 +391,18 @@ class Study:
         Returns:
           The trials whose result is still to be judged; each is as after `begin_finish`.
         """
-        stored = state.get("study", {})
-        self._search = SearchState.from_state(stored, now, go_on=go_on, more=more)
-        for trial_id, trial_state in state.get("trials", {}).items():
-            trial = self._trials.put_back(trial_id, trial_state)
-            if trial.status is TrialStatus.STOPPED:
-                trial.status = TrialStatus.WAITING
-            if trial.status is TrialStatus.RUNNING:
-                worker = trial.stays[-1].worker
-                expires = now + self._limits.lease_seconds(trial.process)
-                began = trial.stays[-1].started
-                fruitful = trial.furthest > 0 and trial.fruitless_losses == trial.fruitless_releases == 0
-                lease = Lease(trial_id, worker, trial.process, began, expires, heard=False, fruitful=fruitful)
-                lease.inherited = go_on or began < self._search.session_started
-                self._leases.add(lease)
-            elif trial.status is TrialStatus.WAITING:
-                self._waiting.append(trial_id)
-            if (results or {}).get(trial_id) == trial.attempt and trial.status not in FINAL:
-                self._finishing.add(trial_id)
-            if go_on:
-                trial.fruitless_losses = trial.fruitless_releases = 0
-            self._trials.changed(trial)
-        if self.over:
-            self._end(stored.get("ended") or now)
-        self._touch()
-        return frozenset(self._finishing)
+        self._ledger.put_back(state, now, go_on=go_on, more=more, results=results or {})
+        return frozenset(self._ledger.finishing)
 
     def requeued(self, trial_ids: frozenset[str]) -> None:
         """Trials that wait in the oracle's own queue for a retry are handed out by the oracle, not from here."""
-        self._waiting = [trial_id for trial_id in self._waiting if trial_id not in trial_ids]
+        for trial_id in trial_ids:
+            self._ledger.withdraw(trial_id)
 
-    # The mechanics of the table.
+    @property
+    def _search(self) -> SearchState:
+        return self._ledger.search
 
     def _holds(self, worker: str, trial_id: str, process: str) -> bool:
         lease = self._leases.of_trial(trial_id)
         return lease is not None and lease.worker == worker and (not process or lease.process in ("", process))
-
-    def _next_waiting(self, worker: str) -> str | None:
-        # An idle worker asks before the next tick: it must not get a trial that the tick will fail.
-        waiting = [t for t in self._waiting if t not in self._finishing and not self._limits.fruitless(self._trials[t])]
-        own = (trial_id for trial_id in waiting if self._last_worker(trial_id) == worker)
-        return next(own, next(iter(waiting), None))
-
-    def _last_worker(self, trial_id: str) -> str | None:
-        stays = self._trials[trial_id].stays
-        return stays[-1].worker if stays else None
-
-    def _pending(self) -> bool:
-        return any(trial.status is TrialStatus.WAITING for trial in self._trials)
-
-    def _lease(self, trial_id: str, worker: str, process: str, now: float) -> Grant:
-        trial = self._trials[trial_id]
-        trial.status = TrialStatus.RUNNING
-        trial.process = process
-        trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
-        self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
-        trial.progressed = now
-        self._leases.add(Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process)))
-        self._trials.changed(trial)
-        return Grant(trial_id, trial.attempt)
-
-    def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> Lease:
-        trial = self._trials[trial_id]
-        trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=now, outcome=outcome)
-        self._trials.changed(trial)
-        return self._leases.end(trial_id)
-
-    def _wait(self, trial_id: str) -> None:
-        trial = self._trials[trial_id]
-        trial.status = TrialStatus.WAITING
-        self._waiting.append(trial_id)
-        self._trials.changed(trial)
-        self._touch()
-
-    def _lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
-        trial, lease = self._trials[trial_id], self._end_lease(trial_id, Outcome.LOST, now)
-        trial.message = f"worker {lease.worker} was lost: {reason}"
-        if fault and not lease.fruitful and not lease.inherited:
-            self._losses.blame(trial, lease)
-        self._wait(trial_id)
-        if lease.inherited:
-            # Should the cluster tell of it too, that is no news either.
-            self._losses.count(lease.worker, lease.process)
-        else:
-            self._count_loss(lease.worker, lease.process, reason, now)
-
-    def _count_loss(self, worker: str, process: str, reason: str, now: float) -> None:
-        if not self._losses.count(worker, process):
-            return
-        self._search.lost_workers += 1
-        self._search_changed = True
-        if told := self._limits.losses(self._search.lost_workers, f"worker {worker} was lost: {reason}"):
-            self.stop(told, now)
-
-    def _count_failures(self, result: Result, now: float) -> None:
-        if result.verdict is Verdict.COMPLETED:
-            self._search.consecutive_failures = 0
-        if result.verdict is not Verdict.FAILED:
-            return
-        self._search.consecutive_failures += 1
-        failed = [trial.to_record() for trial in self._trials if trial.status is TrialStatus.FAILED]
-        failed = [trial for trial in failed if (trial.ended or now) >= self._search.session_started]
-        failed.sort(key=lambda trial: trial.ended or 0.0)
-        if reason := self._limits.failures(self._search.consecutive_failures, failed):
-            self.stop(reason, now)
-
-    def _end_if_over(self, now: float) -> None:
-        if self._search.ended is None and self.over:
-            self._end(now)
-
-    def _end(self, now: float) -> None:
-        self._search.ended = now
-        for trial in self._trials:
-            if trial.status is TrialStatus.WAITING:
-                trial.status = TrialStatus.STOPPED
-                trial.message = trial.message or self._search.stop_reason
-                self._trials.changed(trial)
-        self._waiting.clear()
-        self._touch()
-
-    def _touch(self) -> None:
-        self._version += 1
-        self._trials.touch()
-        self._search_changed = True

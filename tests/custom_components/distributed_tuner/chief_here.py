@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
+from unittest import mock
 
 import keras_tuner as kt
 
 from custom_components.distributed_tuner import chief_server, files, rpc
-from custom_components.distributed_tuner.chief import Chief, Handler
+from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.chief_service import Handler
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.options import SearchOptions
@@ -34,20 +36,12 @@ class Call:
     when: float
 
 
-class _CountedChief(Chief):
-    def __init__(self, calls: list[Call], **arguments: Any) -> None:
-        self._calls = calls
-        super().__init__(**arguments)
+def _counted(calls: list[Call], method: str, handler: Handler) -> Handler:
+    async def handle(request: dict[str, Any]) -> dict[str, Any]:
+        calls.append(Call(method, str(request.get("worker", "")), time.monotonic()))
+        return await handler(request)
 
-    def methods(self) -> dict[str, Handler]:
-        def counted(method: str, handler: Handler) -> Handler:
-            async def handle(request: dict[str, Any]) -> dict[str, Any]:
-                self._calls.append(Call(method, str(request.get("worker", "")), time.monotonic()))
-                return await handler(request)
-
-            return handle
-
-        return {method: counted(method, handler) for method, handler in super().methods().items()}
+    return handle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +63,7 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
     ready: Future[tuple[int, Callable[[], object]]] = Future()
 
     async def main() -> None:
-        chief = _CountedChief(
-            calls,
+        chief = Chief(
             name="here",
             suggester=OracleSuggester(oracle),
             options=options,
@@ -78,7 +71,9 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
             project_dir="project",
             go_on=False,
         )
-        server, port = await chief_server.serve(chief, token=token, host="127.0.0.1", port=0)
+        handlers = {method: _counted(calls, method, handler) for method, handler in chief.service.methods().items()}
+        with mock.patch.object(chief.service, "methods", return_value=handlers):
+            server, port = await chief_server.serve(chief, token=token, host="127.0.0.1", port=0)
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         ready.set_result((port, lambda: loop.call_soon_threadsafe(stop.set)))
         await stop.wait()

@@ -110,7 +110,7 @@ def test_it_is_stored_once_and_not_what_trials_add(tmp_path: Path) -> None:
         await served.begin()
         added = kt.HyperParameters()
         added.Boolean("met by a trial")
-        await served.update_space({"hyperparameters": added.get_config()})
+        await served.service.update_space({"hyperparameters": added.get_config()})
         await served.close()
 
     event_loop.run(serve(oracle()))
@@ -129,7 +129,7 @@ def test_a_search_is_told_from_the_next_one_in_its_directory(tmp_path: Path) -> 
     async def serve() -> None:
         served = chief(directory, oracle())
         await served.begin()
-        told.append((await served.suggest({"worker": "worker-0"}))["search"])
+        told.append((await served.service.suggest({"worker": "worker-0"}))["search"])
         await served.close()
 
     event_loop.run(serve())

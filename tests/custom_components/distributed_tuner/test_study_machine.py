@@ -26,9 +26,10 @@ from custom_components.distributed_tuner.answers import (
     Suggested,
     Verdict,
 )
+from custom_components.distributed_tuner.ledger import FINAL
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, TrialStatus
-from custom_components.distributed_tuner.study import FINAL, Study
+from custom_components.distributed_tuner.study import Study
 
 WORKERS = ("a", "b", "c")
 LEASE_SECONDS = 10.0
