@@ -22,9 +22,16 @@ class Suggested:
 
 
 class NoSuggestion(enum.Enum):
-    """The oracle has none: IDLE until a running trial ends, or EXHAUSTED for good."""
+    """The oracle has none.
+
+    Attributes:
+      IDLE: until a running trial ends.
+      NOTHING_NEW: it has tried all that it knows of; a running trial may still add to the space.
+      EXHAUSTED: for good; only a trial that it wants run again is an exception.
+    """
 
     IDLE = "idle"
+    NOTHING_NEW = "nothing new"
     EXHAUSTED = "exhausted"
 
 

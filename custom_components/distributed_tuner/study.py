@@ -109,13 +109,14 @@ class Study:
     ) -> Grant | Ask:
         """The oracle's answer for a worker that was told SUGGEST. A trial nobody can take waits for the next worker."""
         if isinstance(suggestion, NoSuggestion):
-            if suggestion is NoSuggestion.EXHAUSTED:
+            busy = bool(self._leases or self._ledger.finishing or self._ledger.waiting)
+            if suggestion is NoSuggestion.EXHAUSTED or (suggestion is NoSuggestion.NOTHING_NEW and not busy):
                 self._search.exhausted = True
                 self._ledger.touch()
                 self._ledger.end_if_over(now)
-                return Ask.WAIT if self._leases or self._ledger.waiting else Ask.OVER
+                return Ask.WAIT if busy else Ask.OVER
             self._idle_version = self._ledger.version
-            self._barren_idles = 0 if self._leases or self._ledger.waiting else self._barren_idles + 1
+            self._barren_idles = 0 if busy else self._barren_idles + 1
             if self._barren_idles >= MAX_BARREN_IDLES:
                 self.stop("the oracle waits for a trial although none is running", now)
                 return Ask.OVER

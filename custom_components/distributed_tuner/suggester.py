@@ -85,7 +85,10 @@ class OracleSuggester:
         if trial.status == _Status.IDLE:
             return NoSuggestion.IDLE
         if trial.status == _Status.STOPPED:
-            return NoSuggestion.EXHAUSTED
+            # Random draws that hit on nothing new end a search too, and may do so while the space still grows.
+            limit = self._oracle.max_trials
+            full = limit is not None and len(self._oracle.trials) >= limit
+            return NoSuggestion.EXHAUSTED if full else NoSuggestion.NOTHING_NEW
         if trial.status != _Status.RUNNING:
             raise OracleError(f"{type(self._oracle).__name__}.create_trial answered status {trial.status!r}")
         # Leases are the study's business. To the oracle a trial is ongoing until it ends, whoever holds it.

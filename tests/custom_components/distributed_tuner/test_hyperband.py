@@ -72,7 +72,7 @@ def run(suggester: OracleSuggester, fails: Callable[[str, Mapping[str, Any]], bo
         if isinstance(answer, Suggested):
             held[worker] = answer
             trials[answer.trial_id] = answer.hyperparameters
-        elif answer is NoSuggestion.EXHAUSTED and not held:
+        elif answer in (NoSuggestion.EXHAUSTED, NoSuggestion.NOTHING_NEW) and not held:
             return trials
     raise AssertionError
 

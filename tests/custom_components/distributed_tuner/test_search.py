@@ -42,6 +42,14 @@ def test_each_algorithm_finds_distinct_configurations(make_search: Callable[...,
     assert not any(name.startswith("tuner/") for row in top_n.results(found.record) for name in row)
 
 
+def test_workers_that_wait_for_the_space_to_be_revealed_search_it_then(make_search: Callable[..., Any]) -> None:
+    found = make_search("revealing", {"max_trials": 6, "seconds": 0.5}).run()
+    assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 6
+    assert found.record.stop_reason is None
+    assert len({trial.stays[-1].worker for trial in found.record.trials}) > 1
+    assert [trial.trial_id for trial in found.record.trials if "x" not in trial.hyperparameters] == []
+
+
 def test_state_on_disk_is_keras_tuners(make_search: Callable[..., Any]) -> None:
     made = make_search("waiting", {"max_trials": 3})
     found = made.run()

@@ -580,6 +580,18 @@ def test_an_exhausted_oracle_ends_the_search_with_its_last_trial(study: Study) -
     assert study.over and record(study).ended == 3.0
 
 
+def test_an_oracle_that_knows_nothing_new_is_asked_again_when_a_trial_has_ended(study: Study) -> None:
+    assert study.suggested("b", NoSuggestion.NOTHING_NEW, 1.0) is Ask.WAIT
+    assert study.ask("b", 2.0) is Ask.WAIT
+    finish(study, "a", "0", COMPLETED, 3.0)
+    assert study.ask("b", 4.0) is study.ask("a", 4.0) is Ask.SUGGEST
+    start(study, "b", "1", 5.0)
+    assert study.suggested("a", NoSuggestion.NOTHING_NEW, 5.0) is Ask.WAIT
+    finish(study, "b", "1", COMPLETED, 6.0)
+    assert study.suggested("a", NoSuggestion.NOTHING_NEW, 7.0) is Ask.OVER
+    assert study.over and study.stop_reason is None and study.ask("b", 8.0) is Ask.OVER
+
+
 def test_an_exhausted_oracle_is_asked_again_for_a_retry(study: Study) -> None:
     study.suggested("b", NoSuggestion.EXHAUSTED, 1.0)
     finish(study, "a", "0", RETRY, 2.0)

@@ -48,10 +48,11 @@ RESUMED: Rows = frozenset({(STOPPED, WAITING)})
 
 
 class FakeOracle:
-    """An oracle that counts: so many trials, so many retries of each."""
+    """An oracle that counts: so many trials, so many retries of each; it knows of one more with each that completes."""
 
-    def __init__(self, max_trials: int, max_retries: int) -> None:
+    def __init__(self, max_trials: int, known_trials: int, max_retries: int) -> None:
         self.max_trials = max_trials
+        self.known_trials = min(known_trials, max_trials)
         self.max_retries = max_retries
         self.runs: dict[str, int] = {}
         self.queue: list[str] = []
@@ -63,6 +64,8 @@ class FakeOracle:
             return Suggested(self.queue.pop(), {"x": 1})
         if len(self.runs) == self.max_trials:
             return NoSuggestion.EXHAUSTED
+        if len(self.runs) == self.known_trials:
+            return NoSuggestion.NOTHING_NEW
         trial_id = str(len(self.runs))
         self.runs[trial_id] = 0
         return Suggested(trial_id, {"x": int(trial_id)})
@@ -74,6 +77,7 @@ class FakeOracle:
         self.queue = [queued for queued in self.queue if queued != trial_id]
         if succeeded:
             result = Result(Verdict.COMPLETED, score=1.0)
+            self.known_trials = min(self.known_trials + 1, self.max_trials)
         elif retry and self.runs[trial_id] <= self.max_retries:
             self.queue.append(trial_id)
             result = Result(Verdict.RETRY, message="boom")
@@ -108,19 +112,20 @@ class Searches(RuleBasedStateMachine):
 
     @initialize(
         max_trials=st.integers(1, 5),
+        known_trials=st.integers(1, 5),
         max_retries=st.integers(0, 2),
         max_fruitless_losses=st.integers(1, 3),
         max_fruitless_releases=st.integers(1, 3),
         max_consecutive_failures=st.none() | st.integers(1, 2),
         max_lost_workers=st.none() | st.integers(3, 6),
     )
-    def begin(self, max_trials: int, max_retries: int, **limits: int | None) -> None:
+    def begin(self, max_trials: int, known_trials: int, max_retries: int, **limits: int | None) -> None:
         """Begins a search."""
         given = {name: limit for name, limit in limits.items() if limit is not None}
         self.options = SearchOptions(lease_seconds=LEASE_SECONDS, **given)  # type: ignore[arg-type]
         self.now = 0.0
         self.study = Study(self.options, max_consecutive_failures=None, now=self.now)
-        self.oracle = FakeOracle(max_trials, max_retries)
+        self.oracle = FakeOracle(max_trials, known_trials, max_retries)
         self.processes = dict.fromkeys(WORKERS, 0)
         self.believed: dict[str, Run] = {}  # by worker, its newest process
         self.history: list[Run] = []
@@ -378,7 +383,7 @@ class Searches(RuleBasedStateMachine):
             verdict = self.oracle.verdicts.get(trial_id, Verdict.RETRY)
             assert status is verdicts.get(verdict, STOPPED)
         if self.study.stop_reason is None:
-            assert len(self.statuses) == self.oracle.max_trials
+            assert len(self.statuses) == self.oracle.known_trials
             assert STOPPED not in self.statuses.values()
 
 

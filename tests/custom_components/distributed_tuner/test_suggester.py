@@ -84,7 +84,7 @@ class Run:
                 assert answer.trial_id not in self.held.values()
                 self.held[worker] = answer.trial_id
                 self.suggestions.append((answer.trial_id, dict(answer.hyperparameters)))
-            self.over = answer is NoSuggestion.EXHAUSTED and not self.held
+            self.over = answer in (NoSuggestion.EXHAUSTED, NoSuggestion.NOTHING_NEW) and not self.held
         self._store()
 
     def to_end(self) -> Run:
@@ -119,6 +119,21 @@ class Run:
         patch = json.loads(patches.dumps(self.suggester.changes()))
         patches.apply(self._state, patch["state"])
         self._trials.update(patch["trials"])
+
+
+@pytest.mark.parametrize("make", [kt.oracles.RandomSearchOracle, kt.oracles.BayesianOptimizationOracle])
+def test_a_space_that_only_trials_reveal_is_searched_when_they_have(make: Callable[..., kt.Oracle]) -> None:
+    suggester = OracleSuggester(make(OBJECTIVE, max_trials=3, seed=1))
+    first = suggester.suggest("a")
+    assert isinstance(first, Suggested) and first.hyperparameters == {}
+    assert suggester.suggest("b") is NoSuggestion.NOTHING_NEW
+    met = kt.HyperParameters()
+    met.Float("x", 0.0, 1.0)
+    reports = [Report(0, {"val_loss": 1.0})]
+    suggester.finish(first.trial_id, succeeded=True, reports=reports, hyperparameters=met.get_config())
+    others = [suggester.suggest("a"), suggester.suggest("b")]
+    assert all(isinstance(other, Suggested) and "x" in other.hyperparameters for other in others)
+    assert suggester.suggest("c") is NoSuggestion.EXHAUSTED
 
 
 @pytest.mark.parametrize("name", ORACLES)

@@ -213,6 +213,13 @@ def waiting(fn_args: Any) -> TunerFnResult:
     return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": config.get("seconds", 0.0)})
 
 
+def revealing(fn_args: Any) -> TunerFnResult:
+    """A black box whose hyperparameters nobody knows before its first trial has run."""
+    oracle = kt.oracles.RandomSearchOracle(max_trials=fn_args.custom_config["max_trials"], seed=1)
+    tuner = Waiting(oracle, directory=fn_args.working_dir, project_name="revealing")
+    return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": fn_args.custom_config["seconds"]})
+
+
 def raises(fn_args: Any) -> TunerFnResult:
     """A fault in the user's own function."""
     raise RuntimeError("no such feature: cheese")
