@@ -55,7 +55,7 @@ class Chief:
 
         Raises:
           CorruptState: the journal is damaged.
-          SearchChanged: the journal is that of another objective, algorithm or space.
+          SearchChanged: the journal is that of another objective, algorithm, space or plan.
           OracleError: the oracle does not take back its state.
           OSError: the directory may not be written.
         """

@@ -1,7 +1,8 @@
-"""What makes a search the one that it is: its objective, its algorithm and its space.
+"""What makes a search the one that it is: its objective, its algorithm, its space, and Hyperband's plan.
 
-Scores under one objective say nothing under another, and an oracle goes on with the space that it began with, whatever
-the code says by now. So a search whose code has changed in one of these does not go on under the same run id.
+Scores under one objective say nothing under another, and an oracle goes on with the space and the plan that it began
+with, whatever the code says by now. So a search whose code has changed in one of these does not go on under the same
+run id.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from typing import Any
 
 from keras_tuner.src.engine import objective as objective_module
 from keras_tuner.src.engine import oracle as oracle_module
+from keras_tuner.src.tuners import hyperband
 
 from custom_components.distributed_tuner import patches
 from custom_components.distributed_tuner.errors import SearchChanged
 
 Identity = dict[str, Any]
 
+# What a Hyperband oracle takes from its stored state, and not from the code.
+_PLAN = ("max_epochs", "factor", "hyperband_iterations")
 _SHOWN = 6
 _LONGEST = 120
 
@@ -28,7 +32,8 @@ def of(oracle: oracle_module.Oracle) -> Identity:
     What trials add to the space while they run is not part of it.
 
     Returns:
-      JSON-able: {"objective": texts, "oracle": its class, "space": {hyperparameter: what it may be}}.
+      JSON-able: {"objective": texts, "oracle": its class, "space": {hyperparameter: what it may be}, "plan": {argument:
+        value}}.
     """
     parts = getattr(oracle.objective, "objectives", [oracle.objective])
     space: dict[str, Any] = {}
@@ -41,7 +46,12 @@ def of(oracle: oracle_module.Oracle) -> Identity:
             # From a set they come in another order in each process.
             config["values"] = sorted(config["values"], key=patches.dumps)
         space["".join([name, *map(_condition, conditions)])] = {"kind": entry["class_name"], **config}
-    told = {"objective": sorted(map(_objective, parts)), "oracle": type(oracle).__name__, "space": space}
+    told = {
+        "objective": sorted(map(_objective, parts)),
+        "oracle": type(oracle).__name__,
+        "space": space,
+        "plan": {name: getattr(oracle, name) for name in _PLAN if isinstance(oracle, hyperband.HyperbandOracle)},
+    }
     identity: Identity = json.loads(patches.dumps(told))
     return identity
 
@@ -74,6 +84,11 @@ def _differences(stored: Identity, now: Identity) -> Iterator[str]:
         yield f"objective: {_listed(stored['objective'])} → {_listed(now['objective'])}"
     if stored["oracle"] != now["oracle"]:
         yield f"algorithm: {stored['oracle']} → {now['oracle']}"
+    # A search of an earlier version has stored none.
+    before, after = stored["plan"] if "plan" in stored else now["plan"], now["plan"]
+    for name, value in before.items():
+        if after.get(name) != value:
+            yield f"{name}: {value} → {after.get(name)}"
     before, after = stored["space"], now["space"]
     for name in [*before, *(name for name in after if name not in before)]:
         if before.get(name) != after.get(name):

@@ -35,7 +35,9 @@ class Limits:
     def must_fail(self, lease: Lease, trial: Trial, now: float) -> str | None:
         """Whether the trial, which has this lease, has to be ended from outside."""
         limit = self._options.max_epoch_seconds
-        if limit is not None and lease.heard and now - trial.progressed > limit:
+        # A worker tells of an epoch's end with its next heartbeat.
+        silence = self._options.heartbeat_seconds
+        if limit is not None and lease.heard and now - trial.progressed > limit + silence:
             return f"stuck: no epoch finished within max_epoch_seconds={limit:g}"
         limit = self._options.max_trial_seconds
         stayed = now - lease.began

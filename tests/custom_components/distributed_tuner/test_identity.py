@@ -76,6 +76,29 @@ def test_what_differs_is_told_with_what_to_do(now: Callable[[], Any], words: lis
         assert word in str(refused.value)
 
 
+def hyperband(**plan: Any) -> Any:
+    given = {"max_epochs": 9, "factor": 3, "hyperband_iterations": 1, **plan}
+    return kt.oracles.HyperbandOracle(objective=LOSS, hyperparameters=space(), **given)
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({"max_epochs": 27}, "max_epochs: 9 → 27"),
+        ({"factor": 2}, "factor: 3 → 2"),
+        ({"hyperband_iterations": 2}, "hyperband_iterations: 1 → 2"),
+    ],
+)
+def test_hyperband_keeps_the_plan_that_it_began_with(plan: dict[str, Any], words: str) -> None:
+    before = stored(hyperband())
+    identity.check(before, identity.of(hyperband()), "here")
+    with pytest.raises(SearchChanged, match=words):
+        identity.check(before, identity.of(hyperband(**plan)), "here")
+    # As an earlier version stored it.
+    del before["plan"]
+    identity.check(before, identity.of(hyperband(**plan)), "here")
+
+
 def test_a_long_list_is_cut() -> None:
     many = kt.HyperParameters()
     for index in range(40):

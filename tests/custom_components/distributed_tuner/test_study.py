@@ -749,6 +749,18 @@ def test_a_stuck_trials_time_goes_on_with_a_chief_that_comes_back_and_has_heard_
     assert back.tick(38.0) == [("0", "stuck: no epoch finished within max_epoch_seconds=30")]
 
 
+def test_an_epoch_within_its_limit_is_not_stuck_while_its_end_waits_for_the_next_heartbeat() -> None:
+    study = make(max_epoch_seconds=3.0, heartbeat_seconds=2.0)
+    start(study, "a", "0")
+    for beat in range(1, 9):
+        # Epochs of 2.9 s; the worker speaks every 2 s.
+        now = 2.0 * beat
+        assert study.tick(now - 0.1) == []
+        study.heartbeat("a", "0", int(now / 2.9), now)
+    assert study.tick(20.5) == []
+    assert study.tick(21.5) == [("0", "stuck: no epoch finished within max_epoch_seconds=3")]
+
+
 def test_what_a_lost_oracle_never_judges_is_stopped_and_judged_when_the_search_goes_on(study: Study) -> None:
     assert study.begin_finish("a", "0")
     study.stop("the oracle is lost", 1.0)
