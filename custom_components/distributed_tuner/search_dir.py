@@ -7,6 +7,7 @@ journal                 every transition, durable (the chief); in a bucket a fol
 chief.json              where the chief listens (the chief)
 token                   what it asks of those who call it; for the user's own eyes (the cluster, on one machine)
 record.json             the search as data, at most a second old, in a bucket five (the chief)
+directory-id            tells it from another directory at the same path, in another volume (the step, on Kubernetes)
 attempt                 which attempt at the search the journal has entries of (a chief in a pod)
 error.json              why chief or worker gave up for good
 logs/                   one file for each process
@@ -49,6 +50,7 @@ JOURNAL = "journal"
 RECORD = "record.json"
 ERROR = "error.json"
 ATTEMPT = "attempt"
+DIRECTORY_ID = "directory-id"
 LOGS = "logs"
 
 

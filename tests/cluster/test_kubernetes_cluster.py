@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import objects
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
 from tests.cluster.api import Object
@@ -542,8 +543,7 @@ def test_a_failed_search_can_be_kept_for_whoever_looks_for_the_fault(make: Make)
     with pytest.raises(SearchError):
         made.run()
     assert any(left.startswith("pods/") for left in made.left())
-    cluster = made.make_cluster()
-    cluster.close(grace_seconds=0.0)
+    objects.remove(made.api, made.plan.namespace, made.name.name, 0.0)
     assert made.left() == []
 
 

@@ -34,6 +34,11 @@ class ApiError(ClusterError):
         self.message = message
         self.retry_after = retry_after
 
+    @property
+    def lacks_right(self) -> bool:
+        """Whether no role grants what was asked for."""
+        return self.code == 403 and _RBAC.search(self.message) is not None
+
 
 class ApiUnavailable(ClusterError):
     """The API server did not answer for longer than it was waited for."""

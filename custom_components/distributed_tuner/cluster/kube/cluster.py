@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
@@ -25,12 +26,14 @@ from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
 from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
 from custom_components.distributed_tuner.cluster.kube.search_objects import NameTaken, SearchObjects
 from custom_components.distributed_tuner.credentials import Access
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search_dir import DIRECTORY_ID, SearchDir
 
 _LOG = logging.getLogger(__name__)
 
 # Starting and ending outlive an API server that is away for minutes.
 _START_PATIENCE_SECONDS = 180.0
+# An API server that has just started refuses, for a moment, what it has not read the roles for yet.
+_RIGHTS_SECONDS = 5.0
 _EVENTS_EVERY_SECONDS = 5.0
 # A step that is cancelled has 30 s for everything.
 _LOGS_SECONDS = 5.0
@@ -50,7 +53,8 @@ class KubernetesCluster(Cluster):
         self._api = api or connection.from_environment(patience_seconds=_START_PATIENCE_SECONDS)
         where = where or place.find(self._api, plan.namespace, own=place.own_namespace())
         self._plan = dataclasses.replace(plan, callers=where.callers)
-        self._objects = SearchObjects(self._api, self._plan, where.owners)
+        self._owners = where.owners
+        self._objects: SearchObjects | None = None
         self._access: Access | None = None
         selector = names.selector(plan.search.name)
         self._jobs = Mirror(self._api, path("Job", plan.namespace), selector)
@@ -67,14 +71,20 @@ class KubernetesCluster(Cluster):
 
     def start(self, workers: int) -> None:
         """See `Cluster.start`."""
+        plan = dataclasses.replace(self._plan, directory_id=_directory_id(self._plan.root))
+        made = self._objects = SearchObjects(self._api, plan, self._owners)
         try:
-            self._access = self._objects.ensure(self._plan.options.counts(workers))
+            self._access = self._ensure(made, self._plan.options.counts(workers))
+            for mirror in (self._jobs, self._pods):
+                mirror.start()
         except NameTaken:
             # What is there is the other search's: nothing of it is removed.
             self._closed = True
             raise
-        for mirror in (self._jobs, self._pods):
-            mirror.start()
+        except ClusterError:
+            # What ran before this step came goes on without it.
+            self._out_of_reach = bool(made.adopted)
+            raise
 
     def poll(self) -> Snapshot:
         """See `Cluster.poll`."""
@@ -141,6 +151,12 @@ class KubernetesCluster(Cluster):
             mirror.stop()
         if self._out_of_reach:
             _LOG.warning("chief and workers are left alone: they may be going on, and the next run finds them")
+        elif self._objects is None or not self._objects.is_ours():
+            _LOG.warning(
+                "what runs of a search %s in namespace %s is left alone: it is not this step's, or not any more",
+                self._plan.search.name,
+                self._plan.namespace,
+            )
         elif failed and self._plan.options.keep_on_failure:
             self._objects.keep()
             _LOG.warning("%s", self._kept())
@@ -154,6 +170,16 @@ class KubernetesCluster(Cluster):
         for mirror in (self._jobs, self._pods):
             mirror.stop()
         self._closed = True
+
+    def _ensure(self, made: SearchObjects, counts: Mapping[str, int]) -> Access:
+        ends = time.monotonic() + _RIGHTS_SECONDS
+        while True:
+            try:
+                return made.ensure(counts)
+            except ApiError as error:
+                if not error.lacks_right or time.monotonic() >= ends:
+                    raise
+            time.sleep(objects.LOOK_SECONDS)
 
     def _keep_logs(self) -> None:
         directory = SearchDir(self._plan.root)
@@ -229,3 +255,15 @@ class KubernetesCluster(Cluster):
             self._no_events_since = time.monotonic()
         if time.monotonic() - self._no_events_since >= REFUSAL_SECONDS:
             raise error
+
+
+def _directory_id(root: str) -> str:
+    """What tells this search directory from one at the same path in another volume; empty where it cannot be seen."""
+    storage = SearchDir(root).storage.patient(_START_PATIENCE_SECONDS)
+    if storage.path is not None and not storage.path.is_dir():
+        return ""
+    found = storage.read(DIRECTORY_ID)
+    if found is None:
+        found = uuid.uuid4().hex.encode()
+        storage.write(DIRECTORY_ID, found)
+    return found.decode("ascii", errors="replace")

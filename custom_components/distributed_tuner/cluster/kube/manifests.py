@@ -25,6 +25,8 @@ from custom_components.distributed_tuner.errors import ExitCode
 Manifest = dict[str, Any]
 
 DIRECTORY_ANNOTATION = "distributed-tuner/directory"
+DIRECTORY_ID_ANNOTATION = "distributed-tuner/directory-id"
+ATTEMPT_ANNOTATION = "distributed-tuner/attempt"
 SETTINGS_ANNOTATION = "distributed-tuner/settings"
 KEPT_ANNOTATION = "distributed-tuner/kept-on-failure"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -39,7 +41,11 @@ FATAL_CODES = sorted(diagnosis.FATAL_CODES)
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
     """The chief's Job, suspended. It is Indexed, though of one, since only then `forgiveness` works."""
     wanted = _chief_spec(dataclasses.replace(plan, attempt=""))
-    return _job(plan, plan.search.chief, CHIEF, None, plan.options.chief.queue, _chief_spec(plan), owners, wanted)
+    manifest = _job(plan, plan.search.chief, CHIEF, None, plan.options.chief.queue, _chief_spec(plan), owners, wanted)
+    manifest["metadata"]["annotations"][ATTEMPT_ANNOTATION] = plan.attempt
+    if plan.directory_id:
+        manifest["metadata"]["annotations"][DIRECTORY_ID_ANNOTATION] = plan.directory_id
+    return manifest
 
 
 def _chief_spec(plan: Plan) -> Manifest:

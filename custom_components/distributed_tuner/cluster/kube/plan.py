@@ -22,6 +22,7 @@ class Plan:
       grace_seconds: from `SearchOptions`: between SIGTERM and SIGKILL.
       lock_seconds: how long a new chief waits for an old one, on a node that is lost, to let go of the directory.
       attempt: tells a chief that is started anew from one that goes on with an earlier run of the search.
+      directory_id: tells the search directory from another one at the same path; empty where it is not known.
       callers: who may reach the chief besides the search's pods, as a NetworkPolicy's peer: the pipeline's step. None
         lets every pod of the namespace in, who then still needs the token.
     """
@@ -33,6 +34,7 @@ class Plan:
     grace_seconds: float
     lock_seconds: float
     attempt: str
+    directory_id: str = ""
     callers: Mapping[str, Any] | None = None
 
     @property

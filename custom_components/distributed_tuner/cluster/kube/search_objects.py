@@ -14,7 +14,9 @@ from custom_components.distributed_tuner.cluster.kube import diagnosis, manifest
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.manifests import (
+    ATTEMPT_ANNOTATION,
     DIRECTORY_ANNOTATION,
+    DIRECTORY_ID_ANNOTATION,
     KEPT_ANNOTATION,
     QUEUE_LABEL,
 )
@@ -24,6 +26,7 @@ from custom_components.distributed_tuner.credentials import Access
 _LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+_LOOK_PATIENCE_SECONDS = 5.0
 # Workers that are replaced give their trials back.
 _LONGEST_GRACE_SECONDS = 10.0
 
@@ -39,12 +42,16 @@ class SearchObjects:
       api: the API server.
       plan: what they are made from.
       owners: ownerReferences of the chief's Job, which owns the others.
+
+    Attributes:
+      adopted: whether the search ran before this step came and is gone on with; None before that is known.
     """
 
     def __init__(self, api: KubernetesApi, plan: Plan, owners: Sequence[Mapping[str, Any]]) -> None:
         self._api = api
         self._plan = plan
         self._owners = owners
+        self.adopted: bool | None = None
 
     def ensure(self, counts: Mapping[str, int]) -> Access:
         """Creates what is not there and adopts what is; a search that is over is replaced by a new one.
@@ -84,6 +91,17 @@ class SearchObjects:
             self._ensure(job)
         return access
 
+    def is_ours(self) -> bool:
+        """Whether the search is this step's: not another's of the same name, nor taken over by a later step."""
+        try:
+            target = self._path("Job", self._plan.search.chief)
+            chief = self._api.get(target, patience_seconds=_LOOK_PATIENCE_SECONDS)
+        except ClusterError as error:
+            _LOG.info("whose the search is by now cannot be looked up: %s", error)
+            # Without its chief something of it may be left all the same.
+            return self.adopted is not None
+        return bool(chief["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION) == self._plan.attempt)
+
     def keep(self) -> None:
         """Leaves the objects of a failed search where they are, marked as what the next attempt does not go on with.
 
@@ -106,6 +124,7 @@ class SearchObjects:
             if found is None:
                 created = self._create(wanted)
                 if created is not None:
+                    self.adopted = False
                     return created
                 continue
             if found["metadata"].get("deletionTimestamp"):
@@ -126,11 +145,13 @@ class SearchObjects:
     def _take_over(self, chief: Object) -> Object | None:
         """Makes a running search this step's, since it would go with an earlier one's; None where it is gone by now."""
         _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
-        uids = [[owner["uid"] for owner in owners] for owners in (_owners(chief), self._owners)]
-        if uids[0] == uids[1]:
-            return chief
+        self.adopted = True
         # The uid makes the server refuse where another Job has the name by now.
-        change = {"uid": chief["metadata"]["uid"], "ownerReferences": [dict(owner) for owner in self._owners] or None}
+        change = {
+            "uid": chief["metadata"]["uid"],
+            "ownerReferences": [dict(owner) for owner in self._owners] or None,
+            "annotations": {ATTEMPT_ANNOTATION: self._plan.attempt},
+        }
         try:
             return self._api.patch(self._path("Job", self._plan.search.chief), {"metadata": change})
         except ApiError as error:
@@ -139,11 +160,15 @@ class SearchObjects:
             raise
 
     def _check_same_search(self, chief: Object) -> None:
-        directory = chief["metadata"].get("annotations", {}).get(DIRECTORY_ANNOTATION)
-        if directory != self._plan.root:
+        annotations = chief["metadata"].get("annotations", {})
+        directory = annotations.get(DIRECTORY_ANNOTATION)
+        # One of an earlier version has none.
+        known = annotations.get(DIRECTORY_ID_ANNOTATION, self._plan.directory_id)
+        if directory != self._plan.root or known != self._plan.directory_id:
+            where = f"not {self._plan.root}" if directory != self._plan.root else "in another volume"
             raise NameTaken(
                 f"a search of the same name, {self._plan.search.name}, runs in namespace {self._plan.namespace} "
-                f"already, in the directory {directory} and not {self._plan.root}. Wait for it, or use another run id; "
+                f"already, in the directory {directory} and {where}. Wait for it, or use another run id; "
                 f"if nobody wants it, kubectl delete job {self._plan.search.chief} --namespace {self._plan.namespace} "
                 "removes it"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
@@ -22,6 +22,7 @@ class FakeApi(KubernetesApi):
       events: as a list of all is answered, whatever is asked for.
       asked: (verb, path, field selector or patience) of each call but watches.
       trouble: raised by each call, where it is set.
+      refuse: what is raised by the call with this verb and path, where anything is.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class FakeApi(KubernetesApi):
         self.events: list[Object] = []
         self.asked: list[tuple[str, str, Any]] = []
         self.trouble: ClusterError | None = None
+        self.refuse: Callable[[str, str], ClusterError | None] = lambda verb, path: None
         self._uids = itertools.count(1)
 
     def get(self, path: str, *, patience_seconds: float | None = None, **query: Any) -> Object:
@@ -102,8 +104,9 @@ class FakeApi(KubernetesApi):
 
     def _note(self, verb: str, path: str, more: Any) -> None:
         self.asked.append((verb, path, more))
-        if self.trouble is not None:
-            raise self.trouble
+        error = self.trouble or self.refuse(verb, path)
+        if error is not None:
+            raise error
 
 
 def _merge(target: Object, change: Mapping[str, Any]) -> None:

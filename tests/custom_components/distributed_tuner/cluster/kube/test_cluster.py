@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError, Snapshot
-from custom_components.distributed_tuner.cluster.kube.api_errors import ApiUnavailable
+from custom_components.distributed_tuner.cluster.kube import cluster as cluster_module
+from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
+from custom_components.distributed_tuner.cluster.kube.manifests import ATTEMPT_ANNOTATION, DIRECTORY_ID_ANNOTATION
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 from custom_components.distributed_tuner.cluster.kube.place import Place
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.search_dir import DIRECTORY_ID
 from tests.custom_components.distributed_tuner.cluster.kube.fake_api import FakeApi
 
 PODS = "/api/v1/namespaces/ml/pods"
@@ -178,6 +182,91 @@ def test_a_search_whose_name_is_taken_touches_nothing_of_the_other(tmp_path: Pat
             second.start(1)
         second.close(grace_seconds=0.0, failed=True)
         assert api.objects == before
+
+
+NO_RIGHT = ApiError(
+    403, "Forbidden", 'jobs.batch is forbidden: User "step" cannot get resource "jobs" in API group "batch"'
+)
+AWAY = ApiUnavailable("away for minutes")
+
+
+def first_of(kind: str, error: ClusterError, times: int = 1) -> Callable[[str, str], ClusterError | None]:
+    """Refuses the first calls about a kind of object."""
+    left = itertools.repeat(error, times)
+    return lambda verb, path: next(left, None) if f"/{kind}/" in path else None
+
+
+@pytest.mark.parametrize("error", [ApiError(500, "InternalError", "etcd is sad"), AWAY])
+def test_a_step_that_cannot_start_touches_nothing_that_it_did_not_begin(tmp_path: Path, error: ClusterError) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api):
+        before = uids(api)
+        for kind in ("jobs", "secrets", "services"):
+            again = KubernetesCluster(dataclasses.replace(plan(tmp_path), attempt="a2"), api, Place(()))
+            api.refuse = first_of(kind, error)
+            with pytest.raises(ClusterError):
+                again.start(2)
+            again.close(grace_seconds=0.0, failed=True)
+            assert uids(api) == before
+
+
+def test_a_step_that_cannot_start_removes_what_it_began(tmp_path: Path) -> None:
+    api = FakeApi()
+    cluster = KubernetesCluster(plan(tmp_path), api, Place(()))
+    api.refuse = lambda verb, path: AWAY if verb == "create" and "/services/" in path else None
+    with pytest.raises(ClusterError):
+        cluster.start(2)
+    assert api.objects
+    cluster.close(grace_seconds=0.0, failed=True)
+    assert api.objects == {}
+
+
+def test_a_cancelled_step_removes_the_search_that_it_went_on_with(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api), started(dataclasses.replace(plan(tmp_path), attempt="a2"), api) as again:
+        again.close(grace_seconds=0.0)
+        assert api.objects == {}
+
+
+def test_a_step_that_was_thought_dead_leaves_the_search_to_the_next_one(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api) as first, started(dataclasses.replace(plan(tmp_path), attempt="a2"), api):
+        before = uids(api)
+        first.close(grace_seconds=0.0)
+        assert uids(api) == before
+
+
+def test_a_right_that_is_missing_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi()
+    api.refuse = first_of("jobs", NO_RIGHT, times=3)
+    with started(plan(tmp_path), api):
+        assert len(uids(api)) == 2
+    monkeypatch.setattr(cluster_module, "_RIGHTS_SECONDS", 0.5)
+    api.refuse = first_of("jobs", NO_RIGHT, times=1000)
+    with pytest.raises(ClusterError, match=r"step may not get jobs\.batch"):
+        KubernetesCluster(plan(tmp_path), api, Place(())).start(2)
+
+
+def test_the_same_path_in_another_volume_is_another_search(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api):
+        before = uids(api)
+        (tmp_path / DIRECTORY_ID).unlink()
+        second = KubernetesCluster(dataclasses.replace(plan(tmp_path), attempt="a2"), api, Place(()))
+        with pytest.raises(ClusterError, match=rf"in the directory {tmp_path} and in another volume\. Wait for it"):
+            second.start(2)
+        second.close(grace_seconds=0.0, failed=True)
+        assert uids(api) == before
+
+
+def test_a_chief_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api):
+        before = uids(api)
+        for annotation in (ATTEMPT_ANNOTATION, DIRECTORY_ID_ANNOTATION):
+            del api.objects[f"{JOBS}/{NAME.chief}"]["metadata"]["annotations"][annotation]
+        with started(plan(tmp_path), api):
+            assert uids(api) == before
 
 
 @pytest.mark.parametrize("failed", [True, False])
