@@ -98,6 +98,8 @@ class Executions:
 
         def run_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
             self._begin(trial)
+            # What the trial reads before it trains (a sample to adapt a layer to, say) comes in its first order too.
+            self._position.rewind_all([*args, *kwargs.values()])
             try:
                 return run_trial(trial, *args, **kwargs)
             finally:
@@ -199,6 +201,7 @@ class Executions:
             raise _LeftOut
         if kept is None:
             randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
+            self._position.rewind_all([*args, *kwargs.values()])
             state = callback_state.CallbackState(callbacks)
             try:
                 result = build_and_fit(trial, *args, **kwargs)

@@ -1,9 +1,10 @@
 """Brings the input of a training to where it would be after some epochs, without training.
 
 A data set that reshuffles draws a new order for each pass from a generator of its own, which lives as long as the data
-set does. So the order that an execution meets would depend on the executions before it in the same process; a data set
-with a seed is put back to its first order when a training begins, hence every execution meets the orders that the seed
-stands for.
+set does. So the order that an execution meets would depend on the executions before it in the same process; a shuffle
+with a seed is put back to its first order when an execution and a training begin, hence every execution meets the
+orders that the seed stands for. Executions may each derive a data set of their own (`x.batch(...)`) from a shuffle that
+all of them share: it is the shuffles that are remembered, not the data sets.
 
 Of an input of unknown length Keras finds out in the first epoch of a process, by a step beyond its end, which counts as
 a step for the optimizer. A later process is told the length instead.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -76,18 +77,30 @@ class InputPosition:
         self._expected = self._training = None
 
     def rewind(self, data: Any) -> None:
-        """Puts a data set with seeded shuffles back to where it was when it was first seen here; ignores other data."""
-        if not reshuffles(data):
-            return
-        iterator = iter(data)
-        unread = self._unread.get(data)
-        if unread is None:
-            self._unread[data] = tf.raw_ops.SerializeIterator(
-                resource_handle=iterator._iterator_resource, external_state_policy=_IGNORE_EXTERNAL_STATE
+        """Puts the seeded shuffles of a data set back to where they were when they were first seen here.
+
+        Args:
+          data: other data is ignored.
+        """
+        shuffles = _shuffles(data)
+        for shuffle in shuffles:
+            if shuffle not in self._unread:
+                self._unread[shuffle] = tf.raw_ops.SerializeIterator(
+                    resource_handle=iter(shuffle)._iterator_resource, external_state_policy=_IGNORE_EXTERNAL_STATE
+                )
+        # From the last shuffle of a pipeline to the first: the iterator of one may draw from those before it.
+        for shuffle in reversed(shuffles):
+            # The state of an iterator includes that of the generator of its data set.
+            tf.raw_ops.DeserializeIterator(
+                resource_handle=iter(shuffle)._iterator_resource, serialized=self._unread[shuffle]
             )
-        else:
-            # The state of an iterator includes that of the generators of its data set.
-            tf.raw_ops.DeserializeIterator(resource_handle=iterator._iterator_resource, serialized=unread)
+
+    def rewind_all(self, arguments: Iterable[Any]) -> None:
+        """The same for each data set among these values, and in tuples, lists and dicts among them."""
+        for value in arguments:
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else [value]
+            for data in held:
+                self.rewind(data)
 
 
 def skip_passes(data: Any, passes: int) -> None:
@@ -129,13 +142,28 @@ def _draws_while_read(data: tf.data.Dataset) -> bool:
 
 def reshuffles(data: Any) -> bool:
     """Whether this is a data set that draws an order for each pass, from a seed."""
-    if not isinstance(data, tf.data.Dataset):
-        return False
-    if isinstance(data, shuffle_op._ShuffleDataset) and data._reshuffle_each_iteration:
-        seeds = [tf.get_static_value(seed) for seed in (data._seed, data._seed2)]
-        if any(seeds):  # two zeros ask for a random order
-            return True
-    return any(reshuffles(source) for source in data._inputs())
+    return bool(_shuffles(data))
+
+
+def _shuffles(data: Any) -> list[tf.data.Dataset]:
+    """The shuffles of a data set that draw an order for each pass, from a seed; each behind those it reads from."""
+    found: list[tf.data.Dataset] = []
+    looked: dict[int, tf.data.Dataset] = {}
+
+    def look(source: tf.data.Dataset) -> None:
+        if id(source) in looked:
+            return
+        looked[id(source)] = source
+        for before in source._inputs():
+            look(before)
+        if isinstance(source, shuffle_op._ShuffleDataset) and source._reshuffle_each_iteration:
+            seeds = [tf.get_static_value(seed) for seed in (source._seed, source._seed2)]
+            if any(seeds):  # two zeros ask for a random order
+                found.append(source)
+
+    if isinstance(data, tf.data.Dataset):
+        look(data)
+    return found
 
 
 def caches_an_order(data: Any) -> bool:

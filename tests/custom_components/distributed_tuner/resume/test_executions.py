@@ -74,6 +74,17 @@ def unknown_length(root: str) -> Made:
     return search(root, model=build, x=rows, validation_data=rows, executions=2)
 
 
+def derived_dataset(root: str) -> Made:
+    """Each execution trains on data sets of its own, made from a shuffle that all of them share."""
+
+    def fit(model: tf.keras.Model, x: tf.data.Dataset, **kwargs: Any) -> Any:
+        own = x.batch(BATCH)
+        return model.fit(own, **{**kwargs, "validation_data": own.take(1)})
+
+    rows = tf.data.Dataset.from_tensor_slices(data()).shuffle(ROWS, seed=1)
+    return search(root, model=WithFit(fit), executions=2, x=rows)
+
+
 def stateful(root: str) -> Made:
     """A recurrent layer whose state goes on from batch to batch, and from epoch to epoch."""
 
@@ -204,6 +215,7 @@ def run_trial_of_ones_own(root: str) -> Made:
 @pytest.mark.parametrize(
     "make",
     [
+        derived_dataset,
         endless_dataset,
         everything,
         generator,
@@ -257,6 +269,24 @@ def test_a_training_that_stopped_early_does_not_go_on(tmp_path: Path) -> None:
     end = cut.run()
     end.assert_same(whole)
     assert end.trained == 1
+
+
+def test_what_an_execution_reads_before_it_trains_comes_in_its_first_order(tmp_path: Path) -> None:
+    samples: list[list[float]] = []
+
+    def fit(model: tf.keras.Model, x: tf.data.Dataset, **kwargs: Any) -> Any:
+        samples.append(next(iter(x))[1].numpy().ravel().tolist())
+        return model.fit(x, **kwargs)
+
+    def make(root: str) -> Made:
+        rows = tf.data.Dataset.from_tensor_slices(data()).shuffle(ROWS, seed=1).batch(BATCH)
+        return search(root, model=WithFit(fit), executions=2, x=rows, epochs=1)
+
+    TrialRunner(tmp_path / "whole", make).run()
+    cut = TrialRunner(tmp_path / "cut", make)
+    cut.die(at=2)  # in the second execution, of which nothing is saved yet
+    cut.run()
+    assert len(samples) == 5 and samples[1:] == samples[:-1]
 
 
 def test_executions_differ_unless_the_model_building_code_seeds(tmp_path: Path) -> None:

@@ -44,6 +44,58 @@ def test_rewind_reaches_every_shuffle_of_a_pipeline() -> None:
     assert passes(data, 2) == first
 
 
+def chained() -> tf.data.Dataset:
+    return tf.data.Dataset.range(20).shuffle(20, seed=1).map(lambda row: row * 2).shuffle(7, seed=2)
+
+
+@pytest.mark.parametrize("make", [lambda: rows().unbatch(), chained], ids=["one", "chained"])
+def test_rewind_knows_a_shuffle_in_data_sets_that_are_derived_from_it(make: Callable[[], tf.data.Dataset]) -> None:
+    def read(data: tf.data.Dataset) -> list[list[int]]:
+        return passes(data, 2)
+
+    def derived(position: InputPosition, shared: tf.data.Dataset, size: int) -> list[list[int]]:
+        own = shared.batch(size).repeat(2)
+        position.rewind(own)
+        return read(own)
+
+    fresh = {size: derived(InputPosition(), make(), size) for size in (3, 4)}
+    shared, position = make(), InputPosition()
+    for size in (3, 4, 3):
+        assert derived(position, shared, size) == fresh[size]
+
+
+def test_rewind_reaches_a_shuffle_before_one_that_each_execution_makes() -> None:
+    def own(position: InputPosition, shared: tf.data.Dataset) -> list[list[int]]:
+        data = shared.shuffle(20, seed=9).batch(5)
+        position.rewind(data)
+        return passes(data, 2)
+
+    shared, position = rows().unbatch(), InputPosition()
+    assert own(position, shared) == own(position, shared) == own(InputPosition(), rows().unbatch())
+
+
+def test_rewind_knows_a_shuffle_that_training_and_validation_share() -> None:
+    def split(position: InputPosition, shared: tf.data.Dataset) -> list[list[int]]:
+        train, checked = shared.skip(6).batch(4), shared.take(6).batch(4)
+        position.rewind(train)
+        position.rewind(checked)
+        return [order for _ in range(2) for data in (train, checked) for order in passes(data, 1)]
+
+    shared, position = rows().unbatch(), InputPosition()
+    first = split(position, shared)
+    assert split(position, shared) == first == split(InputPosition(), rows().unbatch())
+
+
+def test_rewind_all_finds_the_data_sets_among_arguments() -> None:
+    position, held = InputPosition(), [rows() for _ in range(4)]
+
+    def orders() -> list[list[list[int]]]:
+        position.rewind_all([held[0], (held[1], "other"), {"data": held[2]}, [held[3]], 7, None])
+        return [passes(data, 2) for data in held]
+
+    assert orders() == orders()
+
+
 def repeated() -> tf.data.Dataset:
     return tf.data.Dataset.range(5).shuffle(5, seed=1).repeat(3).batch(4)
 
