@@ -129,10 +129,20 @@ def skip_validations(data: Any, validations: int, steps: int | None) -> None:
 
 def _draw(data: tf.data.Dataset, steps: int | None) -> None:
     """Makes the data set draw the orders that reading so many batches of it would, all if None."""
-    iterator = iter(data)  # draws the order of every shuffle that is reached from here
+    iterator = iter(data)  # draws the order of every shuffle that is reached without another one in between
     if _draws_while_read(data):
         for _ in iterator if steps is None else itertools.islice(iterator, steps):
             pass
+    else:
+        _draw_behind_shuffles(data)
+
+
+def _draw_behind_shuffles(data: tf.data.Dataset) -> None:
+    """Draws the orders of shuffles that feed another one, which turns to them only once it is read itself."""
+    for source in filter(reshuffles, data._inputs()):
+        if isinstance(data, shuffle_op._ShuffleDataset):
+            iter(source)
+        _draw_behind_shuffles(source)
 
 
 def _draws_while_read(data: tf.data.Dataset) -> bool:

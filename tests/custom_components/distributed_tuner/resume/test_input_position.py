@@ -25,6 +25,18 @@ def rows() -> tf.data.Dataset:
     return tf.data.Dataset.range(20).shuffle(20, seed=4).map(lambda row: row + 1).batch(6).prefetch(2)
 
 
+def chained() -> tf.data.Dataset:
+    return tf.data.Dataset.range(20).shuffle(20, seed=1).map(lambda row: row * 2).shuffle(7, seed=2)
+
+
+def files() -> tf.data.Dataset:
+    """As rows of files come: the files in any order, then the rows, then the batches."""
+    rows_of = (
+        tf.data.Dataset.range(4).shuffle(4, seed=1).interleave(lambda file: tf.data.Dataset.range(3).map(file.__add__))
+    )
+    return rows_of.shuffle(5, seed=2).batch(4).shuffle(2, seed=3).prefetch(1)
+
+
 def test_rewind_brings_back_the_first_order() -> None:
     data, position = rows(), InputPosition()
     position.rewind(data)
@@ -42,10 +54,6 @@ def test_rewind_reaches_every_shuffle_of_a_pipeline() -> None:
     first = passes(data, 2)
     position.rewind(data)
     assert passes(data, 2) == first
-
-
-def chained() -> tf.data.Dataset:
-    return tf.data.Dataset.range(20).shuffle(20, seed=1).map(lambda row: row * 2).shuffle(7, seed=2)
 
 
 @pytest.mark.parametrize("make", [lambda: rows().unbatch(), chained], ids=["one", "chained"])
@@ -104,7 +112,13 @@ def joined() -> tf.data.Dataset:
     return tf.data.Dataset.range(5).concatenate(tf.data.Dataset.range(5).shuffle(5, seed=1)).batch(4)
 
 
-@pytest.mark.parametrize("make", [rows, repeated, joined])
+def twice() -> tf.data.Dataset:
+    """One shuffle, read in two places, behind others and by itself."""
+    numbers = tf.data.Dataset.range(5).shuffle(5, seed=1)
+    return tf.data.Dataset.zip((numbers.shuffle(3, seed=2), numbers)).map(lambda a, b: [a, b])
+
+
+@pytest.mark.parametrize("make", [rows, repeated, joined, files, twice])
 def test_skip_passes_goes_on_where_they_would_have_ended(make: Callable[[], tf.data.Dataset]) -> None:
     expected = passes(make(), 5)[3:]
     data = make()
@@ -114,7 +128,8 @@ def test_skip_passes_goes_on_where_they_would_have_ended(make: Callable[[], tf.d
 
 # Reading a part of `repeated` leaves its generator wherever TensorFlow's own reading ahead got to.
 @pytest.mark.parametrize(
-    ("make", "steps"), [(rows, None), (rows, 1), (rows, 2), (rows, 4), (repeated, None), (joined, None)]
+    ("make", "steps"),
+    [(rows, None), (rows, 1), (rows, 2), (rows, 4), (repeated, None), (joined, None), (files, None), (files, 1)],
 )
 def test_skip_validations_goes_on_where_keras_would(make: Callable[[], tf.data.Dataset], steps: int | None) -> None:
     model = tf.keras.Sequential([tf.keras.layers.Reshape((1,), input_shape=())])
