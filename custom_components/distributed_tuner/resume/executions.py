@@ -208,9 +208,8 @@ class Executions:
             except _FinishedElsewhere as finished:
                 kept = finished.kept
             else:
-                if not running.cut and _keep(
-                    store, result, state.changes(), trial.hyperparameters.get_config(), running.epochs
-                ):
+                hyperparameters = trial.hyperparameters.get_config()
+                if not running.cut and _keep(store, result, state, hyperparameters, running.epochs):
                     for fit in running.fits:
                         fit.discard()
         if kept is not None:
@@ -261,18 +260,32 @@ def _load(store: Folder) -> dict[str, Any] | None:
 
 
 def _keep(
-    store: Folder, result: Any, callbacks: callback_state.State, hyperparameters: dict[str, Any], epochs: int
+    store: Folder,
+    result: Any,
+    callbacks: callback_state.CallbackState,
+    hyperparameters: dict[str, Any],
+    epochs: int,
 ) -> bool:
     """Whether the result of an execution is stored now."""
-    stored = _from_result(result)
-    value = {"result": stored, "callbacks": callbacks, "hyperparameters": hyperparameters, "epochs": epochs}
-    if stored is None or not plain.is_plain(value):
-        _LOG.info("a result of type %s cannot be kept; a lost worker would repeat it", type(result).__name__)
-        return False
     try:
+        stored = _from_result(result)
+        value = {
+            "result": stored,
+            "callbacks": callbacks.changes(),
+            "hyperparameters": hyperparameters,
+            "epochs": epochs,
+        }
+        if stored is None or not plain.is_plain(value):
+            _LOG.info("a result of type %s cannot be kept; a lost worker would repeat it", type(result).__name__)
+            return False
         store.commit(store.new_prefix(), value)
-    except FILE_ERRORS as error:
-        _LOG.warning("a finished execution could not be saved, a lost worker would repeat it: %s", error)
+    except Exception as error:
+        # The disk's fault or the callbacks': the result is at hand, and no less good for it.
+        _LOG.warning(
+            "a finished execution could not be saved, a lost worker would repeat it: %s: %s",
+            type(error).__name__,
+            error,
+        )
         return False
     return True
 

@@ -59,6 +59,8 @@ class KeptFit:
         self._callbacks = callback_state.CallbackState(others)
         self._cost: float | None = None
         self._saved = time.monotonic()
+        self._done = 0  # epochs that the stored state has behind it
+        self._told = False
         stored = self._load()
         if stored is None:
             self._check_needed()
@@ -73,7 +75,7 @@ class KeptFit:
             raise
         history.history, history.epoch = value["history"], value["epochs"]
         callback_state.apply(others, value["callbacks"])
-        done = value["epoch"] + 1
+        self._done = done = value["epoch"] + 1
         history.model._training_state = _Start(_NO_MORE if value["stopped"] else done)
         self._position.forward(done - self._arguments.get("initial_epoch", 0), value.get("steps"))
         validations = max((len(values) for key, values in history.history.items() if key.startswith("val_")), default=0)
@@ -93,23 +95,40 @@ class KeptFit:
         began = time.monotonic()
         if not last and not self._pace.due(began - self._saved, self._cost):
             return
-        value: dict[str, Any] = {
-            "epoch": int(history.epoch[-1]),
-            "epochs": list(history.epoch),
-            "history": dict(history.history),
-            "stopped": bool(history.model.stop_training),
-            "callbacks": self._callbacks.changes(),
-            "model": self._state.signature(),
-            "steps": self._position.steps(),
-        }
+        epoch = int(history.epoch[-1])
         try:
+            value: dict[str, Any] = {
+                "epoch": epoch,
+                "epochs": list(history.epoch),
+                "history": dict(history.history),
+                "stopped": bool(history.model.stop_training),
+                "callbacks": self._callbacks.changes(),
+                "model": self._state.signature(),
+                "steps": self._position.steps(),
+            }
             prefix = self._folder.new_prefix()
             self._state.write(prefix)
             self._folder.commit(prefix, value)
-        except (*FILE_ERRORS, TypeError) as error:
-            _LOG.warning("epoch %d could not be saved, a lost worker would lose it: %s", value["epoch"] + 1, error)
+            self._done = epoch + 1
+        except FILE_ERRORS as error:
+            _LOG.warning("epoch %d could not be saved, a lost worker would lose it: %s", epoch + 1, error)
+        except Exception as error:
+            # TensorFlow does not save every model that it trains, and the model and the callbacks are the user's.
+            self._tell_unsavable(error)
         self._saved = time.monotonic()
         self._cost = self._saved - began
+
+    def _tell_unsavable(self, error: Exception) -> None:
+        if self._told:
+            return
+        self._told = True
+        _LOG.warning(
+            "the state of this training cannot be saved. It goes on, but if its worker is taken away, the next one "
+            "trains it again from %s (see docs/resume.md): %s: %s",
+            f"epoch {self._done + 1}" if self._done else "its start",
+            type(error).__name__,
+            " ".join(str(error).split()),
+        )
 
     def discard(self) -> None:
         """What it is part of is finished: its state is not needed any more."""

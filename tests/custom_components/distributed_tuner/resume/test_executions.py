@@ -449,6 +449,92 @@ def test_a_folder_that_cannot_be_written_does_not_fail_the_trial(
     assert end.epochs == [[0]]
 
 
+class Heads(tf.keras.Model):
+    """Trains, but is not saved."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.heads: Any
+        dense = tf.keras.layers.Dense
+        if kind == "numbers for keys":
+            self.heads = {0: dense(1)}
+        elif kind == "a replaced element":
+            self.heads = [dense(2)]
+            self.heads[0] = dense(1)
+        else:
+            self.heads = [dense(1)]
+        self._tells = kind != "weights that are not told"
+
+    @property
+    def weights(self) -> Any:
+        if not self._tells:
+            raise ValueError("not now")
+        return super().weights
+
+    def call(self, inputs: Any) -> Any:
+        return self.heads[0](inputs)
+
+
+class Restless(tf.keras.callbacks.Callback):
+    """Cannot be looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calm = True
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__dict__" and not super().__getattribute__("calm"):
+            raise RuntimeError("dictionary changed size during iteration")
+        return super().__getattribute__(name)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.calm = False
+
+
+def unsavable(kind: str) -> Any:
+    class Own(kt.Tuner):
+        def run_trial(self, trial: Any, **kwargs: Any) -> Any:
+            # For the test's runner: keras-tuner's own callback would not save the model either.
+            tf.train.Checkpoint(step=tf.Variable(0)).write(self._get_checkpoint_fname(trial.trial_id))
+            return [self.hypermodel.build(trial.hyperparameters).fit(**kwargs)]
+
+    def model(hp: kt.HyperParameters) -> tf.keras.Model:
+        made = build_small(hp) if kind == "a callback" else Heads(kind)
+        made.compile("sgd", loss="mse")
+        return made
+
+    def make(root: str) -> Made:
+        _, kwargs = arrays(root, callbacks=[Restless()] if kind == "a callback" else [])
+        oracle = kt.oracles.RandomSearchOracle(OBJECTIVE, max_trials=1)
+        return Own(oracle, model, directory=root, project_name="project"), kwargs
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["numbers for keys", "a replaced element", "weights that are not told", "a callback"])
+def test_a_state_that_cannot_be_saved_does_not_fail_the_trial(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = TrialRunner(tmp_path, unsavable(kind))
+    with caplog.at_level(logging.WARNING):
+        runner.die(at=3)
+    (told,) = [message for message in caplog.messages if "cannot be saved" in message]
+    assert "trains it again from its start (see docs/resume.md): " in told and "Error: " in told and "\n" not in told
+    end = runner.run()
+    assert end.epochs == [list(range(EPOCHS))] and end.trained == EPOCHS
+
+
+def test_an_execution_whose_callbacks_cannot_be_looked_at_does_not_fail(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changes(state: Any) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    monkeypatch.setattr("custom_components.distributed_tuner.resume.callback_state.CallbackState.changes", changes)
+    assert TrialRunner(tmp_path, brief).run().epochs == [[0]]
+    assert "a finished execution could not be saved, a lost worker would repeat it: RuntimeError" in caplog.text
+
+
 def test_only_the_last_state_is_on_disk(tmp_path: Path, lost: tuple[Path, Outcome]) -> None:
     shutil.copytree(lost[0], tmp_path / "cut")
     runner = TrialRunner(tmp_path / "cut", arrays)
