@@ -16,6 +16,8 @@ from custom_components.distributed_tuner.resume.unkept import Unkept
 
 # Set by Keras, not by the callback.
 _FOREIGN = frozenset({"model", "params", "validation_data"})
+# Of TensorBoard, what says that this process's profiler runs: the next one's would be stopped without having begun.
+_PROFILER = frozenset({"_is_tracing", "_profiler_started"})
 
 State = list[list[Any]]
 
@@ -46,7 +48,8 @@ def apply(callbacks: Sequence[keras.callbacks.Callback], state: State) -> None:
 
 
 def _attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    return {name: value for name, value in vars(callback).items() if name not in _FOREIGN and plain.is_plain(value)}
+    left_out = _FOREIGN | _PROFILER if isinstance(callback, keras.callbacks.TensorBoard) else _FOREIGN
+    return {name: value for name, value in vars(callback).items() if name not in left_out and plain.is_plain(value)}
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from tensorflow import keras
 
 from custom_components.distributed_tuner.resume import callback_state
@@ -39,6 +42,19 @@ def test_what_keras_sets_is_left_alone() -> None:
     callback.set_params({"epochs": 3})
     callback.set_model(keras.Sequential())
     assert state.changes() == [["Remembering", {}]]
+
+
+class Board(keras.callbacks.TensorBoard):
+    """A class of the user's own."""
+
+
+@pytest.mark.parametrize("kind", [keras.callbacks.TensorBoard, Board])
+def test_a_profiler_that_runs_is_not_carried_over(tmp_path: Path, kind: type[keras.callbacks.TensorBoard]) -> None:
+    board = kind(str(tmp_path), profile_batch=0)
+    state = CallbackState([board])
+    board._is_tracing = board._profiler_started = True
+    board._global_train_batch = 7
+    assert state.changes() == [[kind.__name__, {"_global_train_batch": 7}]]
 
 
 def test_another_class_at_its_place_is_left_alone() -> None:

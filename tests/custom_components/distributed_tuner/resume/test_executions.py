@@ -449,6 +449,19 @@ def test_a_folder_that_cannot_be_written_does_not_fail_the_trial(
     assert end.epochs == [[0]]
 
 
+def test_a_trace_that_a_lost_worker_began_is_left_out(tmp_path: Path) -> None:
+    def make(root: str) -> Made:
+        # From the second batch on, to one in the third epoch.
+        board = tf.keras.callbacks.TensorBoard(f"{root}/board", profile_batch=(2, 2 * ROWS // BATCH + 2))
+        return arrays(root, callbacks=[board])
+
+    runner = TrialRunner(tmp_path, make)
+    runner.die(at=2)
+    tf.summary.trace_off()  # goes with a process
+    tf.profiler.experimental.stop(save=False)
+    assert runner.run().epochs == [list(range(EPOCHS))]
+
+
 class Heads(tf.keras.Model):
     """Trains, but is not saved."""
 
