@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import chief_address
+from custom_components.distributed_tuner import chief_address, stock_variables
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
@@ -61,6 +61,7 @@ def run_chief(
     Returns:
       How the process should end; the reason of a fatal end is in the search directory's error file.
     """
+    stock_variables.drop()
     directory = SearchDir(root)
     try:
         with directory.storage.held(LOCK, owner=owner or uuid.uuid4().hex, wait_seconds=lock_seconds):
@@ -112,6 +113,8 @@ def run_worker(
     """
     from custom_components.distributed_tuner import worker as worker_module
 
+    # The tuner looks at them again when its search begins.
+    stock_variables.drop()
     directory = SearchDir(root)
     find = chief_address.finder(directory)
     try:

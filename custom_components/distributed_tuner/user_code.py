@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
-from custom_components.distributed_tuner import search_dir
+from custom_components.distributed_tuner import search_dir, stock_variables
 from custom_components.distributed_tuner.errors import SearchError, describe, storable
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -118,16 +117,11 @@ def _in_search(process: str, *, populate: bool) -> Iterator[None]:
         if populate:
             self._populate_initial_space()
 
-    before = os.environ.get("KERASTUNER_TUNER_ID")
-    os.environ["KERASTUNER_TUNER_ID"] = process
     base.__init__, base.reload = construct_keeping, reload_nothing
     if not populate:
         base._populate_initial_space = lambda self: None
     try:
-        yield
+        with stock_variables.tuner_id(process):
+            yield
     finally:
         base.__init__, base._populate_initial_space, base.reload = construct, explore, reload
-        if before is None:
-            del os.environ["KERASTUNER_TUNER_ID"]
-        else:
-            os.environ["KERASTUNER_TUNER_ID"] = before
