@@ -55,7 +55,7 @@ def status(search: SearchArgument, namespace: NamespaceOption = None) -> None:
     """
     if not running.is_name(search):
         found = _read(search)
-        _tell(search, found, Presence.ABSENT if found.record.ended is not None else stored_record.who_serves(search))
+        _tell(search, found, Presence.ABSENT if found.record.ended is not None else _who_serves(search))
         return
     seen = commands.look_up(search, namespace)
     stored = _stored(seen)
@@ -224,6 +224,13 @@ def _read(search_dir: str) -> StoredRecord:
             f"Searches are under PIPELINE_ROOT/DistributedTuner/{keys.SEARCHES_DIR}/RUN_ID"
         )
     return found
+
+
+def _who_serves(search_dir: str) -> Presence:
+    try:
+        return stored_record.who_serves(search_dir)
+    except OSError as error:
+        fail(f"{search_dir} cannot be read: {error}")
 
 
 def _state(record: SearchRecord, serves: Presence) -> str:

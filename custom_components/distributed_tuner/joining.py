@@ -39,15 +39,14 @@ def admit(directory: SearchDir) -> tuple[str, int]:
       SearchError: no search runs here, or it lets nobody in.
     """
     try:
-        begun = directory.spec.exists()
-        token = credentials.stored_token(directory.token) if begun else None
+        if not directory.spec.exists():
+            raise SearchError(f"{directory.root} holds no search")
+        token = credentials.stored_token(directory.token)
+        if token is None:
+            raise SearchError(_closed(directory))
+        answer = _ask(directory, token)
     except OSError as error:
-        raise SearchError(f"{directory.root} cannot be read: {error.strerror}") from error
-    if not begun:
-        raise SearchError(f"{directory.root} holds no search")
-    if token is None:
-        raise SearchError(_closed(directory))
-    answer = _ask(directory, token)
+        raise SearchError(f"{directory.root} cannot be read: {error}") from error
     if answer["over"]:
         raise SearchError(f"the search in {directory.root} is over: there is nothing left to do")
     return token, len(answer["workers"])

@@ -241,6 +241,20 @@ def test_a_token_that_may_not_be_read_says_whose_it_is(set_up: Any) -> None:
         joining.admit(set_up.directory)
 
 
+def test_a_file_of_the_search_that_cannot_be_read_is_named(set_up: Any) -> None:
+    directory = set_up.directory
+    directory.chief.mkdir()
+    with pytest.raises(SearchError, match=r"cannot be read: .*chief\.json"):
+        joining.admit(directory)
+    credentials.store_token(directory.token, set_up.token)
+    with pytest.raises(SearchError, match=r"cannot be read: .*chief\.json"):
+        joining.admit(directory)
+    directory.token.unlink()
+    directory.record.mkdir()
+    with pytest.raises(SearchError, match=r"cannot be read: .*record\.json"):
+        joining.admit(directory)
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("address", "words"), [(".", "holds no search"), ("gs://bucket/a", "is not on this machine")])
 def test_the_command_refuses_in_words(joined: Joined, address: str, words: str) -> None:

@@ -202,6 +202,16 @@ def test_what_cannot_be_read_is_told_in_words(gcs: Gcs, stored: Path, here: Path
     assert "cannot be read" in refused.stderr and "roles/storage.objectUser" in refused.stderr
 
 
+def test_a_chiefs_address_that_cannot_be_read_is_told_in_one_line(stored: Path, here: Path) -> None:
+    directory = SearchDir(stored)
+    directory.chief.mkdir()
+    assert "(ended)" in told("status", str(stored), cwd=here), "nobody asks where the chief of an ended search was"
+    RecordFile(directory.storage).write(search(trial("1", 2.0)))
+    done = tool("status", str(stored), cwd=here)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"error: {stored} cannot be read: ") and "chief.json" in done.stderr
+
+
 def test_a_terminal_that_claims_to_know_only_ascii_gets_every_character(here: Path) -> None:
     directory = SearchDir(here / "search")
     directory.create()
