@@ -54,7 +54,8 @@ class SearchOptions:
       bucket_patience_seconds: a bucket that holds the search directory may be out of reach for so long; then the search
         ends. Faults that only a person can mend end it at once.
       allow_stock_workers: keras-tuner's own workers may join, see `stock_service`. They show no token and send no
-        heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease.
+        heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease. Not with
+        Hyperband.
     """
 
     heartbeat_seconds: float = 2.0

@@ -153,7 +153,7 @@ def _serve(
     server_key: ServerKey | None,
     called: Callable[[], None] | None,
 ) -> ExitCode:
-    from custom_components.distributed_tuner import chief_server, user_code
+    from custom_components.distributed_tuner import chief_server, stock_service, user_code
     from custom_components.distributed_tuner.chief import Chief
     from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
 
@@ -165,6 +165,8 @@ def _serve(
             "join no search whose chief is on a network"
         )
     tuner, _ = user_code.build(spec, directory.url, process="chief", populate=True)
+    if spec.options.allow_stock_workers:
+        stock_service.check_algorithm(tuner.oracle)
     user_code.check_space(tuner)
     project_dir = _project_dir(tuner, directory)
     sys.setswitchinterval(_CHIEF_SWITCH_SECONDS)

@@ -17,10 +17,13 @@ import grpc.aio
 import numpy as np
 from keras_tuner.src import protos
 from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
+from keras_tuner.src.tuners import hyperband
 
 from custom_components.distributed_tuner import metric_history, refusals
 from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.limits import STOCK_PROCESS
 
 _Status = trial_module.TrialStatus
@@ -38,6 +41,22 @@ def _guarded(method: _Method) -> _Method:
         return await refusals.answer(service.chief, context, method(service, request, context))
 
     return guarded
+
+
+def check_algorithm(oracle: oracle_module.Oracle) -> None:
+    """Trials of the search must be such as a plain script can run alone.
+
+    Raises:
+      SearchError: they go on from what trials of others left.
+    """
+    if isinstance(oracle, hyperband.HyperbandOracle):
+        raise SearchError(
+            f"search option allow_stock_workers: {type(oracle).__name__} has later rounds go on from the weights of "
+            "earlier trials. A plain keras-tuner script has a directory of its own, without the weights of the trials "
+            "that others ran, and others lack those of its trials; a script that is not written for Hyperband trains "
+            "for as many epochs as it likes. Leave the option out, or choose another algorithm, such as random search "
+            "or Bayesian optimization"
+        )
 
 
 class StockService:

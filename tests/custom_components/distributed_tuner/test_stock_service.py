@@ -16,6 +16,7 @@ import pytest
 from keras_tuner.src import protos
 
 from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialRecord, TrialStatus
 
@@ -141,3 +142,12 @@ def test_a_plain_script_that_is_killed_keeps_its_trial_no_longer_than_a_trial_ma
     assert (first.worker, first.outcome) == ("plain", Outcome.LOST)
     assert first.ended is not None and first.ended - first.started >= 10.0
     assert [(stay.worker, stay.outcome) for stay in others] == [("worker-0", Outcome.COMPLETED)]
+
+
+@pytest.mark.timeout(300)
+def test_hyperband_whose_trials_need_the_weights_of_others_is_refused(make_search: Callable[..., Any]) -> None:
+    with pytest.raises(
+        SearchError, match=r"allow_stock_workers: HyperbandOracle has later rounds go on from"
+    ) as caught:
+        make_search("halving", {"seconds": 0.0}, ALLOWED).run(workers=1)
+    assert "Traceback" not in str(caught.value)
