@@ -21,7 +21,7 @@ from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
-from custom_components.distributed_tuner import hyperband, metric_history, patches
+from custom_components.distributed_tuner import hyperband, metric_history, missing_objective, patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.oracle_state import OracleState
@@ -234,12 +234,8 @@ class OracleSuggester:
         if not reports:
             return f"the trial ended without reporting its objective {objective.name!r}"
         for report in reports:
-            missing = not objective.has_value(report.metrics)
-            if missing:
-                return (
-                    f"the trial reported no {objective.name!r}; it reported {', '.join(sorted(report.metrics))}. "
-                    "The objective must be a metric that the model is compiled with, after 'val_' for the eval split"
-                )
+            if not objective.has_value(report.metrics):
+                return missing_objective.reason(objective, report.metrics)
             value = objective.get_value(report.metrics)
             if not math.isfinite(value):
                 return f"the objective {objective.name!r} was {value} at step {report.step}: the training diverged"

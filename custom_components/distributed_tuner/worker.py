@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from keras_tuner.src import errors as keras_tuner_errors
 
-from custom_components.distributed_tuner import children, fork_gate, rpc, training, user_code
+from custom_components.distributed_tuner import children, fork_gate, missing_objective, rpc, training, user_code
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
@@ -110,7 +110,8 @@ def work(
 
     heartbeat.start()
     try:
-        with executions.kept(tuner, finishing), training.followed(on_epoch, executions, current.cut_short):
+        followed = training.followed(on_epoch, executions, current.cut_short)
+        with executions.kept(tuner, finishing), followed, missing_objective.told():
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)
