@@ -22,6 +22,22 @@ _Status = trial_module.TrialStatus
 # As the kernel puts it, through Python, TensorFlow and HDF5 alike.
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
+# What an oracle knows only where it judges. A worker's own hears of no trial, and would answer as if there were none.
+_OF_THE_CHIEF = frozenset(
+    {
+        "trials",
+        "ongoing_trials",
+        "start_order",
+        "end_order",
+        "tuner_ids",
+        "hyperparameters",
+        "populate_space",
+        "score_trial",
+        "get_state",
+        "set_state",
+    }
+)
+
 # Longer than the chief holds a question open, so that a quiet chief is not taken for an absent one.
 _SUGGEST_TIMEOUT_SECONDS = rpc.LONG_POLL_SECONDS + 30.0
 
@@ -32,7 +48,7 @@ class RemoteOracle:
     Metrics are kept here while the trial runs and go to the chief with its end, in one call that may be repeated.
 
     Args:
-      local: the oracle that the user's `tuner_fn` made; only its settings are read.
+      local: the oracle that the user's `tuner_fn` made; only its settings are read, which are attributes here too.
       client: the connection to the chief.
       worker: this worker's id.
       process: this process's own id, see `Study.ask`.
@@ -69,6 +85,11 @@ class RemoteOracle:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name in _OF_THE_CHIEF:
+            raise AttributeError(
+                f"oracle.{name} is with the chief, for all workers of the search: a worker cannot have it. What it can "
+                "ask for: oracle.get_best_trials(n), oracle.get_space(), and oracle.get_trial(id) of its own trial"
+            )
         return getattr(self._local, name)
 
     def create_trial(self, tuner_id: str) -> trial_module.Trial:
