@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner import metric_history, rpc
+from custom_components.distributed_tuner import full_disk, metric_history, rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import DiskFull, describe, storable
 
 _Status = trial_module.TrialStatus
-
-# As the kernel puts it, through Python, TensorFlow and HDF5 alike.
-_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 # What an oracle knows only where it judges. A worker's own hears of no trial, and would answer as if there were none.
 _OF_THE_CHIEF = frozenset(
@@ -54,6 +50,7 @@ class RemoteOracle:
       process: this process's own id, see `Study.ask`.
       current: told which trial runs.
       asked: set once the tuner has asked for a trial.
+      places: where the search and its checkpoints are stored.
 
     Attributes:
       over: whether the chief said that the search is over.
@@ -67,6 +64,7 @@ class RemoteOracle:
         process: str,
         current: CurrentTrial,
         asked: threading.Event,
+        places: Sequence[str] = (),
     ) -> None:
         self._local = local
         self._client = client
@@ -77,6 +75,7 @@ class RemoteOracle:
         self._next: dict[str, Any] | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
         self._asked = asked
+        self._places = places
         self.over = False
         self.multi_worker = False
         self.should_report = True
@@ -137,10 +136,10 @@ class RemoteOracle:
 
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
-          DiskFull: the trial failed for want of room; the chief is not told of an end.
+          DiskFull: the trial failed for want of room where the search is stored; the chief is not told of an end.
         """
-        if trial.status != _Status.COMPLETED and any(words in (trial.message or "") for words in _FULL):
-            raise DiskFull(f"trial {trial.trial_id} could not write: the disk is full\n{trial.message}")
+        if trial.status != _Status.COMPLETED and (reason := full_disk.reason(trial.message or "", self._places)):
+            raise DiskFull(f"trial {trial.trial_id} {reason}\n{trial.message}")
         if not self._current.abandoned:
             hyperparameters = trial.hyperparameters.get_config()
             unsendable = _unsendable(hyperparameters)

@@ -83,7 +83,8 @@ def work(
         if guest:
             raise
         return _fault(calls, worker, str(error), error.trace)
-    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun)
+    places = (directory.url, f"{tuner.directory}/{tuner.project_name}")
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places)
     tuner.oracle, tuner.tuner_id = oracle, worker
     # A worker stores no tuner state; the trial's results are with the chief.
     tuner.save = lambda: None

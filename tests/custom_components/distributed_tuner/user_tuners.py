@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import functools
 import json
 import multiprocessing
@@ -218,6 +219,28 @@ def revealing(fn_args: Any) -> TunerFnResult:
     oracle = kt.oracles.RandomSearchOracle(max_trials=fn_args.custom_config["max_trials"], seed=1)
     tuner = Waiting(oracle, directory=fn_args.working_dir, project_name="revealing")
     return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": fn_args.custom_config["seconds"]})
+
+
+class _Full(Waiting):
+    """Its second trial finds no room for a file."""
+
+    def __init__(self, path: str, *args: Any, **kwargs: Any) -> None:
+        self._path = path
+        super().__init__(*args, **kwargs)
+
+    def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
+        if trial.trial_id == "1":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
+        return super().run_trial(trial, seconds, **kwargs)
+
+
+def full(fn_args: Any) -> TunerFnResult:
+    """The disk is full where `path` would be."""
+    space = kt.HyperParameters()
+    space.Float("x", -2.0, 2.0)
+    oracle = kt.oracles.RandomSearchOracle(max_trials=4, seed=1, hyperparameters=space)
+    where = {"directory": fn_args.working_dir, "project_name": "full"}
+    return TunerFnResult(tuner=_Full(fn_args.custom_config["path"], oracle, **where), fit_kwargs={})
 
 
 def raises(fn_args: Any) -> TunerFnResult:
