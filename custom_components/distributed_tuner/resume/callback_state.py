@@ -5,7 +5,6 @@ Only plain attributes that changed are stored: what a callback was configured wi
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ class CallbackState:
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         self._callbacks = list(callbacks)
-        self._before = [copy.deepcopy(_attributes(callback)) for callback in self._callbacks]
+        self._marks = [plain.mark(_attributes(callback)) for callback in self._callbacks]
         self._unkept = [Unkept(callback, _FOREIGN) for callback in self._callbacks]
 
     def changes(self) -> State:
@@ -35,8 +34,8 @@ class CallbackState:
         for unkept in self._unkept:
             unkept.tell()
         return [
-            [type(callback).__name__, _changed(before, _attributes(callback))]
-            for callback, before in zip(self._callbacks, self._before, strict=True)
+            [type(callback).__name__, _changed(marks, _attributes(callback))]
+            for callback, marks in zip(self._callbacks, self._marks, strict=True)
         ]
 
 
@@ -52,5 +51,9 @@ def _attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
     return {name: value for name, value in vars(callback).items() if name not in left_out and plain.is_plain(value)}
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in now.items() if name not in before or not plain.same(before[name], value)}
+def _changed(marks: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in now.items()
+        if name not in marks or not plain.same(marks[name], plain.mark(value))
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,21 @@ def test_what_keras_sets_is_left_alone() -> None:
     callback.set_params({"epochs": 3})
     callback.set_model(keras.Sequential())
     assert state.changes() == [["Remembering", {}]]
+
+
+def test_no_copy_is_made_of_a_callbacks_arrays() -> None:
+    callback = Remembering()
+    callback.best.append(np.zeros(4_000_000))
+    tracemalloc.start()
+    try:
+        state = CallbackState([callback])
+        assert state.changes() == [["Remembering", {}]]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < callback.best[0].nbytes / 4
+    callback.best[0][-1] = 1.0
+    assert set(state.changes()[0][1]) == {"best"}
 
 
 class Board(keras.callbacks.TensorBoard):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 from typing import Any
@@ -50,6 +51,34 @@ def test_what_comes_back_is_the_same_to_the_bit(value: Any) -> None:
 def test_same_means_the_same_text_and_arrays(left: Any, right: Any) -> None:
     if plain.same(left, right):
         assert repr(left) == repr(right) or left == right
+
+
+@given(values)
+def test_a_mark_is_the_same_as_that_of_a_copy(value: Any) -> None:
+    assert plain.same(plain.mark(value), plain.mark(copy.deepcopy(value)))
+
+
+@given(values, values)
+def test_other_values_have_other_marks(left: Any, right: Any) -> None:
+    if plain.same(plain.mark(left), plain.mark(right)):
+        assert repr(left) == repr(right) or left == right
+
+
+@pytest.mark.parametrize("place", [0, 2, 700_000, -1])
+def test_each_element_of_an_array_counts_in_its_mark(place: int) -> None:
+    value = np.zeros((2, 400_000), "float32").T
+    before = plain.mark({"rows": [value]})
+    value.reshape(-1, order="F")[place] = 1.0
+    assert not plain.same(before, plain.mark({"rows": [value]}))
+
+
+def test_a_mark_does_not_hold_an_array_or_what_changes_with_the_value() -> None:
+    value: dict[str, Any] = {"rows": np.full(3, np.nan), "seen": [1, (2, [3])]}
+    before = plain.mark(value)
+    assert not isinstance(before["rows"], np.ndarray)
+    assert plain.same(before, plain.mark(value)), "no number equals itself less than these"
+    value["seen"][1][1].append(4)
+    assert before["seen"] == [1, (2, [3])]
 
 
 def test_the_configuration_of_a_conditional_hyperparameter_is_plain() -> None:
