@@ -109,6 +109,24 @@ def test_a_node_that_is_gone_at_once_loses_no_trial(make: Make, nodes: NodePool)
     assert made.left() == []
 
 
+@pytest.mark.parametrize("who", ["chief", pytest.param("worker", marks=pytest.mark.full)])
+def test_a_node_that_falls_silent_and_stays_in_the_list_costs_no_search(make: Make, nodes: NodePool, who: str) -> None:
+    labels = {"pool": "doomed"}
+    doomed = nodes.add(labels=labels)
+    there = {"node_selector": labels}
+    settings: dict[str, Any] = {"chief": there} if who == "chief" else {"groups": [there]}
+    made = make("waiting", {"max_trials": 4, "seconds": 2.0}, settings=settings)
+
+    def go() -> None:
+        doomed.die()
+        nodes.add(labels=labels)
+
+    found = made.run(workers=1, watch=Once(trials_run, go))
+    all_completed(made, 4, found.record)
+    assert Outcome.FAILED not in [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    assert made.left() == []
+
+
 @pytest.mark.full
 def test_machines_that_go_one_after_another_do_not_fail_the_trial_that_they_had(make: Make, nodes: NodePool) -> None:
     labels = {"pool": "doomed"}

@@ -21,6 +21,7 @@ from custom_components.distributed_tuner.cluster.kube.forgiveness import Forgive
 from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
 from custom_components.distributed_tuner.cluster.kube.mirror import REFUSAL_SECONDS, Mirror
 from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
+from custom_components.distributed_tuner.cluster.kube.overdue import Overdue
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
 from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
@@ -62,6 +63,7 @@ class KubernetesCluster(Cluster):
         self._losses = Losses()
         self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._replacements = Replacements(self._api, plan.namespace)
+        self._overdue = Overdue()
         self._seen: list[Seen] = []
         self._prospects = Prospects(plan.options.pending_seconds)
         self._no_events_since: float | None = None
@@ -91,6 +93,10 @@ class KubernetesCluster(Cluster):
         self._check_api()
         jobs, pods = self._jobs.objects(), self._pods.objects()
         self._forgiveness.grant(pods)
+        for pod in self._overdue.among(pods):
+            name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+            _LOG.warning("the pod %s should be gone, and its node does not end it: it is given up", name)
+            self._replacements.add(name, uid, abandoned=True)
         self._replacements.go_on()
         self._seen = [self._with_events(seen, jobs) for seen in view(jobs, pods, self._plan.namespace)]
         chief = next((seen for seen in self._seen if seen.member.name == names.CHIEF), None)

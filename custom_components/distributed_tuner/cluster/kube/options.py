@@ -41,7 +41,8 @@ class KubernetesOptions(Strict):
       port: the chief's.
       pending_seconds: how long the chief, or all workers, may wait for a machine before the search gives up.
       api_patience_seconds: how long the API server may be away before the search gives up.
-      node_loss_seconds: a pod on a node that is not heard of is replaced after this time.
+      node_loss_seconds: a pod on a node that is not heard of is given up after this time, and replaced when its grace
+        is over too.
       ttl_seconds: a finished Job that nobody removed, because the step died, is removed after this time.
       linger_seconds: a chief whose search is over, and that nobody asks for its results, ends after this time.
       deserted_seconds: a chief that neither step nor workers have called for so long ends, whatever the search's state:

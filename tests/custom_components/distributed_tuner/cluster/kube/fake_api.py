@@ -66,10 +66,13 @@ class FakeApi(KubernetesApi):
     def patch(
         self, path: str, change: Any, content_type: str = MERGE_PATCH, *, patience_seconds: float | None = None
     ) -> Object:
-        """See `KubernetesApi.patch`; a merge patch of `spec` and `metadata`."""
+        """See `KubernetesApi.patch`; a merge patch of all that is no status, or of that."""
         self._note("patch", path, patience_seconds)
+        path = path.removesuffix("/status")
         if path not in self.objects:
             raise ApiError(404, "NotFound", f"{path} not found")
+        if change.get("metadata", {}).get("uid", found := self.objects[path]["metadata"]["uid"]) != found:
+            raise ApiError(409, "Conflict", f"{path} has another uid")
         _merge(self.objects[path], change)
         return self.objects[path]
 

@@ -19,6 +19,7 @@ from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesC
 from custom_components.distributed_tuner.cluster.kube.manifests import ATTEMPT_ANNOTATION, DIRECTORY_ID_ANNOTATION
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.overdue import Overdue
 from custom_components.distributed_tuner.cluster.kube.place import Place
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.search_dir import DIRECTORY_ID
@@ -110,6 +111,23 @@ def test_a_worker_is_replaced_when_the_server_is_back(tmp_path: Path) -> None:
         cluster._replacements._not_before = 0.0
         cluster.poll()
         assert doomed not in api.objects and other in api.objects
+
+
+@pytest.mark.parametrize("part", ["chief", "worker"])
+def test_a_pod_whose_node_does_not_end_it_is_given_up(tmp_path: Path, part: str) -> None:
+    api, now = FakeApi(), [0.0]
+    with started(plan(tmp_path), api, workers=1) as cluster:
+        cluster._overdue = Overdue(lambda: now[0])
+        pods = {name: runs(api, name) for name in ("chief", "worker")}
+        poll_until(cluster, lambda seen: seen.chief.state == seen.workers[0].state == "running")
+        lost = api.objects[pods[part]]
+        lost["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z", deletionGracePeriodSeconds=1)
+        poll_until(cluster, lambda seen: "pending" in (seen.chief.state, seen.workers[0].state))
+        assert pods[part] in api.objects
+        now[0] = 17.0
+        cluster.poll()
+        assert lost["status"]["phase"] == "Failed"
+        assert pods[part] not in api.objects and len({*pods.values()} & {*api.objects}) == 1
 
 
 def test_a_removal_that_fails_names_what_removes_the_rest(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pods that say nothing are killed, whatever the API server is up to."""
+"""Pods that do not end by themselves are ended, whatever the API server is up to."""
 
 from __future__ import annotations
 
@@ -37,3 +37,28 @@ def test_a_pod_that_came_in_its_place_is_left_alone() -> None:
     replacements.add("a", "another")
     replacements.go_on()
     assert list(api.objects) == [f"{PODS}/a"]
+
+
+def test_a_pod_that_no_node_ends_has_failed_first_and_is_deleted_then() -> None:
+    api = FakeApi()
+    uid = api.create(PODS, {"metadata": {"name": "a"}, "status": {"phase": "Running"}})["metadata"]["uid"]
+    lost = api.objects[f"{PODS}/a"]
+    replacements = Replacements(api, "ml")
+    api.asked.clear()
+    replacements.add("a", uid, abandoned=True)
+    replacements.go_on()
+    assert api.asked == [("patch", f"{PODS}/a/status", 0.0), ("delete", f"{PODS}/a", 0.0)]
+    assert lost["status"]["phase"] == "Failed" and api.objects == {}
+
+
+def test_an_abandoned_pod_that_is_gone_or_has_a_successor_is_no_trouble() -> None:
+    api = FakeApi()
+    api.create(PODS, {"metadata": {"name": "a"}, "status": {"phase": "Running"}})
+    replacements = Replacements(api, "ml")
+    replacements.add("a", "another", abandoned=True)
+    replacements.add("b", "gone", abandoned=True)
+    replacements.go_on()
+    assert api.objects[f"{PODS}/a"]["status"]["phase"] == "Running"
+    api.asked.clear()
+    replacements.go_on()
+    assert api.asked == []
