@@ -225,7 +225,8 @@ class KubernetesCluster(Cluster):
         if job["spec"].get("suspend"):
             return seen
         # Members of a group wait for the same reasons: one of them is asked for all.
-        told = self._events(seen.about, job["metadata"]["uid"] + ("" if seen.pod is None else "/pod"))
+        key = job["metadata"]["uid"] + ("" if seen.pod is None else "/pod")
+        told = self._events(seen.about, key, "" if seen.pod is None else seen.state.reason)
         if told is None:
             return seen
         reason = told.reason
@@ -235,7 +236,7 @@ class KubernetesCluster(Cluster):
             seen, state=dataclasses.replace(told, reason=reason), member=dataclasses.replace(seen.member, reason=reason)
         )
 
-    def _events(self, about: str, key: str) -> diagnosis.PodState | None:
+    def _events(self, about: str, key: str, waits_for: str) -> diagnosis.PodState | None:
         now = time.monotonic()
         asked, told = self._words.get(key, (-_EVENTS_EVERY_SECONDS, None))
         if now - asked >= _EVENTS_EVERY_SECONDS:
@@ -246,7 +247,7 @@ class KubernetesCluster(Cluster):
                     fieldSelector=f"involvedObject.uid={about}",
                     patience_seconds=0.0,
                 )
-                told = diagnosis.of_events(events["items"])
+                told = diagnosis.of_events(events["items"], waits_for)
                 self._words[key], self._no_events_since = (now, told), None
             except ClusterError as error:
                 _LOG.warning("why members wait cannot be looked up: %s", error)

@@ -41,8 +41,15 @@ _HOPELESS_WAITS = {
 }
 _PULL_ERRORS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _PULL_REFUSED = re.compile(r"not found|denied|unauthorized|forbidden|manifest unknown|no such host", re.IGNORECASE)
-# What an autoscaler says of node pools that would do, but for the moment.
-_PASSING = re.compile(r"max (node group|cluster) size|backoff|max limit reached|quota|out of resources", re.IGNORECASE)
+# Why scheduler and autoscaler find no node, one reason after another: "2 node(s) …, 1 max node group size reached".
+_PREAMBLE = re.compile(r"^(pod didn't trigger scale-up[^:]*|0/\d+ nodes are available): *")
+_REASONS = re.compile(r", (?=\d+ )")
+_PREEMPTION = re.compile(r"[.,]? *(no new claims to deallocate|preemption: ).*", re.DOTALL)
+# Of these no time makes another answer: nodes are made with their labels and taints. But for those that come and go.
+_FOR_GOOD = re.compile(
+    r"no nodes available|didn't match (Pod's node affinity|node selector)|(untolerated|had) taint"
+    r"(?!.*(node\.(kubernetes|cloudprovider\.kubernetes)\.io/|ByClusterAutoscaler|CandidateOfClusterAutoscaler))"
+)
 
 # A pod that is not made: by a rule, which will say the same the next time, or since something was away or busy.
 _VERDICT = re.compile(r"is forbidden|is invalid|denied the request|denied request|not found|exceeded quota")
@@ -115,20 +122,29 @@ def of_pod(pod: Object) -> PodState:
     return _pending(pod)
 
 
-def of_events(events: Sequence[Object]) -> PodState | None:
+def of_events(events: Sequence[Object], waits_for: str = "") -> PodState | None:
     """What the newest telling event of a pod that waits, or of a Job without pods, says; None where none says anything.
 
     A Job whose pods are refused, by a quota or at admission, says so in events only.
+
+    Args:
+      events: of the pod or Job.
+      waits_for: what the pod itself says: the scheduler's words, where it has no node.
     """
-    for event in sorted(events, key=_time, reverse=True):
+    newest = sorted(events, key=_time, reverse=True)
+    scheduler = [
+        waits_for,
+        next((str(e.get("message", "")) for e in newest if e.get("reason") == "FailedScheduling"), ""),
+    ]
+    for event in newest:
         reason, message = event.get("reason", ""), str(event.get("message", ""))
-        if reason == "SuccessfulCreate":
+        if reason in ("SuccessfulCreate", "Scheduled"):
             return None
         if reason == "TriggeredScaleUp":
             return PodState(MemberState.PENDING, Health.WAITING, f"the autoscaler is adding a node: {message}")
         if reason == "NotTriggerScaleUp":
-            passing = _PASSING.search(message)
-            if passing:
+            # It speaks of the pools that it may grow only: a node of another one may be busy, and be free again.
+            if not _is_for_good(message) or not all(map(_is_for_good, filter(None, scheduler))):
                 return PodState(MemberState.PENDING, Health.WAITING, message)
             return PodState(
                 MemberState.PENDING,
@@ -142,6 +158,12 @@ def of_events(events: Sequence[Object]) -> PodState | None:
             words = f"a volume is not there yet: {message}. {missing_fix(message)}".rstrip(". ")
             return PodState(MemberState.PENDING, Health.WAITING, words)
     return None
+
+
+def _is_for_good(message: str) -> bool:
+    """Whether each reason for finding no node is one that no time mends; what is not known may pass."""
+    reasons = _REASONS.split(_PREEMPTION.sub("", _PREAMBLE.sub("", message)).strip())
+    return all(_FOR_GOOD.search(reason) for reason in reasons)
 
 
 def _refused(message: str) -> PodState:

@@ -97,6 +97,27 @@ def test_events_of_an_earlier_job_of_the_same_name_say_nothing_of_this_one(tmp_p
             cluster.poll()
 
 
+@pytest.mark.parametrize(
+    ("lacks", "ends"), [("Insufficient nvidia.com/gpu", False), ("untolerated taint {a: b}", True)]
+)
+def test_the_autoscaler_is_believed_where_the_scheduler_says_the_same(tmp_path: Path, lacks: str, ends: bool) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path), api, workers=1) as cluster:
+        pod = api.objects[runs(api, "worker")]
+        words = f"0/1 nodes are available: 1 {lacks}."
+        scheduled = {"type": "PodScheduled", "status": "False", "message": words}
+        pod["status"] = {"phase": "Pending", "conditions": [scheduled]}
+        no_pool = "pod didn't trigger scale-up: 2 node(s) didn't match Pod's node affinity/selector"
+        about = {"involvedObject": {"kind": "Pod", "uid": pod["metadata"]["uid"]}, "metadata": {}}
+        api.events.append({"reason": "NotTriggerScaleUp", "message": no_pool, **about})
+        if ends:
+            with pytest.raises(ClusterError, match="worker-0 cannot start: no node pool has a machine like this"):
+                poll_until(cluster, lambda seen: False)
+        else:
+            seen = poll_until(cluster, lambda seen: lacks in seen.workers[0].reason)
+            assert no_pool in seen.waiting()
+
+
 def test_a_worker_is_replaced_when_the_server_is_back(tmp_path: Path) -> None:
     api = FakeApi()
     with started(plan(tmp_path), api) as cluster:

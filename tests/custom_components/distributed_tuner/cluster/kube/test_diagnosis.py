@@ -160,6 +160,69 @@ def test_what_only_events_tell(events: list[dict[str, Any]], health: Health, wor
     assert seen is not None and seen.health is health and words in seen.reason
 
 
+NO_SCALE_UP = "pod didn't trigger scale-up: "
+NO_POOL = NO_SCALE_UP + "2 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint {a/b: c}"
+NO_NODE = (
+    "0/3 nodes are available: 1 node(s) had untolerated taint {pool: x}, 2 node(s) didn't match Pod's node affinity/"
+)
+NO_NODE += "selector. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "1 max cluster cpu, memory limit reached",
+        "1 max node group size reached, 3 node(s) didn't match Pod's node affinity/selector",
+        "1 not ready for scale-up",
+        "1 in backoff after failed scale-up",
+        "1 at least one node can be vertically scaled",
+        "1 Insufficient nvidia.com/gpu",
+        "2 node(s) didn't match Pod's node affinity/selector, 1 Insufficient memory",
+        "pod has unbound immediate PersistentVolumeClaims",
+        '1 persistentvolumeclaim "runs" not found',
+        "1 node(s) had volume node affinity conflict",
+        "1 node(s) didn't match PersistentVolume's node affinity",
+        "1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
+        "",
+    ],
+)
+def test_an_autoscaler_that_adds_no_node_for_now_is_waited_for(message: str) -> None:
+    seen = diagnosis.of_events([event("NotTriggerScaleUp", NO_SCALE_UP + message)], NO_NODE)
+    assert seen is not None and (seen.state, seen.health) == (PENDING, Health.WAITING)
+    assert message in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "health"),
+    [
+        (NO_NODE, Health.HOPELESS),
+        ("no nodes available to schedule pods", Health.HOPELESS),
+        # A pool that does not grow has such machines, and they are busy, or not ready.
+        (NO_NODE.replace("0/3", "0/4").replace(": 1 ", ": 1 Insufficient nvidia.com/gpu, 1 "), Health.WAITING),
+        ("0/1 nodes are available: 1 node(s) were unschedulable.", Health.WAITING),
+        (
+            "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.",
+            Health.WAITING,
+        ),
+        ("0/1 nodes are available: 1 Too many pods.", Health.WAITING),
+    ],
+)
+def test_a_pool_that_does_not_grow_may_have_the_machine(scheduler: str, health: Health) -> None:
+    verdict = event("NotTriggerScaleUp", NO_POOL)
+    made = diagnosis.of_pod(pod(JOB, phase="Pending", unschedulable=scheduler))
+    for events, waits_for in (
+        ([verdict], made.reason),
+        ([verdict, event("FailedScheduling", scheduler)], made.reason),
+        ([verdict, event("FailedScheduling", scheduler)], ""),
+    ):
+        seen = diagnosis.of_events(events, waits_for)
+        assert seen is not None and seen.health is health
+
+
+def test_the_autoscalers_words_are_over_when_a_node_was_found() -> None:
+    assert diagnosis.of_events([event("NotTriggerScaleUp", NO_POOL, 1), event("Scheduled", "on x", 2)]) is None
+
+
 CREATING = "Error creating: "
 WEBHOOK = CREATING + 'Internal error occurred: failed calling webhook "v.k.svc": failed to call: Post "https://k": '
 CONFLICT = (
