@@ -219,7 +219,7 @@ class KubernetesCluster(Cluster):
 
     def _with_events(self, seen: Seen, jobs: Sequence[Object]) -> Seen:
         """Adds what only events tell: refused pods, an autoscaler's verdict, a volume that cannot be mounted."""
-        if not seen.member.waiting or seen.state.health is Health.HOPELESS:
+        if not seen.member.waiting or seen.state.health in (Health.HOPELESS, Health.DOUBTFUL):
             return seen
         job = next(job for job in jobs if job["metadata"]["name"] == seen.job)
         if job["spec"].get("suspend"):

@@ -28,7 +28,7 @@ _IMAGE_FIX = (
     "Check the name of the image, that it was pushed, and that the nodes may pull it (image_pull_secrets, or the node "
     "pool's service account may read the registry)"
 )
-_HOPELESS_WAITS = {
+_FAULTY_WAITS = {
     "ImagePullBackOff": ("the image cannot be pulled", _IMAGE_FIX),
     "InvalidImageName": ("the name of the image is not valid", _IMAGE_FIX),
     "ErrImageNeverPull": ("the image is not on the node, and may not be pulled", _IMAGE_FIX),
@@ -39,8 +39,22 @@ _HOPELESS_WAITS = {
     "CreateContainerError": ("the container cannot be created", "Look at the volumes and mount paths"),
     "RunContainerError": ("the container cannot be run", "Look at the image: it must hold `python`"),
 }
-_PULL_ERRORS = frozenset({"ErrImagePull", "ImagePullBackOff"})
-_PULL_REFUSED = re.compile(r"not found|denied|unauthorized|forbidden|manifest unknown|no such host", re.IGNORECASE)
+# A first failure to pull is told as the later ones are.
+_FIRST_PULL = "ErrImagePull"
+# What a look at the settings alone would have told.
+_PLAIN_WAITS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+# A registry, a node or the API server that is away or busy.
+_BUSY = re.compile(
+    r"i/o timeout|handshake timeout|timed out|deadline exceeded|connection (refused|reset)|no route to host"
+    r"|network is unreachable|unexpected EOF|: EOF|too ?many ?requests|internal server error|bad gateway"
+    r"|service unavailable|gateway time-?out|temporary failure|server misbehaving|try again|name .* is reserved",
+    re.IGNORECASE,
+)
+# What another attempt is answered in the same way.
+_REFUSAL = re.compile(
+    r"not found|denied|unauthorized|forbidden|manifest unknown|no such host|couldn't find key|runAsNonRoot",
+    re.IGNORECASE,
+)
 # Why scheduler and autoscaler find no node, one reason after another: "2 node(s) …, 1 max node group size reached".
 _PREAMBLE = re.compile(r"^(pod didn't trigger scale-up[^:]*|0/\d+ nodes are available): *")
 _REASONS = re.compile(r", (?=\d+ )")
@@ -70,6 +84,8 @@ class Health(enum.Enum):
     FINE = "fine"
     # For a machine, an image, a volume: may take long.
     WAITING = "waiting"
+    # It may become better by itself, but for no known reason: not if it lasts for minutes.
+    DOUBTFUL = "doubtful"
     # It will not become better by itself.
     HOPELESS = "hopeless"
 
@@ -258,12 +274,8 @@ def _pending(pod: Object) -> PodState:
     for container in status.get("containerStatuses", ()):
         waiting = container.get("state", {}).get("waiting", {})
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
-        # A first failure to pull may pass, unless the registry's answer is plain.
-        refused = reason in _PULL_ERRORS and _PULL_REFUSED.search(message)
-        if reason in _HOPELESS_WAITS or refused:
-            fault, fix = _HOPELESS_WAITS.get(reason, _HOPELESS_WAITS["ImagePullBackOff"])
-            words = f"{fault}: {container.get('image', '')}: {reason}: {message}. {fix}"
-            return PodState(MemberState.PENDING, Health.HOPELESS, words)
+        if reason == _FIRST_PULL or reason in _FAULTY_WAITS:
+            return _faulty(container.get("image", ""), reason, message)
         if reason:
             words = f"{reason}: {message}" if message else reason
             return PodState(MemberState.PENDING, Health.WAITING, words)
@@ -273,3 +285,15 @@ def _pending(pod: Object) -> PodState:
             fix = scheduling_fix(words, pod["metadata"].get("labels", {}).get(GROUP_LABEL))
             return PodState(MemberState.PENDING, Health.WAITING, f"{words.rstrip('. ')}. {fix}" if fix else words)
     return PodState(MemberState.PENDING, Health.WAITING, "its pod is being started")
+
+
+def _faulty(image: str, reason: str, message: str) -> PodState:
+    """A container that the node cannot make."""
+    fault, fix = _FAULTY_WAITS["ImagePullBackOff" if reason == _FIRST_PULL else reason]
+    words = f"{image}: {reason}: {message}"
+    if reason not in _PLAIN_WAITS and _BUSY.search(message):
+        return PodState(
+            MemberState.PENDING, Health.WAITING, f"{fault} at the moment, which is tried again and again: {words}"
+        )
+    plain = reason in _PLAIN_WAITS or _REFUSAL.search(message)
+    return PodState(MemberState.PENDING, Health.HOPELESS if plain else Health.DOUBTFUL, f"{fault}: {words}. {fix}")

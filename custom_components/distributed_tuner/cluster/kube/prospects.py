@@ -11,6 +11,8 @@ from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
 from custom_components.distributed_tuner.cluster.kube.members import Seen
 
 _ENDED = (MemberState.FAILED, MemberState.SUCCEEDED)
+# What may pass for no known reason has so long to do it: some attempts, with the pauses that a node makes between them.
+_DOUBT_SECONDS = 300.0
 
 
 class Prospects:
@@ -26,6 +28,7 @@ class Prospects:
         self._clock = clock
         self._ran: set[str] = set()
         self._waits: dict[str, float] = {}
+        self._doubted: dict[str, float] = {}
 
     def check(self, who: str, members: Sequence[Seen]) -> None:
         """Looks at the chief, or at all workers.
@@ -40,6 +43,7 @@ class Prospects:
         groups: dict[str, list[Seen]] = {}
         for seen in members:
             groups.setdefault(seen.job, []).append(seen)
+        self._doubt(members)
         self._ran.update(seen.job for seen in members if seen.member.state is MemberState.RUNNING)
         self._check_hopeless(list(groups.values()))
         if not members or not all(seen.member.waiting for seen in members):
@@ -62,7 +66,18 @@ class Prospects:
     def _is_hopeless(self, group: Sequence[Seen]) -> bool:
         # What ran once may run again; what never could is a fault that no time mends.
         left = [seen for seen in group if seen.member.state not in _ENDED]
-        return bool(left) and group[0].job not in self._ran and all(s.state.health is Health.HOPELESS for s in left)
+        return bool(left) and group[0].job not in self._ran and all(self._cannot_start(seen) for seen in left)
+
+    def _cannot_start(self, seen: Seen) -> bool:
+        since = self._doubted.get(seen.member.name)
+        return seen.state.health is Health.HOPELESS or (since is not None and self._clock() - since > _DOUBT_SECONDS)
+
+    def _doubt(self, members: Sequence[Seen]) -> None:
+        for seen in members:
+            if seen.state.health is Health.DOUBTFUL:
+                self._doubted.setdefault(seen.member.name, self._clock())
+            else:
+                self._doubted.pop(seen.member.name, None)
 
 
 def _why(group: Sequence[Seen]) -> str:

@@ -48,7 +48,8 @@ def test_how_a_pod_ended(made: dict[str, Any], state: MemberState, fault: bool, 
         ({"waiting": {"reason": "ContainerCreating"}}, Health.WAITING, "ContainerCreating"),
         ({"waiting": {"reason": "ErrImagePull", "message": "connection reset"}}, Health.WAITING, "connection reset"),
         ({"waiting": {"reason": "ErrImagePull", "message": "r/i:1: not found"}}, Health.HOPELESS, "r/i:1"),
-        ({"waiting": {"reason": "ImagePullBackOff", "message": "x"}}, Health.HOPELESS, "the image cannot be pulled"),
+        ({"waiting": {"reason": "ImagePullBackOff", "message": "x"}}, Health.DOUBTFUL, "the image cannot be pulled"),
+        ({"waiting": {"reason": "ErrImagePull", "message": "x"}}, Health.DOUBTFUL, "the image cannot be pulled"),
         ({"waiting": {"reason": "InvalidImageName", "message": "x"}}, Health.HOPELESS, "name of the image"),
         (
             {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}},
@@ -61,6 +62,45 @@ def test_what_a_pod_waits_for(made: dict[str, Any], health: Health, words: str) 
     seen = diagnosis.of_pod(pod(JOB, phase="Pending", **made))
     assert (seen.state, seen.health) == (PENDING, health)
     assert words in seen.reason
+
+
+PULL = "failed to pull and unpack image: failed to resolve reference: "
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ImagePullBackOff", PULL + 'failed to do request: Head "https://r.io/v2/": dial tcp 1.2.3.4:443: i/o timeout'),
+        ("ImagePullBackOff", PULL + "unexpected status from HEAD request to https://r.io/v2/: 429 Too Many Requests"),
+        ("ImagePullBackOff", "toomanyrequests: You have reached your pull rate limit"),
+        ("ErrImagePull", PULL + "unexpected status code [manifests 1]: 503 Service Unavailable"),
+        ("ErrImagePull", "net/http: TLS handshake timeout"),
+        ("CreateContainerError", "context deadline exceeded"),
+        ("CreateContainerError", 'failed to reserve container name "main_x": name "main_x" is reserved for "0a"'),
+        ("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition"),
+    ],
+)
+def test_a_node_or_registry_that_is_busy_is_waited_for(reason: str, message: str) -> None:
+    seen = diagnosis.of_pod(pod(JOB, phase="Pending", waiting={"reason": reason, "message": message}))
+    assert (seen.state, seen.health) == (PENDING, Health.WAITING)
+    assert message in seen.reason and "at the moment" in seen.reason and "Check the name" not in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ImagePullBackOff", PULL + "r.io/timeout:429: not found"),
+        ("ErrImagePull", PULL + "dial tcp: lookup no.such on 10.0.0.10:53: no such host"),
+        ("CreateContainerConfigError", "couldn't find key k in Secret ml/s"),
+        ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+        ("RunContainerError", 'exec: "python": executable file not found in $PATH'),
+        ("ErrImageNeverPull", "Container image is not present with pull policy of Never"),
+        ("InvalidImageName", "x: timed out"),
+    ],
+)
+def test_a_container_that_is_refused_is_hopeless(reason: str, message: str) -> None:
+    seen = diagnosis.of_pod(pod(JOB, phase="Pending", waiting={"reason": reason, "message": message}))
+    assert (seen.state, seen.health) == (PENDING, Health.HOPELESS)
 
 
 @pytest.mark.parametrize(

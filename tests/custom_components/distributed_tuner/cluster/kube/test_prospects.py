@@ -13,7 +13,9 @@ from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
 from tests.custom_components.distributed_tuner.cluster.kube.things import job, pod
 
 CHIEF, SPOT, DEMAND = job(None), job("spot", 2), job("demand", 1)
-NO_IMAGE: dict[str, Any] = {"phase": "Pending", "waiting": {"reason": "ImagePullBackOff", "message": "not there"}}
+NO_IMAGE: dict[str, Any] = {"phase": "Pending", "waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+DOUBTFUL: dict[str, Any] = {"phase": "Pending", "waiting": {"reason": "ErrImagePull", "message": "for no reason"}}
+BUSY: dict[str, Any] = {"phase": "Pending", "waiting": {"reason": "ImagePullBackOff", "message": "i/o timeout"}}
 NO_NODE: dict[str, Any] = {"phase": "Pending", "unschedulable": "0/3 nodes are available"}
 DONE: dict[str, Any] = {"phase": "Succeeded", "exit_code": 0}
 FATAL: dict[str, Any] = {"phase": "Failed", "exit_code": 70}
@@ -63,6 +65,31 @@ def test_a_worker_that_succeeded_says_that_the_search_is_over() -> None:
 
 def test_a_group_that_only_some_members_of_cannot_start_is_waited_for() -> None:
     Prospects(900.0).check("every worker", workers(NO_IMAGE, NO_NODE))
+
+
+def test_what_fails_for_an_unknown_reason_ends_the_search_when_it_lasts_for_minutes() -> None:
+    now = [0.0]
+    prospects = Prospects(900.0, lambda: now[0])
+    prospects.check("every worker", workers(DOUBTFUL, DOUBTFUL))
+    now[0] = 290.0
+    prospects.check("every worker", workers(DOUBTFUL, BUSY))
+    now[0] = 310.0
+    prospects.check("every worker", workers(DOUBTFUL, DOUBTFUL))  # the second one has begun anew
+    now[0] = 600.0
+    prospects.check("every worker", workers(DOUBTFUL, DOUBTFUL))
+    now[0] = 611.0
+    with pytest.raises(ClusterError, match=r"^spot-0 and 1 more cannot start: the image cannot be pulled.*no reason"):
+        prospects.check("every worker", workers(DOUBTFUL, NO_IMAGE))
+
+
+def test_a_busy_registry_is_waited_for_like_a_machine() -> None:
+    now = [0.0]
+    prospects = Prospects(900.0, lambda: now[0])
+    for now[0] in (0.0, 450.0, 900.0):
+        prospects.check("every worker", workers(BUSY, BUSY))
+    now[0] = 901.0
+    with pytest.raises(ClusterError, match=r"every worker has been waiting for 900 s.*i/o timeout"):
+        prospects.check("every worker", workers(BUSY, BUSY))
 
 
 def test_waiting_ends_with_the_reasons_of_all_after_the_time_that_was_set() -> None:
