@@ -11,6 +11,7 @@ from custom_components.distributed_tuner.cluster.base import Cluster, Member, Me
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.report import formatting
 
 # Before the first trial ran, a worker that dies so often has a fault that another start does not mend; later all
 # workers have to, with nothing else happening meanwhile. More often where somebody killed them: a loaded machine, or
@@ -20,6 +21,8 @@ _MAX_KILLED_STARTS = 16
 # A chief comes back from more: each of its starts is quick, and all of the search hangs on it.
 _MAX_CHIEF_STARTS = 12
 _MAX_CHIEF_KILLED_STARTS = 40
+# But not from these: its memory, or the image, is too small for what it does before it answers the first time.
+_MAX_INCURABLE_STARTS = 3
 _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 # How Python ends when it cannot import what it should run; our programs end with other codes once they have begun.
 _NEVER_BEGAN = 1
@@ -52,6 +55,8 @@ class Watchdog:
         self._cluster = cluster
         self._clock = clock
         self._heard = clock()
+        self._chief: Member | None = None
+        self._chief_restarts = 0
         self._restarts: dict[str, int] = {}
         self._lives: dict[str, _Life] = {}
 
@@ -73,6 +78,10 @@ class Watchdog:
         Raises:
           SearchError: waiting on would be in vain.
         """
+        if self._chief is None:
+            # What happened before this step began is not held against the chief.
+            self._chief_restarts = snapshot.chief.restarts
+        self._chief = snapshot.chief
         if snapshot.chief.waiting:
             self.heard()
         if snapshot.chief.state is MemberState.SUCCEEDED and self._clock() - self._heard > _ENDED_SECONDS:
@@ -80,6 +89,7 @@ class Watchdog:
         started = record is not None and bool(record.trials)
         if record is None:
             self._check_beginning(snapshot.chief)
+            self._check_incurable(snapshot.chief)
         for member in () if started else snapshot.workers:
             self._check_beginning(member)
             if member.restarts >= _MAX_STARTS:
@@ -99,9 +109,7 @@ class Watchdog:
         """
         limit = limit or self._options.chief_timeout_seconds
         if self._clock() - self._heard > limit:
-            raise SearchError(
-                f"the chief was not heard of for {limit:g} s. Its last words:\n{self._cluster.tail('chief')}"
-            )
+            raise SearchError(f"the chief was not heard of for {limit:g} s. {self._last_of_chief()}")
 
     def silent(self, workers: Sequence[Member], heard: Collection[str]) -> list[str]:
         """Who has a process that says nothing to the chief: suspended, or in native code that lets nobody else work.
@@ -159,6 +167,25 @@ class Watchdog:
                 f"{member.name} cannot start: {exit_reason(_NEVER_BEGAN)}. Its log is {member.log}\n"
                 f"{self._cluster.tail(member.name)}"
             )
+
+    def _check_incurable(self, chief: Member) -> None:
+        ends = chief.restarts - self._chief_restarts
+        if chief.incurable and ends >= _MAX_INCURABLE_STARTS:
+            raise SearchError(
+                f"the chief cannot start: it ended {ends} times before its first answer, the last time with "
+                f"{self._words(chief)}"
+            )
+
+    def _last_of_chief(self) -> str:
+        """How the chief is as far as the cluster knows, and its last words: it may have had no time for any."""
+        parts = []
+        if (chief := self._chief) is not None:
+            ends = f", and has ended {formatting.plural(chief.restarts, 'time')}" if chief.restarts else ""
+            parts.append(f"It is {chief.state.value}{ends}{f': {chief.reason}' if chief.reason else ''}.")
+            parts.append(f"Its log is {chief.log}.")
+        words = self._cluster.tail("chief")
+        parts.append(f"Its last words:\n{words}" if words else "It left no last words")
+        return " ".join(parts)
 
     def _words(self, member: Member) -> str:
         return f"{member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"

@@ -35,6 +35,7 @@ class Member:
       reason: of its last end, or why it is pending, for people.
       log: where its log is: a file's path or a command that shows it.
       waiting: whether it waits for a machine, which is no fault of its own and may take long; `reason` says for what.
+      incurable: whether its settings are at fault for its last end, so that another start will hardly help.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Member:
     reason: str = ""
     log: str = ""
     waiting: bool = False
+    incurable: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

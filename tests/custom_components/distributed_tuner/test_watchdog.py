@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -89,6 +90,31 @@ def test_a_chief_that_waits_for_a_machine_is_not_silent(watched: Watched) -> Non
     watched.now = 1051.0
     with pytest.raises(SearchError, match="the chief was not heard of for 50 s"):
         watched.dog.check_silence()
+
+
+@pytest.mark.parametrize("earlier", [0, 2])
+def test_a_chief_that_cannot_even_answer_once_for_want_of_memory_ends_the_search(
+    watched: Watched, earlier: int
+) -> None:
+    watched.check(chief=member("chief", earlier, 137 if earlier else None, incurable=bool(earlier)), record=None)
+    watched.check(chief=member("chief", earlier + 2, 137, incurable=True), record=None)
+    watched.check(chief=member("chief", earlier + 3, 137), record=None)
+    watched.check(chief=member("chief", earlier + 3, 137, incurable=True))
+    words = "the chief cannot start: it ended 3 times before its first answer, the last time with exit code 137"
+    with pytest.raises(SearchError, match=words) as ended:
+        watched.check(chief=member("chief", earlier + 3, 137, incurable=True), record=None)
+    assert "the last words of chief" in str(ended.value)
+
+
+def test_a_silent_chief_is_told_with_what_the_cluster_knows_of_it(watched: Watched) -> None:
+    watched.check(chief=member("chief", 2, 137, state=MemberState.PENDING), record=None)
+    watched.now = 101.0
+    words = (
+        "the chief was not heard of for 100 s. It is pending, and has ended 2 times: exit code 137. Its log is "
+        "its.log. Its last words:\nthe last words of chief"
+    )
+    with pytest.raises(SearchError, match=re.escape(words)):
+        watched.check(chief=member("chief", 2, 137, state=MemberState.PENDING), record=None)
 
 
 def test_a_silent_process_is_named_once(watched: Watched) -> None:

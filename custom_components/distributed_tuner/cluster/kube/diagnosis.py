@@ -10,7 +10,7 @@ from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import MemberState, exit_reason
 from custom_components.distributed_tuner.cluster.kube.api_errors import explain
-from custom_components.distributed_tuner.cluster.kube.fixes import missing_fix, scheduling_fix
+from custom_components.distributed_tuner.cluster.kube.fixes import missing_fix, scheduling_fix, settings_of
 from custom_components.distributed_tuner.cluster.kube.names import GROUP_LABEL
 from custom_components.distributed_tuner.errors import ExitCode
 
@@ -23,11 +23,13 @@ INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 FATAL_CODES = frozenset({2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127})
 _NO_FAULT = frozenset({int(ExitCode.DONE), int(ExitCode.PREEMPTED)})
 _OUT_OF_MEMORY = "OOMKilled"
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 
 _IMAGE_FIX = (
     "Check the name of the image, that it was pushed, and that the nodes may pull it (image_pull_secrets, or the node "
     "pool's service account may read the registry)"
 )
+_RUN_FIX = "Look at the image and at PATH in `env`: it must hold `python`"
 _FAULTY_WAITS = {
     "ImagePullBackOff": ("the image cannot be pulled", _IMAGE_FIX),
     "InvalidImageName": ("the name of the image is not valid", _IMAGE_FIX),
@@ -37,7 +39,7 @@ _FAULTY_WAITS = {
         "A ConfigMap, Secret or key that it names is missing, or the image's user is root (run_as_user)",
     ),
     "CreateContainerError": ("the container cannot be created", "Look at the volumes and mount paths"),
-    "RunContainerError": ("the container cannot be run", "Look at the image: it must hold `python`"),
+    "RunContainerError": ("the container cannot be run", _RUN_FIX),
 }
 # A first failure to pull is told as the later ones are.
 _FIRST_PULL = "ErrImagePull"
@@ -100,6 +102,7 @@ class PodState:
       reason: why it is pending or how it ended, for people.
       exit_code: of its container, None while it runs and where a pod ended without one.
       fault: whether it ended by a fault of its own, and not by an eviction, a preemption or an order.
+      incurable: whether its settings are at fault.
     """
 
     state: MemberState
@@ -107,6 +110,7 @@ class PodState:
     reason: str = ""
     exit_code: int | None = None
     fault: bool = False
+    incurable: bool = False
 
 
 def index(pod: Object) -> int:
@@ -249,15 +253,18 @@ def _failed(pod: Object) -> PodState:
     reason = exit_reason(code)
     if terminated.get("reason") == _OUT_OF_MEMORY:
         limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
-        reason = f"exit code {code}: out of memory ({_OUT_OF_MEMORY}): it used more than {limit}; raise `memory`"
+        reason = f"exit code {code}: out of memory ({_OUT_OF_MEMORY}): it used more than {limit}; raise `memory` of "
+        reason += settings_of(pod["metadata"].get("labels", {}).get(GROUP_LABEL))
     elif disruption:
         reason = f"{reason}; {disruption}"
-    elif terminated.get("reason") in ("StartError", "ContainerCannotRun"):
-        reason = f"{reason}: {terminated.get('message', '')}"
+    elif terminated.get("reason") in _NOT_STARTED:
+        said = str(terminated.get("message", "")).strip().rstrip(".")
+        reason = f"exit code {code}: its program cannot be started: {said}. {_RUN_FIX}"
     if code in FATAL_CODES:
         return PodState(MemberState.FAILED, reason=reason, exit_code=code, fault=True)
     fault = not disruption and not ordered and code not in _NO_FAULT
-    return PodState(MemberState.PENDING, reason=reason, exit_code=code, fault=fault)
+    incurable = fault and terminated.get("reason") in {_OUT_OF_MEMORY, *_NOT_STARTED}
+    return PodState(MemberState.PENDING, reason=reason, exit_code=code, fault=fault, incurable=incurable)
 
 
 def _disruption(status: Object) -> str:

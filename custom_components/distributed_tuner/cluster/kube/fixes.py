@@ -24,6 +24,11 @@ _UNBOUND = "unbound immediate PersistentVolumeClaims"
 _KINDS = {"persistentvolumeclaim": "PersistentVolumeClaim", "configmap": "ConfigMap", "secret": "Secret"}
 
 
+def settings_of(group: str | None) -> str:
+    """Where the settings of a group's pods, or of the chief's, are."""
+    return f"groups[{group}]" if group else "chief"
+
+
 def scheduling_fix(message: str, group: str | None) -> str:
     """What to change where the scheduler finds no node; empty where its words point to no setting.
 
@@ -39,12 +44,11 @@ def scheduling_fix(message: str, group: str | None) -> str:
     for words, settings in _SETTINGS:
         for match in words.finditer(message):
             found.extend(settings.format(**match.groupdict()).replace("-", "_").split(", "))
-    pod = f"groups[{group}]" if group else "chief"
     names = [name for name in dict.fromkeys(found) if group or name not in _NOT_THE_CHIEFS]
     if not names:
         return ""
     listed = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    return f"Unless such a node is on its way, change {listed} of {pod}, or add nodes that have it"
+    return f"Unless such a node is on its way, change {listed} of {settings_of(group)}, or add nodes that have it"
 
 
 def missing_fix(message: str) -> str:

@@ -94,6 +94,7 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
         reason=state.reason or (last.reason if last else ""),
         log=f"kubectl logs --namespace {namespace} {next(iter(begun), name) or job_name}",
         waiting=state.state is MemberState.PENDING and state.health is not Health.FINE,
+        incurable=last is not None and last.incurable,
     )
     about = (pod or job)["metadata"]["uid"]
     return Seen(member, state, job["metadata"]["name"], name, about, begun)

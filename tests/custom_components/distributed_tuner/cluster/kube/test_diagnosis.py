@@ -9,6 +9,7 @@ import pytest
 from custom_components.distributed_tuner.cluster.base import MemberState
 from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
+from custom_components.distributed_tuner.cluster.kube.members import view
 from tests.custom_components.distributed_tuner.cluster.kube.things import event, job, pod
 
 JOB = job()
@@ -62,6 +63,32 @@ def test_what_a_pod_waits_for(made: dict[str, Any], health: Health, words: str) 
     seen = diagnosis.of_pod(pod(JOB, phase="Pending", **made))
     assert (seen.state, seen.health) == (PENDING, health)
     assert words in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"exit_code": 137, "why": "OOMKilled"}, "raise `memory` of chief"),
+        (
+            {"exit_code": 128, "why": "StartError"},
+            "exit code 128: its program cannot be started: no python. Look at the",
+        ),
+        ({"exit_code": 126, "why": "ContainerCannotRun"}, "exit code 126: its program cannot be started"),
+    ],
+)
+def test_an_end_that_settings_are_at_fault_for_is_told_with_them(made: dict[str, Any], words: str) -> None:
+    ended = pod(job(None), phase="Failed", **made)
+    ended["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = "no python."
+    seen = diagnosis.of_pod(ended)
+    assert words in seen.reason and seen.incurable
+    assert view([job(None)], [ended], "ml")[0].member.incurable
+    ended["metadata"]["labels"] = {"distributed-tuner/group": "spot"}
+    assert "of chief" not in diagnosis.of_pod(ended).reason
+
+
+def test_other_ends_may_be_cured_by_another_start() -> None:
+    for made in ({"exit_code": 137}, {"exit_code": 1}, {"exit_code": 137, "why": "OOMKilled", "deleted": True}):
+        assert not diagnosis.of_pod(pod(JOB, phase="Failed", **made)).incurable
 
 
 PULL = "failed to pull and unpack image: failed to resolve reference: "
