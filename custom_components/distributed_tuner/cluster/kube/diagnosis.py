@@ -10,7 +10,7 @@ from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import MemberState, exit_reason
 from custom_components.distributed_tuner.cluster.kube.api_errors import explain
-from custom_components.distributed_tuner.cluster.kube.fixes import missing_fix, scheduling_fix, settings_of
+from custom_components.distributed_tuner.cluster.kube.fixes import disk_fix, missing_fix, scheduling_fix, settings_of
 from custom_components.distributed_tuner.cluster.kube.names import GROUP_LABEL
 from custom_components.distributed_tuner.errors import ExitCode
 
@@ -239,7 +239,7 @@ def _ended(pod: Object) -> bool:
 
 def _failed(pod: Object) -> PodState:
     status = pod["status"]
-    disruption = _disruption(status)
+    disruption, verdict = _disruption(status), _pods_verdict(pod)
     # A group was made smaller, or somebody deleted the pod.
     ordered = "deletionTimestamp" in pod["metadata"]
     terminated = next(
@@ -247,16 +247,19 @@ def _failed(pod: Object) -> PodState:
         None,
     )
     if terminated is None:
-        words = disruption or " ".join(filter(None, [status.get("reason"), status.get("message")]))
-        return PodState(MemberState.PENDING, reason=words or "its pod ended", fault=not disruption and not ordered)
+        words = disruption or verdict or "its pod ended"
+        return PodState(MemberState.PENDING, reason=words, fault=not disruption and not ordered)
     code = int(terminated["exitCode"])
     reason = exit_reason(code)
     if terminated.get("reason") == _OUT_OF_MEMORY:
         limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
         reason = f"exit code {code}: out of memory ({_OUT_OF_MEMORY}): it used more than {limit}; raise `memory` of "
-        reason += settings_of(pod["metadata"].get("labels", {}).get(GROUP_LABEL))
+        reason += settings_of(_group(pod))
     elif disruption:
         reason = f"{reason}; {disruption}"
+    elif verdict:
+        # The code says no more than that the kubelet killed it.
+        reason = f"exit code {code}: {verdict}"
     elif terminated.get("reason") in _NOT_STARTED:
         said = str(terminated.get("message", "")).strip().rstrip(".")
         reason = f"exit code {code}: its program cannot be started: {said}. {_RUN_FIX}"
@@ -265,6 +268,20 @@ def _failed(pod: Object) -> PodState:
     fault = not disruption and not ordered and code not in _NO_FAULT
     incurable = fault and terminated.get("reason") in {_OUT_OF_MEMORY, *_NOT_STARTED}
     return PodState(MemberState.PENDING, reason=reason, exit_code=code, fault=fault, incurable=incurable)
+
+
+def _pods_verdict(pod: Object) -> str:
+    """Why the pod failed as a whole, whatever its container ended with, and what to change; often empty."""
+    status = pod["status"]
+    message = str(status.get("message") or "").strip()
+    told = ": ".join(filter(None, [status.get("reason"), message]))
+    fix = disk_fix(message, _group(pod))
+    return f"{told.rstrip('.')}. {fix}" if fix else told
+
+
+def _group(pod: Object) -> str | None:
+    group: str | None = pod["metadata"].get("labels", {}).get(GROUP_LABEL)
+    return group
 
 
 def _disruption(status: Object) -> str:
@@ -289,7 +306,7 @@ def _pending(pod: Object) -> PodState:
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             words = condition.get("message", "") or "not scheduled yet"
-            fix = scheduling_fix(words, pod["metadata"].get("labels", {}).get(GROUP_LABEL))
+            fix = scheduling_fix(words, _group(pod))
             return PodState(MemberState.PENDING, Health.WAITING, f"{words.rstrip('. ')}. {fix}" if fix else words)
     return PodState(MemberState.PENDING, Health.WAITING, "its pod is being started")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from custom_components.distributed_tuner.cluster.kube.pod_template import SCRATCH_FOLDERS, SCRATCH_LIMIT
+
 # The scheduler's words for what a node lacks, and the settings of a group or of the chief that ask for it.
 _SETTINGS = (
     (re.compile(r"Insufficient (?P<what>cpu|memory|ephemeral-storage)"), "{what}"),
@@ -19,6 +21,9 @@ _SETTINGS = (
 _MISSING = re.compile(
     r'\b(?P<kind>persistentvolumeclaim|configmap|secret)s? "(?P<name>[^"]+)" not found', re.IGNORECASE
 )
+# The kubelet's words for a pod that it evicts for what it wrote to its node's disk.
+_FULL_FOLDER = re.compile(r'EmptyDir volume "(?P<name>[^"]+)" exceeds')
+_FULL_DISK = re.compile(r"ephemeral[- ](local )?storage")
 _NOT_THE_CHIEFS = ("gpu", "gpu.type", "count")
 _UNBOUND = "unbound immediate PersistentVolumeClaims"
 _KINDS = {"persistentvolumeclaim": "PersistentVolumeClaim", "configmap": "ConfigMap", "secret": "Secret"}
@@ -58,3 +63,20 @@ def missing_fix(message: str) -> str:
         return ""
     kind, name = _KINDS[match["kind"].lower()], match["name"]
     return f"There is no {kind} {name} in the namespace: make it, or correct its name in `volumes`"
+
+
+def disk_fix(message: str, group: str | None) -> str:
+    """What to change for a pod that wrote too much to its node's disk; empty where the words are about something else.
+
+    Args:
+      message: the kubelet's, of an eviction.
+      group: the group of workers, None for the chief.
+    """
+    if match := _FULL_FOLDER.search(message):
+        name = match["name"]
+        if name in SCRATCH_FOLDERS:
+            return f"Have it write what is large to one of `volumes`: {SCRATCH_FOLDERS[name]} holds {SCRATCH_LIMIT}"
+        return f"Raise sizeLimit of {name} in `volumes`"
+    if _FULL_DISK.search(message):
+        return f"Raise `ephemeral_storage` of {settings_of(group)}, or have it write less to its own disk"
+    return ""

@@ -20,7 +20,8 @@ PROCESS_VARIABLE = "DISTRIBUTED_TUNER_PROCESS"
 _MODULE = "custom_components.distributed_tuner"
 _HOME = "/home/tuner"
 # Tuners keep small things there; what is large belongs on a volume.
-_SCRATCH_LIMIT = "2Gi"
+SCRATCH_FOLDERS = {"tmp": "/tmp", "home": _HOME}
+SCRATCH_LIMIT = "2Gi"
 
 
 def pod_template(
@@ -67,8 +68,7 @@ def pod_template(
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "credentials", "mountPath": CREDENTIALS_DIR, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},
-            {"name": "home", "mountPath": _HOME},
+            *({"name": name, "mountPath": folder} for name, folder in SCRATCH_FOLDERS.items()),
             *(_mount(volume) for volume in volumes),
         ],
     }
@@ -91,8 +91,7 @@ def pod_template(
         "containers": [container],
         "volumes": [
             {"name": "credentials", "secret": {"secretName": secret, "defaultMode": 0o400}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}},
-            {"name": "home", "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}},
+            *({"name": name, "emptyDir": {"sizeLimit": SCRATCH_LIMIT}} for name in SCRATCH_FOLDERS),
             *({"name": volume.name, **volume.source} for volume in volumes),
         ],
     }

@@ -30,7 +30,7 @@ PENDING, FAILED = MemberState.PENDING, MemberState.FAILED
         # Whoever was being evicted and gave up for good meanwhile gave up for good: the Job's rules say the same.
         ({"phase": "Failed", "exit_code": 70, "disruption": "node drained"}, FAILED, True, "exit code 70"),
         ({"phase": "Failed", "disruption": "deletion by GC"}, PENDING, False, "deletion by GC"),
-        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, PENDING, True, "Evicted low on disk"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}, PENDING, True, "Evicted: low on disk"),
         ({"phase": "Running"}, MemberState.RUNNING, False, ""),
         ({"phase": "Running", "deleted": True}, PENDING, False, "is being stopped"),
     ],
@@ -84,6 +84,39 @@ def test_an_end_that_settings_are_at_fault_for_is_told_with_them(made: dict[str,
     assert view([job(None)], [ended], "ml")[0].member.incurable
     ended["metadata"]["labels"] = {"distributed-tuner/group": "spot"}
     assert "of chief" not in diagnosis.of_pod(ended).reason
+
+
+@pytest.mark.parametrize(
+    ("message", "fix"),
+    [
+        ('Usage of EmptyDir volume "tmp" exceeds the limit "2Gi". ', "one of `volumes`: /tmp holds 2Gi"),
+        ('Usage of EmptyDir volume "home" exceeds the limit "2Gi". ', "one of `volumes`: /home/tuner holds 2Gi"),
+        ('Usage of EmptyDir volume "cache" exceeds the limit "9Gi". ', "Raise sizeLimit of cache in `volumes`"),
+        (
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+            "Raise `ephemeral_storage` of groups[spot]",
+        ),
+        (
+            'Container main exceeded its local ephemeral storage limit "1Gi". ',
+            "Raise `ephemeral_storage` of groups[spot]",
+        ),
+    ],
+)
+@pytest.mark.parametrize("code", [137, None])
+def test_an_eviction_for_a_full_disk_is_not_told_as_a_want_of_memory(message: str, fix: str, code: int | None) -> None:
+    made = pod(JOB, phase="Failed", exit_code=code, reason="Evicted", message=message)
+    made["metadata"]["labels"] = {"distributed-tuner/group": "spot"}
+    seen = diagnosis.of_pod(made)
+    begin = "Evicted" if code is None else "exit code 137: Evicted"
+    assert seen.reason.startswith(f"{begin}: {message.strip()} ") and fix in seen.reason
+    assert "memory" not in seen.reason and (seen.state, seen.fault, seen.exit_code) == (PENDING, True, code)
+
+
+def test_other_words_of_a_failed_pod_are_told() -> None:
+    late = pod(JOB, phase="Failed", exit_code=137, reason="UnexpectedAdmissionError", message="no healthy devices")
+    assert diagnosis.of_pod(late).reason == "exit code 137: UnexpectedAdmissionError: no healthy devices"
+    drained = pod(JOB, phase="Failed", exit_code=143, disruption="drained", reason="Terminated", message="shutdown")
+    assert diagnosis.of_pod(drained).reason.endswith("drained")
 
 
 def test_other_ends_may_be_cured_by_another_start() -> None:
