@@ -246,6 +246,12 @@ class _Call:
             raise _api_error(error, str(self)) from None
         except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
             raise _unreachable(client.configuration.host, str(self), error) from error
+        except ValueError:
+            # What http.client says of a header shows all of it, the token too.
+            raise ClusterError(
+                f"the request {self} to {client.configuration.host} cannot be sent: its address or its credentials "
+                "hold a character that no request may. They are not shown here"
+            ) from None
         return response
 
 

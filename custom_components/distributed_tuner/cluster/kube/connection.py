@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import kubeconfig
+from custom_components.distributed_tuner.cluster.kube import bearer, kubeconfig
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 
 SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -40,7 +40,9 @@ def _client(in_pod: Path) -> Any:
         except (kubernetes.config.ConfigException, OSError) as error:
             raise ClusterError(f"the pod's service account in {in_pod} cannot be used: {error}") from error
         # The kubelet renews the file long before the token in it expires.
-        configuration.get_api_key_with_prefix = lambda *_: f"Bearer {(in_pod / 'token').read_text().strip()}"
+        configuration.get_api_key_with_prefix = lambda *_: bearer.header(
+            f"Bearer {(in_pod / 'token').read_text()}", f"the file {in_pod / 'token'}"
+        )
     else:
         kubeconfig.load(configuration)
     # Retries are ours alone.

@@ -71,7 +71,8 @@ def run(settings: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -
     except subprocess.TimeoutExpired:
         raise PluginError(f"the kubeconfig's credential plugin {name} did not end within {_SECONDS:g} s") from None
     if done.returncode != 0:
-        words = _one_line(done.stderr) or _one_line(done.stdout) or "it said nothing"
+        # Credentials are JSON, on its standard output.
+        words = _one_line(done.stderr) or ("" if "{" in done.stdout else _one_line(done.stdout)) or "it said nothing"
         raise PluginError(
             f"the kubeconfig's credential plugin {name} failed (exit code {done.returncode}): {words}.{_login(name)}"
         )

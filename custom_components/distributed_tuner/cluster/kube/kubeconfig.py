@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import exec_plugin
+from custom_components.distributed_tuner.cluster.kube import bearer, exec_plugin
 
 _DEFAULT = "~/.kube/config"
 _PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -47,6 +47,9 @@ def load(configuration: Any) -> None:
     loader._load_from_exec_plugin = from_exec_plugin
     try:
         loader.load_and_set(configuration)
+        if "authorization" in configuration.api_key:
+            sent = configuration.api_key["authorization"]
+            configuration.api_key["authorization"] = bearer.header(sent, _source(loader))
     except ClusterError:
         raise
     except Exception as error:
@@ -75,11 +78,27 @@ def _loader() -> Any:
         )
     try:
         merged = kube_config.KubeConfigMerger(os.pathsep.join(files))
+        for kind in _PARTS:
+            for node in merged.config.value[kind]:
+                # The client's own name for it, which its errors tell, is all that is in it, tokens too.
+                node.name = f"{node.path}/{kind}[name={node.value['name']}]"
         return kube_config.KubeConfigLoader(
             config_dict=merged.config, config_base_path=None, config_persister=merged.save_changes
         )
     except Exception as error:
         raise _unusable(error) from error
+
+
+def _source(loader: Any) -> str:
+    """Whose credentials a `KubeConfigLoader` has loaded."""
+    user, path = loader._user.value, Path(loader._user.path or "").absolute()
+    if "token" in user or "auth-provider" in user:
+        return f"the kubeconfig {path}"
+    if "tokenFile" in user:
+        return f"the file {path.parent / str(user['tokenFile'])}"
+    if "exec" in user:
+        return f"the credential plugin {user['exec'].get('command')}"
+    return f"the kubeconfig {path}"
 
 
 def _location() -> str:
@@ -103,7 +122,10 @@ def _check(file: Path) -> bool:
     except OSError as error:
         raise ClusterError(f"the kubeconfig {file} cannot be read: {error.strerror}") from error
     except (ValueError, yaml.YAMLError) as error:
-        raise ClusterError(f"the kubeconfig {file} is no YAML: {_one_line(error)}") from error
+        # The error's own words quote the line, which may hold a token.
+        mark = getattr(error, "problem_mark", None)
+        where = f": see line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ClusterError(f"the kubeconfig {file} is no YAML{where}") from None
     if content is None:
         return False
     if not isinstance(content, dict):

@@ -1,0 +1,32 @@
+"""Tokens on their way into a request's header. No error says what a token is."""
+
+from __future__ import annotations
+
+import re
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+
+# What a header's value may hold without being read as something else.
+_SENT_AS_IT_IS = re.compile(r"[\x21-\x7e]+")
+
+
+def header(value: str, source: str) -> str:
+    """The value of an Authorization header, without the line's end that an editor or `echo` adds to a file.
+
+    Args:
+      value: `SCHEME CREDENTIALS`.
+      source: whose credentials they are, for the error.
+
+    Raises:
+      ClusterError: there are none, or no header can carry them.
+    """
+    scheme, _, credentials = value.partition(" ")
+    credentials = credentials.strip()
+    if not credentials:
+        raise ClusterError(f"the token of {source} is empty")
+    if not _SENT_AS_IT_IS.fullmatch(credentials):
+        raise ClusterError(
+            f"the token of {source} cannot be sent: it holds a space, a line's end in its midst, or a character that "
+            "is not ASCII. It is not shown here. Store it anew, the token alone"
+        )
+    return f"{scheme} {credentials}"
