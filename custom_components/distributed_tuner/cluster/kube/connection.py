@@ -48,4 +48,7 @@ def _client(in_pod: Path) -> Any:
     # Retries are ours alone.
     configuration.retries = False
     configuration.client_side_validation = False
-    return kubernetes.client.ApiClient(configuration)
+    client = kubernetes.client.ApiClient(configuration)
+    if name := getattr(configuration, "tls_server_name", None):
+        client.rest_client.pool_manager.connection_pool_kw["server_hostname"] = name
+    return client

@@ -9,10 +9,12 @@ from typing import Any
 import yaml
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import bearer, exec_plugin
+from custom_components.distributed_tuner.cluster.kube import bearer, exec_plugin, proxy
 
 _DEFAULT = "~/.kube/config"
 _PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
+# Keys of user that have the API server take the client for another account; the kubernetes client passes them over.
+_IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _WHERE = (
     "In a pod its service account's token must be mounted; elsewhere KUBECONFIG or ~/.kube/config names the cluster "
     "(for GKE: gcloud container clusters get-credentials CLUSTER)"
@@ -23,11 +25,13 @@ def load(configuration: Any) -> None:
     """Sets server and credentials of the current context in the client's `Configuration`.
 
     Raises:
-      ClusterError: there is no kubeconfig, it cannot be read, or its credential plugin fails.
+      ClusterError: there is no kubeconfig, it cannot be read, its credential plugin fails, or it asks for what is not
+        supported here.
     """
     from kubernetes.config import kube_config
 
     loader = _loader()
+    _check_user(loader)
 
     def from_exec_plugin() -> bool | None:
         settings = loader._user.value.get("exec")
@@ -50,6 +54,9 @@ def load(configuration: Any) -> None:
         if "authorization" in configuration.api_key:
             sent = configuration.api_key["authorization"]
             configuration.api_key["authorization"] = bearer.header(sent, _source(loader))
+        proxy.use(configuration, loader._cluster.value)
+        # Named as in later clients; `connection` hands it on.
+        configuration.tls_server_name = loader._cluster.value.get("tls-server-name")
     except ClusterError:
         raise
     except Exception as error:
@@ -87,6 +94,16 @@ def _loader() -> Any:
         )
     except Exception as error:
         raise _unusable(error) from error
+
+
+def _check_user(loader: Any) -> None:
+    user = loader._user
+    asked = [key for key in _IMPERSONATION if user is not None and user.value.get(key)]
+    if asked:
+        raise ClusterError(
+            f"the kubeconfig {user.path} has `{asked[0]}` for its user, and this client cannot act as somebody else. "
+            "Take a context whose credentials are the account's own (for a service account: kubectl create token NAME)"
+        )
 
 
 def _source(loader: Any) -> str:
