@@ -57,13 +57,14 @@ class Executor(base_executor.BaseExecutor):
         """
         directory = SearchDir(_search_root(output_dict, self._run_id()))
         spec = _spec(input_dict, exec_properties, name=self._run_id())
+        workers = int(exec_properties[keys.NUM_WORKERS])
         print(f"search: in {directory.url}", file=console.stream(), flush=True)
         with search.cancellable(), ProgressDisplay() as display:
             found = search.run(
                 spec,
                 directory,
-                _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, spec, self._search_name()),
-                workers=int(exec_properties[keys.NUM_WORKERS]),
+                _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, spec, self._search_name(), workers),
+                workers=workers,
                 watch=display.update,
                 tell=display.tell,
             )
@@ -120,7 +121,7 @@ def _prices(cluster: dict[str, Any]) -> dict[str, Price]:
     return KubernetesOptions.from_mapping(cluster).prices() if cluster.get("kind") == kube_options.KIND else {}
 
 
-def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, name: SearchName) -> Cluster:
+def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, name: SearchName, workers: int) -> Cluster:
     kind = config.get("kind")
     directory.create()
     if kind == keys.LOCAL_KIND:
@@ -128,6 +129,8 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
     if kind == kube_options.KIND:
         options = KubernetesOptions.from_mapping(config)
         options.check_root(directory.url)
+        # Before anything is looked for or made, or removed again.
+        options.counts(workers)
         return KubernetesCluster(plans.make(options, spec.options, name, directory.url))
     known = f"{keys.LOCAL_KIND!r} and {kube_options.KIND!r}"
     raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are {known}")

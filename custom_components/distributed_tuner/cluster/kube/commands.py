@@ -16,7 +16,7 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import connection, manifests, names, objects, place, running
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions, KubernetesOptionsError
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.running import Running
 from custom_components.distributed_tuner.options import SearchOptions
@@ -67,7 +67,10 @@ def render(
         lock_seconds=search.chief_timeout_seconds,
         attempt="attempt",
     )
-    documents = list(rendered(plan, chosen.counts(workers)))
+    try:
+        documents = list(rendered(plan, chosen.counts(workers)))
+    except KubernetesOptionsError as error:
+        raise typer.BadParameter(str(error), param_hint="--workers") from error
     say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
 
 

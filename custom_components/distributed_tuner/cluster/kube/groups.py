@@ -245,7 +245,7 @@ class WorkerGroup(PodSettings):
 
     Attributes:
       name: of the group; its workers are NAME-0, NAME-1, …
-      count: how many workers; None takes what `num_workers` leaves for this group.
+      count: how many workers; None takes what `num_workers` leaves for this group. At least one in a `queue`.
       price_per_hour: what the machine of one worker costs for an hour, in any currency; where several workers share a
         node, each one's part. Only for the report; None where nobody said.
       on_demand_price_per_hour: what the same machine costs on demand, for a group on spot machines.
@@ -261,6 +261,12 @@ class WorkerGroup(PodSettings):
         if name == "chief":
             raise ValueError("'chief' is the name of the chief")
         return name
+
+    @pydantic.validator("count")
+    def _some_in_a_queue(cls, count: int | None, values: dict[str, Any]) -> int | None:  # noqa: N805
+        if count == 0 and values.get("queue"):
+            raise ValueError("a group in a queue needs at least one worker: the queue lets its Job run, not the search")
+        return count
 
     @pydantic.validator("on_demand_price_per_hour")
     def _both(cls, price: float | None, values: dict[str, Any]) -> float | None:  # noqa: N805

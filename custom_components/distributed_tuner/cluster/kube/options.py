@@ -109,9 +109,22 @@ class KubernetesOptions(Strict):
         return values
 
     def counts(self, workers: int) -> dict[str, int]:
-        """How many workers each group has, when so many are wanted in all; groups with a count of their own keep it."""
+        """How many workers each group has, when so many are wanted in all; groups with a count of their own keep it.
+
+        Raises:
+          KubernetesOptionsError: none are left for a group in a queue.
+        """
         fixed = sum(group.count or 0 for group in self.groups)
-        return {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
+        counts = {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
+        for group in self.groups:
+            if group.queue and not counts[group.name]:
+                # Its Job could not be kept suspended: Kueue runs those that it admits, and a Job of none is finished.
+                raise KubernetesOptionsError(
+                    f"groups {group.name}: count: none of the {workers} workers (num_workers) is left for it, and a "
+                    "group in a queue needs at least one. Raise num_workers, lower another group's count, or leave "
+                    "this group out"
+                )
+        return counts
 
     def check_root(self, root: str) -> None:
         """Makes sure that chief and workers find the search directory where the step does: a bucket is everywhere.

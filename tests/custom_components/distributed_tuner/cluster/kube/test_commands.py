@@ -133,6 +133,10 @@ def test_a_namespace_that_is_not_there_is_told_from_one_without_the_search(
         ("image: i\nprot: 1", "prot: unknown setting"),
         ("\0", "neither YAML nor JSON"),
         ('{"image": "i", "prot": 1}', "prot: unknown setting"),
+        (
+            '{"image": "i", "groups": [{"name": "a", "count": 2}, {"name": "q", "queue": "lq"}]}',
+            "groups q: count: none of",
+        ),
         (None, "cannot be read"),
     ],
 )

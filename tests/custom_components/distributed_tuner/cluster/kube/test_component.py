@@ -53,13 +53,22 @@ def test_a_step_that_knows_no_cluster_says_so(tmp_path: Path, monkeypatch: pytes
     volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
     settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume]}
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
-        executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME)
+        executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME, 1)
 
 
 def test_a_step_whose_search_directory_is_on_no_volume_says_so(tmp_path: Path) -> None:
     spec = SearchSpec("s", "", {}, SearchOptions())
     with pytest.raises(ClusterError, match=f"chief: no volume .* holds the search directory, .*{tmp_path}"):
-        executor._cluster({"kind": "kubernetes", "image": "i"}, SearchDir(tmp_path / "search"), spec, NAME)
+        executor._cluster({"kind": "kubernetes", "image": "i"}, SearchDir(tmp_path / "search"), spec, NAME, 1)
+
+
+def test_a_step_with_no_worker_for_a_group_in_a_queue_says_so_before_it_looks_for_a_cluster(tmp_path: Path) -> None:
+    spec = SearchSpec("s", "", {}, SearchOptions())
+    groups = [{"name": "a", "count": 2}, {"name": "q", "queue": "lq"}]
+    volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
+    settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume], "groups": groups}
+    with pytest.raises(ClusterError, match="groups q: count: none of the 2 workers"):
+        executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME, 2)
 
 
 def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_needs_no_volume(
@@ -74,7 +83,7 @@ def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_need
     # Past the volumes, it is the cluster that is not there.
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
         settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
-        executor._cluster(settings, SearchDir(root), SearchSpec("s", "", {}, SearchOptions()), NAME)
+        executor._cluster(settings, SearchDir(root), SearchSpec("s", "", {}, SearchOptions()), NAME, 1)
     plan = plans.make(KubernetesOptions(image="i", namespace="ml"), SearchOptions(), NAME, root)
     containers = [
         manifest["spec"]["template"]["spec"]["containers"][0]
@@ -99,4 +108,4 @@ def test_another_cluster_is_refused_when_the_pipeline_is_made(cluster: dict[str,
 
 def test_an_unknown_kind_is_named_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match=r"'slurm'; known are 'local' and 'kubernetes'"):
-        executor._cluster({"kind": "slurm"}, SearchDir(tmp_path), SearchSpec("s", "", {}, SearchOptions()), NAME)
+        executor._cluster({"kind": "slurm"}, SearchDir(tmp_path), SearchSpec("s", "", {}, SearchOptions()), NAME, 1)

@@ -69,6 +69,10 @@ def options(**settings: Any) -> KubernetesOptions:
             },
             "chief: two volumes are mounted at the same path: /v, /v",
         ),
+        (
+            {"groups": [{"count": 1}, {"name": "q", "count": 0, "queue": "lq"}]},
+            "groups[1].count: a group in a queue needs",
+        ),
         ({"port": 80}, "port: ensure this value is greater than or equal to 1024"),
         ({"run_as_user": 0}, "run_as_user: ensure this value is greater than or equal to 1"),
         ({"pending_seconds": True}, "pending_seconds: expected a number, got True"),
@@ -148,3 +152,10 @@ def test_settings_are_immutable() -> None:
 )
 def test_the_group_without_a_count_gets_the_rest(groups: list[Any], workers: int, counts: dict[str, int]) -> None:
     assert options(groups=groups).counts(workers) == counts
+
+
+def test_a_group_in_a_queue_is_not_left_without_workers() -> None:
+    some = options(groups=[{"name": "a", "count": 3}, {"name": "q", "queue": "lq"}])
+    assert some.counts(4) == {"a": 3, "q": 1}
+    with pytest.raises(KubernetesOptionsError, match=r"groups q: count: none of the 3 workers"):
+        some.counts(3)
