@@ -1,6 +1,9 @@
 # The image that every step on Kubeflow Pipelines runs: the pipeline's packages and the project's, nothing to test with.
 FROM python:3.10-slim-bookworm
 
+# Not empty: TensorFlow with CUDA, 5 GB more, for groups of workers with `gpu`. The node has the driver.
+ARG GPU=
+
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     UV_NO_CACHE=1 \
@@ -8,9 +11,10 @@ ENV PIP_NO_CACHE_DIR=1 \
 
 # The packages first: their layer is 2 GB and changes only with the lock. Bytecode is compiled here, once, because each
 # step would otherwise spend 20 s on it.
-COPY requirements/uv.txt requirements/runtime.txt /tmp/requirements/
+COPY requirements/uv.txt requirements/runtime.txt requirements/runtime-gpu.txt /tmp/requirements/
 RUN pip install --require-hashes --only-binary=:all: --requirement /tmp/requirements/uv.txt \
-    && uv pip install --system --no-deps --require-hashes --compile-bytecode --requirement /tmp/requirements/runtime.txt
+    && uv pip install --system --no-deps --require-hashes --compile-bytecode \
+        --requirement /tmp/requirements/runtime${GPU:+-gpu}.txt
 
 COPY . /tmp/project
 RUN pip install --no-deps --no-build-isolation /tmp/project \

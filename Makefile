@@ -10,7 +10,8 @@ VENV_PYTHON := .venv/bin/python
 JOBS ?= 2
 # The setting of the same name puts it into the compiled workflow.
 KUBEFLOW_IMAGE ?= distributed-tuner:latest
-LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --overrides requirements/overrides.txt --generate-hashes \
+BUILD = docker build$(if $(filter-out 0,$(GPU)), --build-arg GPU=1) --tag $(KUBEFLOW_IMAGE) .
+LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
 
 .PHONY: help setup run serve tensorboard report test test-cluster chaos chaos-cluster lint types bench lock image clean
@@ -57,12 +58,16 @@ bench: setup  ## Run the benchmarks and write a table (BENCH=pipeline|overhead|o
 	@$(VENV_PYTHON) -m benchmarks$(if $(BENCH),.$(BENCH)) $(ARGS)
 
 lock: setup  ## Resolve the dependencies of setup.cfg into requirements/ (UPGRADE=1 also moves those nobody pins)
-	@scripts/setup.sh uv pip compile setup.cfg --extra test --extra dev $(LOCK_FLAGS) --output-file requirements/lock.txt
-	@scripts/setup.sh uv pip compile setup.cfg --constraints requirements/lock.txt $(LOCK_FLAGS) --output-file requirements/runtime.txt
+	@scripts/setup.sh uv pip compile setup.cfg --extra test --extra dev --overrides requirements/overrides.txt \
+		$(LOCK_FLAGS) --output-file requirements/lock.txt
+	@scripts/setup.sh uv pip compile setup.cfg --constraints requirements/lock.txt --overrides requirements/overrides.txt \
+		$(LOCK_FLAGS) --output-file requirements/runtime.txt
+	@scripts/setup.sh uv pip compile setup.cfg --extra gpu --constraints requirements/lock.txt \
+		--overrides requirements/overrides-gpu.txt $(LOCK_FLAGS) --output-file requirements/runtime-gpu.txt
 
-image:  ## Build the container image for Kubeflow (KUBEFLOW_IMAGE=name:tag)
-	@if docker info >/dev/null 2>&1; then docker build --tag $(KUBEFLOW_IMAGE) .; else \
-		echo "No docker answers here. On a machine that has one: docker build --tag $(KUBEFLOW_IMAGE) ."; fi
+image:  ## Build the container image for Kubeflow (KUBEFLOW_IMAGE=name:tag; GPU=1: TensorFlow with CUDA)
+	@if docker info >/dev/null 2>&1; then $(BUILD); else \
+		echo "No docker answers here. On a machine that has one: $(BUILD)"; fi
 
 clean:  ## Remove caches and build products; the environment (.venv, .tools) and runs/ stay
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

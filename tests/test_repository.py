@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements/lock.txt", "requirements/runtime.txt", "requirements/uv.txt")
+LOCKS = tuple(f"requirements/{name}.txt" for name in ("lock", "runtime", "runtime-gpu", "uv"))
 LARGEST_BYTES = 300_000
 TEXT_SUFFIXES = {
     *("", ".cfg", ".css", ".go", ".html", ".jinja", ".js", ".json", ".md", ".mod", ".pbtxt", ".proto", ".py", ".pyi"),
@@ -78,8 +78,16 @@ def test_the_image_gets_the_same_versions_and_no_test_tools() -> None:
     assert not set(runtime) & set(pinned("test") | pinned("dev"))
 
 
+def test_the_image_with_cuda_differs_in_tensorflow_and_nvidias_libraries_alone() -> None:
+    runtime, gpu = locked("requirements/runtime.txt"), locked("requirements/runtime-gpu.txt")
+    assert gpu.pop("tensorflow") == runtime.pop("tensorflow-cpu") == pinned("gpu")["tensorflow"]
+    libraries = {name for name in gpu if name.startswith("nvidia-")}
+    assert {"nvidia-cudnn-cu12", "nvidia-cuda-runtime-cu12"} < libraries
+    assert {name: version for name, version in gpu.items() if name not in libraries} == runtime
+
+
 def test_every_direct_dependency_is_pinned_exactly() -> None:
-    for group in ("install_requires", "test", "dev"):
+    for group in ("install_requires", "test", "dev", "gpu"):
         assert pinned(group)
         assert [name for name, version in pinned(group).items() if not version] == []
 
@@ -151,5 +159,5 @@ def pinned(group: str) -> dict[str, str]:
     parser.read(ROOT / "setup.cfg")
     section = "options" if group == "install_requires" else "options.extras_require"
     lines = [line for line in parser[section][group].splitlines() if line and not line.startswith("#")]
-    parsed = (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?(?:==(\S+))?.*", line) for line in lines)
+    parsed = (re.fullmatch(r"([\w.-]+)(?:\[[\w-]+\])?(?:==(\S+))?.*", line) for line in lines)
     return {match[1]: match[2] or "" for match in parsed if match}

@@ -192,10 +192,11 @@ def worker(
     credentials: Annotated[Path, typer.Option(help="The folder with token and the chief's authority.")],
     chief: Annotated[str, typer.Option(help="HOST:PORT of the chief.")],
     group: Annotated[str, typer.Option(help="The group that the worker belongs to.")],
+    gpus: Annotated[int, typer.Option(help="How many GPUs the group asks for.")] = 0,
 ) -> None:
     """A worker's container; for a cluster to start."""
     process.set_up_logging()
-    pod.leave(pod.worker(search_dir, credentials, address=chief, group=group))
+    pod.leave(pod.worker(search_dir, credentials, address=chief, group=group, gpus=gpus))
 
 
 commands.add_to(app)

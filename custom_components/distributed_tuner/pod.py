@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from custom_components.distributed_tuner import credentials, process
+from custom_components.distributed_tuner import credentials, gpu_check, process
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
 from custom_components.distributed_tuner.search_dir import ATTEMPT, RECORD, SearchDir
 
@@ -93,7 +93,13 @@ def chief(
 
 
 def worker(
-    root: Path | str, folder: Path, *, address: str, group: str, environment: Mapping[str, str] = os.environ
+    root: Path | str,
+    folder: Path,
+    *,
+    address: str,
+    group: str,
+    gpus: int = 0,
+    environment: Mapping[str, str] = os.environ,
 ) -> ExitCode:
     """Runs trials of the search in `root`, as the member of its group that the Job's controller made it.
 
@@ -102,6 +108,7 @@ def worker(
       folder: where the credentials are mounted.
       address: `host:port` of the chief.
       group: the worker's group.
+      gpus: how many the group asks for: TensorFlow must see one then.
       environment: with the index in the group, and what tells this pod from others.
 
     Returns:
@@ -114,6 +121,12 @@ def worker(
         name = f"{group}-{_index(environment)}"
     except Exception as error:
         return _no_start("worker", error, None)
+    try:
+        gpu_check.check(gpus, group, environment)
+    except SearchError as error:
+        # Another start would be on the same image, and another node mostly has the same driver.
+        _LOG.error("the worker cannot start: %s", error)
+        return ExitCode.FATAL
     return process.run_worker(
         root,
         name,

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from custom_components.distributed_tuner import search
+from custom_components.distributed_tuner import gpu_check, search
 from custom_components.distributed_tuner.cluster.kube import plans
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
@@ -80,7 +80,12 @@ class KubernetesSearch:
         path = function if "." in function else f"user_tuners.{function}"
         properties = {"tuner_fn": path, "custom_config": json.dumps(config or {})}
         self.spec = SearchSpec(function, "", properties, self.options)
-        env = {"PYTHONPATH": f"{TUNERS}{os.pathsep}{TUNERS / 'resume'}", **((settings or {}).get("env") or {})}
+        env = {
+            "PYTHONPATH": f"{TUNERS}{os.pathsep}{TUNERS / 'resume'}",
+            # The nodes only claim to have GPUs.
+            gpu_check.CHECK_VARIABLE: "off",
+            **((settings or {}).get("env") or {}),
+        }
         small = {"cpu": "100m", "memory": "512Mi", "env": env}
         values: dict[str, Any] = {
             "image": namespace.image,

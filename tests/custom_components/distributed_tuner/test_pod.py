@@ -60,10 +60,10 @@ class Pods:
         times += ["--deserted-seconds", str(deserted_seconds)]
         return self._start("chief", [*arguments, *times], {})
 
-    def worker(self, index: int = 0) -> subprocess.Popen[bytes]:
+    def worker(self, index: int = 0, *more: str) -> subprocess.Popen[bytes]:
         arguments = ["--credentials", str(self.folder / "worker"), "--chief", f"localhost:{self.port}"]
         environment = {pod.INDEX_VARIABLE: str(index), pod.PROCESS_VARIABLE: f"pod-{len(self.processes)}"}
-        return self._start("worker", [*arguments, "--group", "spot"], environment)
+        return self._start("worker", [*arguments, "--group", "spot", *more], environment)
 
     def _start(self, role: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "custom_components.distributed_tuner", role, str(self.directory.root)]
@@ -190,6 +190,14 @@ def test_a_chief_whose_search_is_over_is_not_deserted_but_lingers(pods: Pods, mo
     for _ in range(5):
         watch._look_who_calls()
     assert killed == [signal.SIGTERM] and watch.in_vain
+
+
+@pytest.mark.timeout(200)
+def test_a_worker_that_should_have_a_gpu_and_has_none_ends_for_good_with_one_line(pods: Pods) -> None:
+    pods.plan("waiting")
+    assert pods.end(pods.worker(0, "--gpus", "1")) == ExitCode.FATAL
+    told = pods.log.read_text().splitlines()[-1]
+    assert "the worker cannot start: group spot asks for GPUs (1 each), and TensorFlow sees none" in told
 
 
 @pytest.mark.timeout(200)

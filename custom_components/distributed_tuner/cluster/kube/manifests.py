@@ -97,8 +97,9 @@ def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapp
             *("--credentials", CREDENTIALS_DIR),
             *("--chief", plan.chief_address),
             *("--group", group.name),
+            *(("--gpus", str(group.gpu.count)) if group.gpu else ()),
         ],
-        env=_ENV,
+        env={**_ENV, **(_GPU_ENV if group.gpu else {})},
         annotations={},
     )
     spec = {
@@ -169,6 +170,8 @@ _ENV = {
     "PYTHONUNBUFFERED": "1",
     "TF_CPP_MIN_LOG_LEVEL": "1",
 }
+# Where GKE mounts the driver of a node with GPUs; the image has CUDA itself, and cannot have the driver.
+_GPU_ENV = {"LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}
 
 
 def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
