@@ -17,6 +17,10 @@ _RBAC = re.compile(
 )
 
 
+# What a quota may count that pods set only where they are told to, and the setting that does.
+_QUOTA_SETTINGS = {r"limits\.cpu": "cpu_limit", r"(requests|limits)\.ephemeral-storage": "ephemeral_storage"}
+
+
 class ApiError(ClusterError):
     """The API server answered with an error.
 
@@ -69,6 +73,14 @@ def explain(code: int, message: str, what: str = "") -> str:
             f"grants it: set `namespace: {named or '…'}` in deploy/kustomization.yaml, kubectl apply "
             "--kustomize deploy/, and run the step as the service account distributed-tuner"
             + (f". Or there is no namespace {namespace}: those without the right are not told" if named else "")
+        )
+    unset = [
+        setting for resource, setting in _QUOTA_SETTINGS.items() if re.search(rf"must specify .*{resource}", message)
+    ]
+    if unset:
+        return (
+            f"the namespace's ResourceQuota refuses it: {message}. Set {' and '.join(unset)} of the chief and of each "
+            "group, or have a LimitRange of the namespace set defaults"
         )
     if "exceeded quota" in message or "failed quota" in message:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pydantic
@@ -18,6 +19,7 @@ _MAX_PRICE = 1e6
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 _DNS_NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?\Z"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?\Z"
+_UNITS = ("", "K", "M", "G", "T", "P")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -76,6 +78,13 @@ class Strict(pydantic.BaseModel):
         if not right:
             raise ValueError(f"expected {words}, got {value!r}")
         return value
+
+
+def _amount(quantity: str) -> Decimal:
+    """What a quantity of Kubernetes says: `500m` is 0.5."""
+    unit = quantity.lstrip("0123456789.")
+    power = -1 if unit == "m" else _UNITS.index(unit[:1].upper())
+    return Decimal(quantity[: len(quantity) - len(unit)]) * Decimal(1024 if unit.endswith("i") else 1000) ** power
 
 
 def _quoted(value: Any) -> str:
@@ -175,6 +184,8 @@ class PodSettings(Strict):
     Attributes:
       image: the container image; None takes the search's.
       cpu: CPUs that the pod asks for; it may use more where there are more.
+      cpu_limit: CPUs that it may not exceed, at least `cpu`; None sets no limit. Only for a namespace whose
+        ResourceQuota counts `limits.cpu`: a pod that is throttled trains no better.
       memory: memory that it asks for and may not exceed.
       ephemeral_storage: local disk that it asks for and may not exceed; None leaves it open.
       gpu: GPUs.
@@ -192,6 +203,7 @@ class PodSettings(Strict):
 
     image: str | None = Field(default=None, min_length=1)
     cpu: str = Field(default="1", regex=_QUANTITY)
+    cpu_limit: str | None = Field(default=None, regex=_QUANTITY)
     memory: str = Field(default="4Gi", regex=_QUANTITY)
     ephemeral_storage: str | None = Field(default=None, regex=_QUANTITY)
     gpu: Gpu | None = None
@@ -205,6 +217,12 @@ class PodSettings(Strict):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     queue: str | None = Field(default=None, regex=_DNS_NAME, max_length=63)
+
+    @pydantic.validator("cpu_limit")
+    def _limit_is_enough(cls, limit: str | None, values: dict[str, Any]) -> str | None:  # noqa: N805
+        if limit is not None and "cpu" in values and _amount(limit) < _amount(values["cpu"]):
+            raise ValueError(f"{limit} is less than cpu, {values['cpu']}")
+        return limit
 
     @pydantic.validator("labels", "node_selector")
     def _labels(cls, labels: dict[str, str]) -> dict[str, str]:  # noqa: N805

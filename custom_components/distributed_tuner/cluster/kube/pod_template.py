@@ -110,8 +110,8 @@ def pod_template(
 
 def _resources(settings: PodSettings) -> dict[str, Any]:
     requests = {"cpu": settings.cpu, "memory": settings.memory}
-    # No limit of CPUs: an idle one helps whoever is there, and throttling helps nobody.
-    limits = {"memory": settings.memory}
+    # No limit of CPUs where nobody asks for it: an idle one helps whoever is there, and throttling helps nobody.
+    limits = {"memory": settings.memory, **({"cpu": settings.cpu_limit} if settings.cpu_limit else {})}
     if settings.ephemeral_storage:
         requests["ephemeral-storage"] = limits["ephemeral-storage"] = settings.ephemeral_storage
     if settings.gpu:

@@ -31,6 +31,11 @@ from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
             'namespace "ml"',
             ["no credentials were sent", "GET /x", "gcloud container clusters get-credentials"],
         ),
+        (
+            403,
+            'pods "x" is forbidden: failed quota: q: must specify limits.cpu for: main; limits.memory for: main',
+            ["ResourceQuota", "must specify limits.cpu", "Set cpu_limit of the chief and of each group"],
+        ),
         (403, 'pods "x" is forbidden: exceeded quota: q, requested: cpu=9', ["ResourceQuota", "requested: cpu=9"]),
         (403, 'pods "x" is forbidden: violates PodSecurity "restricted:v1": hostPath', ["Pod Security", "hostPath"]),
         (400, 'admission webhook "policy.example" denied the request: no', ["admission webhook", "policy.example"]),

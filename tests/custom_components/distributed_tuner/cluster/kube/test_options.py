@@ -73,6 +73,9 @@ def options(**settings: Any) -> KubernetesOptions:
             {"groups": [{"count": 1}, {"name": "q", "count": 0, "queue": "lq"}]},
             "groups[1].count: a group in a queue needs",
         ),
+        ({"groups": [{"cpu": "2", "cpu_limit": "1500m"}]}, "groups[0].cpu_limit: 1500m is less than cpu, 2"),
+        ({"chief": {"memory": "2Gi", "cpu_limit": "0.5"}}, "chief.cpu_limit: 0.5 is less than cpu, 1"),
+        ({"chief": {"cpu_limit": "many"}}, "chief.cpu_limit: string does not match"),
         ({"port": 80}, "port: ensure this value is greater than or equal to 1024"),
         ({"run_as_user": 0}, "run_as_user: ensure this value is greater than or equal to 1"),
         ({"pending_seconds": True}, "pending_seconds: expected a number, got True"),
@@ -159,3 +162,8 @@ def test_a_group_in_a_queue_is_not_left_without_workers() -> None:
     assert some.counts(4) == {"a": 3, "q": 1}
     with pytest.raises(KubernetesOptionsError, match=r"groups q: count: none of the 3 workers"):
         some.counts(3)
+
+
+@pytest.mark.parametrize(("cpu", "limit"), [("1", "1"), ("1500m", "2"), ("999m", "1"), ("900", "1k"), ("1000", "1Ki")])
+def test_a_limit_of_cpus_is_at_least_what_is_asked_for(cpu: str, limit: str) -> None:
+    assert options(groups=[{"cpu": cpu, "cpu_limit": limit}]).groups[0].cpu_limit == limit
