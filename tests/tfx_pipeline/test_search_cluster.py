@@ -125,6 +125,9 @@ def test_the_compiled_workflow_carries_it_and_mounts_the_volumes(own_home: Home,
         assert volumes["runs"]["persistentVolumeClaim"] == {"claimName": "runs"}
         assert "scratch" not in volumes
         mounts = {mount["name"]: mount for mount in step["container"]["volumeMounts"]}
+        # TFX sets it. By its pod the search finds its owner; a host name is cut after 63 characters.
+        named = [variable for variable in step["container"]["env"] if variable["name"] == "KFP_POD_NAME"]
+        assert named == [{"name": "KFP_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
         assert mounts["runs"]["mountPath"] == "/runs" and mounts["data"]["readOnly"] is True
     carried = " ".join(steps[nodes.SEARCH.lower()]["container"]["args"])
     for words in ("nvidia-l4", "on-demand", '\\"namespace\\": \\"ml\\"', '\\"priority_class\\": \\"low\\"'):

@@ -19,7 +19,8 @@ _LOG = logging.getLogger(__name__)
 
 DEFAULT_NAMESPACE = "default"
 
-# As Kubeflow Pipelines, and pods that tell it themselves, name the variable; a pod's host name is its name otherwise.
+# As Kubeflow Pipelines, and pods that tell it themselves, name the variable. A pod's host name is mostly its name
+# otherwise, but not in an Indexed Job, nor where the name has more than 63 characters.
 _POD_VARIABLES = ("KFP_POD_NAME", "POD_NAME", "HOSTNAME")
 # Kubernetes gives it to every namespace.
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
@@ -80,6 +81,12 @@ def find(
         pod = api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
     except ApiError as error:
         if error.code == 404:
+            _LOG.warning(
+                "no pod of namespace %s is called %s, as this step seems to be, so the search belongs to nobody: it "
+                "stays when the step is deleted. Set POD_NAME in the step's pod, from metadata.name",
+                namespace,
+                name,
+            )
             return Place()
         raise
     return of_pod(pod)

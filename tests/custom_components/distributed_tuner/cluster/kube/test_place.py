@@ -66,9 +66,10 @@ def test_a_step_in_another_namespace_owns_nothing_and_is_let_in(answer: Answer, 
     }
 
 
-def test_a_host_that_is_no_pod_owns_nothing() -> None:
+def test_a_host_that_is_no_pod_owns_nothing_and_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
     with serving(refuses(404, "NotFound")) as server:
-        assert place.find(server.api(), "ml", {"HOSTNAME": "laptop"}, own="ml") == place.Place()
+        assert place.find(server.api(), "ml", {"HOSTNAME": "job-0"}, own="ml") == place.Place()
+    assert "no pod of namespace ml is called job-0" in caplog.text and "Set POD_NAME" in caplog.text
 
 
 def test_the_namespace_is_the_users_then_the_pods_then_the_contexts(
