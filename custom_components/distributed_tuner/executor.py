@@ -20,7 +20,7 @@ from custom_components.distributed_tuner import costs, keys, patches, search, to
 from custom_components.distributed_tuner.cluster import prewarm
 from custom_components.distributed_tuner.cluster.base import Cluster
 from custom_components.distributed_tuner.cluster.kube import options as kube_options
-from custom_components.distributed_tuner.cluster.kube import plans
+from custom_components.distributed_tuner.cluster.kube import place, plans
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
 from custom_components.distributed_tuner.cluster.kube.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
@@ -131,7 +131,10 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
         options.check_root(directory.url)
         # Before anything is looked for or made, or removed again.
         options.counts(workers)
-        return KubernetesCluster(plans.make(options, spec.options, name, directory.url))
+        plan = plans.make(options, spec.options, name, directory.url)
+        cluster = KubernetesCluster(plan)
+        place.warn_outside(plan.chief_address, spec.options.chief_timeout_seconds, place.own_namespace())
+        return cluster
     known = f"{keys.LOCAL_KIND!r} and {kube_options.KIND!r}"
     raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are {known}")
 

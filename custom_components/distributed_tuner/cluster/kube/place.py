@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ DEFAULT_NAMESPACE = "default"
 _POD_VARIABLES = ("KFP_POD_NAME", "POD_NAME", "HOSTNAME")
 # Kubernetes gives it to every namespace.
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+_API_SERVER = "kubernetes.default.svc"
 _WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 
 
@@ -47,6 +49,30 @@ def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
         return (folder / "namespace").read_text("utf-8").strip() or None
     except OSError:
         return None
+
+
+def warn_outside(chief: str, seconds: float, namespace: str | None) -> None:
+    """Tells a step that will not reach its chief: the chief has an address in the cluster's network alone.
+
+    Args:
+      chief: its `host:port`.
+      seconds: how long it is called for.
+      namespace: of the pod that this runs in, None outside one.
+    """
+    if namespace is not None:
+        return
+    try:
+        # The chief's own name is not there yet; this one is in every cluster, and ends as it does.
+        socket.getaddrinfo(_API_SERVER, None)
+    except OSError:
+        _LOG.warning(
+            "this step runs in no pod, and the cluster's names are not known here (%s): it will not reach the chief at "
+            "%s, and will give up after %g s. Start it in a pod of the cluster, or connect this machine to the "
+            "cluster's network and DNS",
+            _API_SERVER,
+            chief,
+            seconds,
+        )
 
 
 def context_namespace() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,22 @@ def test_a_step_whose_search_directory_is_on_no_volume_says_so(tmp_path: Path) -
     spec = SearchSpec("s", "", {}, SearchOptions())
     with pytest.raises(ClusterError, match=f"chief: no volume .* holds the search directory, .*{tmp_path}"):
         executor._cluster({"kind": "kubernetes", "image": "i"}, SearchDir(tmp_path / "search"), spec, NAME, 1)
+
+
+def test_a_step_outside_of_the_cluster_is_warned_that_it_reaches_no_chief(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def knows_none(host: str, port: object) -> list[object]:
+        raise OSError(host)
+
+    monkeypatch.setattr(socket, "getaddrinfo", knows_none)
+    monkeypatch.setattr(executor, "KubernetesCluster", lambda plan: plan)
+    spec = SearchSpec("s", "", {}, SearchOptions(chief_timeout_seconds=77.0))
+    volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
+    settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume]}
+    executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME, 1)
+    (told,) = caplog.messages
+    assert f"{NAME.chief}.ml.svc:50051, and will give up after 77 s" in told
 
 
 def test_a_step_with_no_worker_for_a_group_in_a_queue_says_so_before_it_looks_for_a_cluster(tmp_path: Path) -> None:

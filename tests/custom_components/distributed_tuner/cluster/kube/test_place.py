@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,30 @@ def test_a_host_that_is_no_pod_owns_nothing_and_that_is_told(caplog: pytest.LogC
     with serving(refuses(404, "NotFound")) as server:
         assert place.find(server.api(), "ml", {"HOSTNAME": "job-0"}, own="ml") == place.Place()
     assert "no pod of namespace ml is called job-0" in caplog.text and "Set POD_NAME" in caplog.text
+
+
+def test_a_step_that_cannot_reach_the_cluster_network_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    def knows(host: str, port: object) -> list[object]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", knows)
+    place.warn_outside("x.ml.svc:50051", 300.0, None)
+    assert asked == ["kubernetes.default.svc"] and not caplog.records
+
+    def knows_none(host: str, port: object) -> list[object]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", knows_none)
+    place.warn_outside("x.ml.svc:50051", 300.0, "ml")
+    assert not caplog.records
+    place.warn_outside("x.ml.svc:50051", 300.0, None)
+    (told,) = caplog.messages
+    assert "will not reach the chief at x.ml.svc:50051, and will give up after 300 s. Start it in a pod" in told
 
 
 def test_the_namespace_is_the_users_then_the_pods_then_the_contexts(
