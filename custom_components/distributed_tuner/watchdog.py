@@ -40,6 +40,12 @@ class _Life:
     began: float
     heard: float | None = None
 
+    def shift(self, seconds: float) -> None:
+        """Leaves so much time out."""
+        self.began += seconds
+        if self.heard is not None:
+            self.heard += seconds
+
 
 class Watchdog:
     """Looks at each snapshot of a cluster.
@@ -59,6 +65,7 @@ class Watchdog:
         self._chief_restarts = 0
         self._restarts: dict[str, int] = {}
         self._lives: dict[str, _Life] = {}
+        self._asked: float | None = None
 
     def heard(self) -> None:
         """The chief answered, or cannot yet, for a reason that is the cluster's to judge."""
@@ -122,6 +129,13 @@ class Watchdog:
           The workers that should be started anew, each once for each of its processes.
         """
         now, found = self._clock(), []
+        away = 0.0 if self._asked is None else now - self._asked
+        self._asked = now
+        if away > self._options.heartbeat_seconds:
+            # While the chief, or whoever asks it, was away nobody could be heard; and a chief that comes back has heard
+            # of nobody yet.
+            for life in self._lives.values():
+                life.shift(away)
         lives: dict[str, _Life] = {}
         for member in workers:
             life = self._lives.get(member.name)

@@ -117,22 +117,34 @@ def test_a_silent_chief_is_told_with_what_the_cluster_knows_of_it(watched: Watch
         watched.check(chief=member("chief", 2, 137, state=MemberState.PENDING), record=None)
 
 
+def named(watched: Watched, workers: list[Member], heard: set[str], seconds: int) -> list[str]:
+    """Who is called silent while the chief, which answers every second, hears of these for so long."""
+    found: list[str] = []
+    for _ in range(seconds):
+        watched.now += 1.0
+        found += watched.dog.silent(workers, heard)
+    return found
+
+
 def test_a_silent_process_is_named_once(watched: Watched) -> None:
     workers = [member("a"), member("b")]
     assert watched.dog.silent(workers, {"a", "b"}) == []
-    watched.now = 44.0
-    assert watched.dog.silent(workers, {"b"}) == []
-    watched.now = 46.0
-    assert watched.dog.silent(workers, {"b"}) == ["a"]
-    assert watched.dog.silent(workers, {"b"}) == []
+    assert named(watched, workers, {"b"}, 45) == []
+    assert named(watched, workers, {"b"}, 30) == ["a"]
 
 
 def test_a_process_that_starts_has_its_time(watched: Watched) -> None:
     assert watched.dog.silent([member("a")], {"a"}) == []
-    watched.now = 46.0
-    assert watched.dog.silent([member("a", 1)], set()) == []
-    watched.now = 150.0
-    assert watched.dog.silent([member("a", 1)], set()) == []
-    watched.now = 152.0
-    assert watched.dog.silent([member("a", 1)], set()) == ["a"]
+    assert named(watched, [member("a", 1)], set(), 105) == []
+    assert named(watched, [member("a", 1)], set(), 5) == ["a"]
     assert watched.dog.silent([member("a", 1, waiting=True)], set()) == []
+
+
+def test_while_the_chief_is_away_nobody_is_silent(watched: Watched) -> None:
+    workers = [member("a"), member("b"), member("new")]
+    assert watched.dog.silent(workers, {"a", "b"}) == []
+    assert named(watched, workers, {"b"}, 20) == []
+    watched.now += 500.0
+    # The chief that came back has heard of nobody yet.
+    assert named(watched, workers, set(), 5) == []
+    assert named(watched, workers, {"b", "new"}, 40) == ["a"]
