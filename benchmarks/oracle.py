@@ -6,7 +6,7 @@
   `speedup_vs_stock` compares the last 200 of both; ours has every transition synced to the disk, keras-tuner's has not.
 - With 1, 8, 64 and 500 simulated workers that each hold a trial for 5 s and send heartbeats as real ones do: p50 and
   p99 of the wait for a suggestion, and the share of time that workers were busy.
-- While Bayesian optimization computes suggestions: p99 of a heartbeat.
+- While Bayesian optimization computes suggestions: p99 of a heartbeat, which a process of its own sends.
 
 Clients and chief share the machine's cores.
 """
@@ -236,31 +236,27 @@ async def crowd(server: Server, workers: int, seconds: float) -> tuple[list[floa
         return waits, busy / (sum(spans) - idle_before_start)
 
 
-async def heartbeats_beside_bayesian(server: Server, trials: int) -> list[float]:
-    """How long heartbeats took while 4 clients kept the Bayesian oracle computing, seconds."""
-    async with (
-        grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel,
-        grpc.aio.insecure_channel(server.address, options=(("grpc.use_local_subchannel_pool", 1),)) as other,
-    ):
-        client, beating = OurRounds(OurClient(channel, server.token)), OurClient(other, server.token)
-        beats: list[float] = []
+def heartbeats_beside_bayesian(server: Server) -> list[float]:
+    """How long heartbeats of another process took while 4 clients kept the Bayesian oracle computing, seconds."""
 
-        async def work(worker: str) -> None:
-            while await client.round(worker):
-                continue
+    async def work() -> None:
+        async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
+            client = OurRounds(OurClient(channel, server.token))
 
-        async def beat() -> None:
-            while True:
-                began = time.perf_counter()
-                await beating.call(rpc.HEARTBEAT, {"worker": "beating", "trial_id": None})
-                beats.append(time.perf_counter() - began)
-                await asyncio.sleep(0.02)
+            async def rounds(worker: str) -> None:
+                while await client.round(worker):
+                    continue
 
-        beater = asyncio.ensure_future(beat())
-        await asyncio.gather(*(work(f"worker-{index}") for index in range(4)))
-        beater.cancel()
-        del trials
-        return beats
+            await asyncio.gather(*(rounds(f"worker-{index}") for index in range(4)))
+
+    command = [sys.executable, "-m", "benchmarks.heartbeats", server.address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as beating:
+        assert beating.stdin is not None
+        beating.stdin.write(server.token + "\n")
+        beating.stdin.flush()
+        asyncio.run(work())
+        times, _ = beating.communicate(timeout=START_SECONDS)
+    return [float(seconds) for seconds in json.loads(times)]
 
 
 def rate(ended: list[float], first: int, last: int) -> float:
@@ -300,7 +296,7 @@ def main() -> None:
         result["memory_mib"] = server.memory_mib()
     console.print(table)
     with serving("ours", "bayesian", 30 if quick else 100) as server:
-        beats = asyncio.run(heartbeats_beside_bayesian(server, trials))
+        beats = heartbeats_beside_bayesian(server)
         result["heartbeat_p99_ms_bayesian"] = float(np.percentile(beats, 99)) * 1000
     console.print(f"heartbeat beside a Bayesian oracle: p99 {result['heartbeat_p99_ms_bayesian']:.1f} ms")
     print(json.dumps({name: round(value, 3) for name, value in result.items()}))

@@ -134,8 +134,8 @@ class Watchdog:
         if away > self._options.heartbeat_seconds:
             # While the chief, or whoever asks it, was away nobody could be heard; and a chief that comes back has heard
             # of nobody yet.
-            for life in self._lives.values():
-                life.shift(away)
+            for known in self._lives.values():
+                known.shift(away)
         lives: dict[str, _Life] = {}
         for member in workers:
             life = self._lives.get(member.name)

@@ -1,0 +1,44 @@
+"""Sends heartbeats as a worker does, from a process of its own, and measures how long each takes.
+
+    python -m benchmarks.heartbeats ADDRESS < token
+
+goes on until its input ends, then prints the times as a JSON list, seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+import time
+
+from custom_components.distributed_tuner import rpc
+from custom_components.distributed_tuner.client import ChiefClient
+from custom_components.distributed_tuner.credentials import Access
+
+_PAUSE_SECONDS = 0.02
+_PATIENCE_SECONDS = 10.0
+
+
+def main() -> None:
+    """Measures."""
+    over = threading.Event()
+    token = sys.stdin.readline().strip()
+
+    def read_to_end() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=read_to_end, daemon=True).start()
+    times: list[float] = []
+    with contextlib.closing(ChiefClient(lambda: sys.argv[1], Access(token), _PATIENCE_SECONDS)) as client:
+        while not over.wait(_PAUSE_SECONDS):
+            began = time.perf_counter()
+            client.call(rpc.HEARTBEAT, {"worker": "beating", "trial_id": None})
+            times.append(time.perf_counter() - began)
+    print(json.dumps(times))
+
+
+if __name__ == "__main__":
+    main()
