@@ -51,7 +51,8 @@ _RATES = ("rateLimitExceeded", "userRateLimitExceeded")
 _BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 _ROLE = (
-    "grant the service account that this runs as the role roles/storage.objectUser on the bucket (on GKE: the one that "
+    "grant the service account that this runs as the roles roles/storage.objectUser and "
+    "roles/storage.legacyBucketReader on the bucket (on GKE: the one that "
     "the pod's Kubernetes service account acts as, by workload identity)"
 )
 _CREDENTIALS = (

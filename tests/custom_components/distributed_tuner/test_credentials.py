@@ -24,16 +24,21 @@ from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreac
 HOSTS = ["s-chief", "s-chief.ml", "s-chief.ml.svc", "localhost"]
 
 
-class Echo:
-    """As much of a chief as the server needs: it says back what it is told."""
-
-    failure = None
+class EchoService:
+    """It says back what it is told."""
 
     def methods(self) -> dict[str, Any]:
         async def status(request: dict[str, Any]) -> dict[str, Any]:
             return {"heard": request}
 
         return {rpc.STATUS: status}
+
+
+class Echo:
+    """As much of a chief as the server needs."""
+
+    failure = None
+    service = EchoService()
 
     def start(self) -> None:
         """Has nothing to watch."""
