@@ -27,6 +27,7 @@ from custom_components.distributed_tuner.errors import (
     storable,
 )
 from custom_components.distributed_tuner.heartbeat import Heartbeat
+from custom_components.distributed_tuner.leaving import Leaving
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.remote_oracle import RemoteOracle
 from custom_components.distributed_tuner.resume import randomness
@@ -70,10 +71,11 @@ def work(
     options = spec.options
     process = process or str(os.getpid())
     current = CurrentTrial()
-    executions = Executions(current, Pace.in_directory(directory.url))
+    leaving = Leaving()
+    executions = Executions(current, Pace.in_directory(directory.url), leaving)
 
     calls = ChiefClient(address, access, options.chief_timeout_seconds)
-    give_back_on_sigterm(calls, worker, current, patience_seconds=options.grace_seconds / 2)
+    give_back_on_sigterm(calls, worker, current, leaving, patience_seconds=options.grace_seconds / 2)
     randomness.make_restorable()
     begun = threading.Event()
     _end_unless_begun(begun, calls, worker, options)
@@ -176,8 +178,13 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
     threading.Thread(target=watch, name="start", daemon=True).start()
 
 
-def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float) -> None:
-    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief at once and the process ends."""
+def give_back_on_sigterm(
+    client: ChiefClient, worker: str, current: CurrentTrial, leaving: Leaving, *, patience_seconds: float
+) -> None:
+    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
+
+    At once, but for finished epochs that are saved at the end of this one: see `leaving`.
+    """
     wakeup = children.Wakeup()
     ending = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -191,6 +198,7 @@ def give_back_on_sigterm(client: ChiefClient, worker: str, current: CurrentTrial
     def wait() -> None:
         told = wakeup.wait(ending)
         _LOG.warning("%s: this worker ends", told.name)
+        leaving.wait(patience_seconds)
         _give_back(client, worker, current, patience_seconds=patience_seconds)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)

@@ -24,6 +24,7 @@ from keras_tuner.src.engine import tuner as tuner_module
 from tensorflow import keras
 
 from custom_components.distributed_tuner.current_trial import CurrentTrial
+from custom_components.distributed_tuner.leaving import Leaving
 from custom_components.distributed_tuner.resume import callback_state, folder, plain, randomness
 from custom_components.distributed_tuner.resume.fit import KeptFit
 from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, Folder
@@ -67,11 +68,13 @@ class Executions:
     Args:
       current: says which attempt at its trial the worker makes; told of epochs that need not be trained again.
       pace: how often to save.
+      leaving: whether the worker is to go, told of what would be lost then.
     """
 
-    def __init__(self, current: CurrentTrial, pace: Pace | None = None) -> None:
+    def __init__(self, current: CurrentTrial, pace: Pace | None = None, leaving: Leaving | None = None) -> None:
         self._current = current
         self._pace = pace or Pace()
+        self._leaving = leaving or Leaving()
         self._position = InputPosition()
         self._running: _Running | None = None
         self._seed: int | None = None
@@ -148,7 +151,7 @@ class Executions:
         if running is None or running.cut:
             return None
         store = Folder(f"{running.execution_path()}/fit_{len(running.fits)}")
-        kept = KeptFit(store, self._pace, self._position, self._resumed, self._check_needed)
+        kept = KeptFit(store, self._pace, self._position, self._resumed, self._check_needed, self._leaving)
         running.fits.append(kept)
         return kept
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tensorflow import keras
 
+from custom_components.distributed_tuner.leaving import Leaving
 from custom_components.distributed_tuner.resume import callback_state, model_state, unkept
 from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, CorruptFolder, Folder
 from custom_components.distributed_tuner.resume.input_position import InputPosition, skip_validations
@@ -29,6 +30,7 @@ class KeptFit:
       position: brings the input forward.
       resumed: told how many epochs need not be trained again.
       check_needed: called where no state is found, before the first epoch; raises if it is no longer needed.
+      leaving: whether the worker is to go, told of what would be lost then.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class KeptFit:
         position: InputPosition,
         resumed: Callable[[int], None],
         check_needed: Callable[[], None],
+        leaving: Leaving,
     ) -> None:
+        self._leaving = leaving
         self._check_needed = check_needed
         self._folder = folder
         self._pace = pace
@@ -58,7 +62,7 @@ class KeptFit:
         self._state = model_state.ModelState(history.model)
         self._callbacks = callback_state.CallbackState(others)
         self._cost: float | None = None
-        self._saved = time.monotonic()
+        self._saved = self._ended = time.monotonic()
         self._done = 0  # epochs that the stored state has behind it
         self._told = False
         stored = self._load()
@@ -93,7 +97,11 @@ class KeptFit:
           last: whether the fit is cut short here, so that it is time in any case.
         """
         began = time.monotonic()
-        if not last and not self._pace.due(began - self._saved, self._cost):
+        # Also while it is being saved.
+        self._leaving.at_stake(began - self._ended)
+        self._ended = began
+        due = self._pace.due(began - self._saved, self._cost)
+        if not last and not due and not self._leaving.wanted:
             return
         epoch = int(history.epoch[-1])
         try:
@@ -115,6 +123,7 @@ class KeptFit:
         except Exception as error:
             # TensorFlow does not save every model that it trains, and the model and the callbacks are the user's.
             self._tell_unsavable(error)
+        self._leaving.safe()
         self._saved = time.monotonic()
         self._cost = self._saved - began
 
@@ -139,6 +148,7 @@ class KeptFit:
 
     def end(self, model: keras.Model) -> None:
         """Called after the fit, however it ended."""
+        self._leaving.safe()
         self._position.end()
         if isinstance(getattr(model, "_training_state", None), _Start):
             model._training_state = None

@@ -19,6 +19,7 @@ from keras_tuner.src.engine import tuner_utils
 from custom_components.distributed_tuner import training
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.current_trial import CurrentTrial
+from custom_components.distributed_tuner.leaving import Leaving
 from custom_components.distributed_tuner.resume import randomness
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace
@@ -84,6 +85,7 @@ class TrialRunner:
         self.root = root
         self.make = make
         self.pace = pace
+        self.leaving = Leaving()
         self.folder = root / "project" / "trial_0" / "resume"
 
     def kept(self, attempt: int = 0) -> Path:
@@ -107,7 +109,7 @@ class TrialRunner:
         DieAt.begun, DieAt.at = 0, die_at
         tf.random.set_seed(None)  # as in a new process: the seed of the last run is not the user's
         current = CurrentTrial()
-        executions = Executions(current, self.pace)
+        executions = Executions(current, self.pace, self.leaving)
         tuner, kwargs = self.make(str(self.root))
         kwargs["callbacks"] = [*kwargs.get("callbacks", []), DieAt()]
         trial = kt.engine.trial.Trial(tuner.oracle.get_space(), trial_id="0")

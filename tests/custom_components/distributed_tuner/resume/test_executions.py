@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace
 
-from .conftest import EVERY_EPOCH, OBJECTIVE, DieAt, Outcome, TrialRunner
+from .conftest import EVERY_EPOCH, OBJECTIVE, DieAt, Outcome, TrialRunner, WorkerDied
 
 EPOCHS = 4
 
@@ -563,6 +565,27 @@ def test_short_epochs_are_not_saved_one_by_one(tmp_path: Path) -> None:
     runner = TrialRunner(tmp_path, arrays, Pace(share=1e-6, unsaved_seconds=3600.0))
     runner.die(at=4)
     assert runner.run().trained == EPOCHS - 1
+
+
+def test_a_worker_that_is_told_to_go_saves_its_short_epochs_first(tmp_path: Path) -> None:
+    runner = TrialRunner(tmp_path, arrays, Pace(share=1e-6, unsaved_seconds=3600.0))
+    told = threading.Thread(target=runner.leaving.wait, args=(60.0,), daemon=True)
+
+    def tell() -> Directive:
+        if DieAt.begun == 3:
+            told.start()
+            ends = time.monotonic() + 60.0
+            while not runner.leaving.wanted:
+                assert time.monotonic() < ends
+                time.sleep(0.01)
+            assert told.is_alive(), "two finished epochs are not saved"
+        return Directive.CONTINUE
+
+    with pytest.raises(WorkerDied):
+        runner.run(die_at=4, directive=tell)
+    told.join(60.0)
+    assert not told.is_alive()
+    assert TrialRunner(tmp_path, arrays).run().trained == EPOCHS - 3
 
 
 def test_the_chief_ends_a_training(tmp_path: Path) -> None:
