@@ -11,8 +11,7 @@ import time
 
 from custom_components.distributed_tuner import search
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import names
-from custom_components.distributed_tuner.errors import ExitCode
+from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests, names
 from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
 from tests.chaos import training_log
 from tests.cluster.api import Object
@@ -22,7 +21,6 @@ from tests.cluster.kubernetes_search import KubernetesSearch
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _FAILURES = "batch.kubernetes.io/job-index-failure-count"
-_IGNORED_CODES = frozenset({ExitCode.FAULT, ExitCode.ABANDONED, ExitCode.CHIEF_LOST, ExitCode.PREEMPTED})
 _FINAL = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED})
 _LAST_LINES = 20
 _CALL_OFF_SECONDS = 120.0
@@ -81,7 +79,9 @@ class Watched:
             for pod in pods
             if pod["metadata"].get("annotations", {}).get(_FAILURES, "0") != "0"
         }
-        self.counted |= {f"the end of pod {pod['metadata']['name']} ({_end(pod)})" for pod in pods if _counts(pod)}
+        self.counted |= {
+            f"the end of pod {pod['metadata']['name']} ({diagnosis.of_pod(pod).reason})" for pod in pods if _counts(pod)
+        }
         self.counted |= {f"Job {job['metadata']['name']}" for job in jobs if job["status"].get("failed")}
 
     def pods(self) -> list[Object]:
@@ -167,21 +167,10 @@ def hit(pod: Object) -> Hit:
 
 def _counts(pod: Object) -> bool:
     """Whether a pod failed, and neither by a disruption nor with an exit code that the Jobs ignore."""
-    if pod["status"]["phase"] != "Failed":
-        return False
-    disrupted = any(c["type"] == "DisruptionTarget" and c["status"] == "True" for c in pod["status"]["conditions"])
-    return not disrupted and not set(_exit_codes(pod)) & _IGNORED_CODES
-
-
-def _exit_codes(pod: Object) -> list[int]:
-    states = [status.get("state", {}) for status in pod["status"].get("containerStatuses", ())]
-    return [int(state["terminated"]["exitCode"]) for state in states if "terminated" in state]
-
-
-def _end(pod: Object) -> str:
-    codes = ", ".join(f"exit code {code}" for code in _exit_codes(pod)) or "no exit code"
-    told = " ".join(filter(None, (pod["status"].get(key) for key in ("reason", "message"))))
-    return f"{codes}; {told}" if told else codes
+    conditions = pod["status"].get("conditions", ())
+    disrupted = any(each["type"] == "DisruptionTarget" and each["status"] == "True" for each in conditions)
+    failed = pod["status"]["phase"] == "Failed" and not disrupted
+    return failed and diagnosis.of_pod(pod).exit_code not in manifests.RESTART_CODES
 
 
 def _is_live(pod: Object) -> bool:

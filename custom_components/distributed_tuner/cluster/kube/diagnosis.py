@@ -122,7 +122,7 @@ def latest(pods: Iterable[Object]) -> Object | None:
     """The pod that is the member now: a live one before an ended one, then the youngest."""
     return max(
         pods,
-        key=lambda pod: (not _ended(pod), pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]),
+        key=lambda pod: (not ended(pod), pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]),
         default=None,
     )
 
@@ -233,7 +233,8 @@ def finished(job: Object) -> bool:
     return state is not None and state.state in (MemberState.FAILED, MemberState.SUCCEEDED)
 
 
-def _ended(pod: Object) -> bool:
+def ended(pod: Object) -> bool:
+    """Whether none of its containers runs any more, nor will again."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 

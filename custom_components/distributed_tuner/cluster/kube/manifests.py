@@ -34,7 +34,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 # The caller decides when a search is given up, not the Job's controller.
 _NO_LIMIT = 1_000_000
 _DIGEST_LENGTH = 16
-_RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
+RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
 FATAL_CODES = sorted(diagnosis.FATAL_CODES)
 
 
@@ -189,7 +189,7 @@ def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 {
                     "action": "Ignore",
-                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": _RESTART_CODES},
+                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": RESTART_CODES},
                 },
             ]
         },

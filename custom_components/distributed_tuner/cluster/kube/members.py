@@ -121,7 +121,7 @@ class Losses:
                 continue
             uid, process = pod["metadata"]["uid"], pod["metadata"]["name"]
             name = name_of(job, diagnosis.index(pod))
-            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            if not diagnosis.ended(pod):
                 self._alive[uid] = (name, process)
                 continue
             state = diagnosis.of_pod(pod)

@@ -40,14 +40,19 @@ def path(kind: str, namespace: str, name: str | None = None) -> str:
     return f"{collection}/{name}" if name else collection
 
 
-def find(api: KubernetesApi, target: str) -> Object | None:
+def find(api: KubernetesApi, target: str, patience_seconds: float | None = None) -> Object | None:
     """An object, None where there is none.
+
+    Args:
+      api: where it is looked for.
+      target: its path.
+      patience_seconds: instead of the client's own.
 
     Raises:
       ClusterError: the API server refused or did not answer.
     """
     try:
-        return api.get(target)
+        return api.get(target, patience_seconds=patience_seconds)
     except ApiError as error:
         # A namespace that does not exist has nothing in it, but that is not what was asked.
         if error.code == 404 and "namespaces " not in error.message:

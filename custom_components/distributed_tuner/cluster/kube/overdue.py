@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from custom_components.distributed_tuner.cluster.kube import diagnosis
 from custom_components.distributed_tuner.cluster.kube.api import Object
 
 # A node that is there kills a pod at the end of its grace, and may take a while to tell.
@@ -40,7 +41,7 @@ class Overdue:
             metadata = pod["metadata"]
             uid = metadata["uid"]
             # What has ended and is kept by a finalizer is no trouble: its Job makes another one.
-            if "deletionTimestamp" not in metadata or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            if "deletionTimestamp" not in metadata or diagnosis.ended(pod):
                 continue
             self._since[uid] = before.get(uid, now)
             grace = float(metadata.get("deletionGracePeriodSeconds", _DEFAULT_GRACE_SECONDS))

@@ -93,11 +93,12 @@ class SearchObjects:
 
     def is_ours(self) -> bool:
         """Whether the search is this step's: not another's of the same name, nor taken over by a later step."""
+        chief = None
         try:
-            target = self._path("Job", self._plan.search.chief)
-            chief = self._api.get(target, patience_seconds=_LOOK_PATIENCE_SECONDS)
+            chief = objects.find(self._api, self._path("Job", self._plan.search.chief), _LOOK_PATIENCE_SECONDS)
         except ClusterError as error:
             _LOG.info("whose the search is by now cannot be looked up: %s", error)
+        if chief is None:
             # Without its chief something of it may be left all the same.
             return self.adopted is not None
         return bool(chief["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION) == self._plan.attempt)
