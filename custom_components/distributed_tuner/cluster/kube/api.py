@@ -6,7 +6,6 @@ its models: see `manifests`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import ssl
@@ -16,26 +15,24 @@ from typing import Any, TypeVar
 import tenacity
 import urllib3
 
-from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.api_call import MERGE_PATCH, Call, Object, Unreachable, text_of
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 from custom_components.distributed_tuner.cluster.kube.exec_plugin import PluginError
 
 _LOG = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 10.0
-_LONGEST_RETRY_AFTER_SECONDS = 60.0
 # Too many requests, a server that restarts, and what load balancers in front of it say meanwhile.
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
-MERGE_PATCH = "application/merge-patch+json"
-
-Object = dict[str, Any]
-
 _T = TypeVar("_T")
-# How much of an answer that is not understood is told, bytes; and of one that is a refusal.
-_SHOWN, _LONG_SHOWN = 80, 500
+# How much of an answer that is not understood is told, bytes.
+_SHOWN = 80
+
+
+class _Garbled(ApiUnavailable):
+    """One attempt met something that is no API server, such as a proxy's page."""
 
 
 class KubernetesApi:
@@ -61,7 +58,7 @@ class KubernetesApi:
           ApiError: the server refused; code 404 where there is none.
           ApiUnavailable: it did not answer in time.
         """
-        return self._object(_Call("GET", path, query), patience_seconds)
+        return self._object(Call("GET", path, query), patience_seconds)
 
     def create(self, path: str, manifest: Mapping[str, Any]) -> Object:
         """Creates an object; unknown fields are refused.
@@ -71,7 +68,7 @@ class KubernetesApi:
             earlier answer was lost.
           ApiUnavailable: it did not answer in time.
         """
-        return self._object(_Call("POST", path, {"fieldValidation": "Strict"}, manifest))
+        return self._object(Call("POST", path, {"fieldValidation": "Strict"}, manifest))
 
     def patch(
         self, path: str, change: Any, content_type: str = MERGE_PATCH, *, patience_seconds: float | None = None
@@ -88,7 +85,7 @@ class KubernetesApi:
           ApiError: the server refused.
           ApiUnavailable: it did not answer in time.
         """
-        call = _Call("PATCH", path, {"fieldValidation": "Strict"}, change, content_type)
+        call = Call("PATCH", path, {"fieldValidation": "Strict"}, change, content_type)
         return self._object(call, patience_seconds)
 
     def delete(
@@ -119,7 +116,7 @@ class KubernetesApi:
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         try:
-            self._object(_Call("DELETE", path, {}, body), patience_seconds)
+            self._object(Call("DELETE", path, {}, body), patience_seconds)
         except ApiError as error:
             # 409: the precondition failed, so it is another object by now.
             if error.code != 404 and not (error.code == 409 and uid is not None):
@@ -132,7 +129,7 @@ class KubernetesApi:
           ApiError: the server refused.
           ApiUnavailable: it did not answer in time.
         """
-        return self._send(_Call("GET", path, query), patience_seconds, _text)
+        return self._send(Call("GET", path, query), patience_seconds, text_of)
 
     def watch(self, path: str, *, seconds: int, stall_seconds: float, **query: Any) -> Iterator[tuple[str, Object]]:
         """Yields (type, object) of each change; ends after about `seconds`. One attempt, without patience.
@@ -148,17 +145,17 @@ class KubernetesApi:
           ApiUnavailable: the connection broke or stalled, or what answers is no API server.
         """
         query = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
-        with self._attempt(_Call("GET", path, query), stall_seconds) as response:
+        with self._attempt(Call("GET", path, query), stall_seconds) as response:
             for line in _lines(response):
                 kind, changed = _event(line)
                 if kind == "ERROR":
                     raise ApiError(changed.get("code", 0), changed.get("reason", ""), changed.get("message", ""))
                 yield kind, changed
 
-    def _object(self, call: _Call, patience_seconds: float | None = None) -> Object:
+    def _object(self, call: Call, patience_seconds: float | None = None) -> Object:
         return self._send(call, self._patience if patience_seconds is None else patience_seconds, json.loads)
 
-    def _send(self, call: _Call, patience_seconds: float, read: Callable[[bytes], _T]) -> _T:
+    def _send(self, call: Call, patience_seconds: float, read: Callable[[bytes], _T]) -> _T:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self._may_pass),
             wait=_pause,
@@ -172,11 +169,11 @@ class KubernetesApi:
                 try:
                     data: bytes = response.data
                 except (urllib3.exceptions.HTTPError, OSError) as error:
-                    raise _Unreachable(f"the API server broke off its answer to {call}: {error}") from error
+                    raise Unreachable(f"the API server broke off its answer to {call}: {error}") from error
             try:
                 answer = read(data)
             except ValueError as error:
-                host, shown = self._client.configuration.host, " ".join(_text(data[:_SHOWN]).split())
+                host, shown = self._client.configuration.host, " ".join(text_of(data[:_SHOWN]).split())
                 raise _Garbled(
                     f"what answers {call} at {host} is no API server: it says {shown!r}, not "
                     "JSON. A proxy or a sign-in page may stand before it, or the kubeconfig names another server"
@@ -186,7 +183,7 @@ class KubernetesApi:
 
         return retrying(attempt)
 
-    def _attempt(self, call: _Call, answer_seconds: float) -> urllib3.HTTPResponse:
+    def _attempt(self, call: Call, answer_seconds: float) -> urllib3.HTTPResponse:
         try:
             response = call.to(self._client, answer_seconds)
         except ApiError as error:
@@ -202,91 +199,10 @@ class KubernetesApi:
             # It has been better: what it fails for may pass.
             return self._known
         if not isinstance(error, ApiError):
-            return isinstance(error, _Unreachable)
+            return isinstance(error, Unreachable)
         # A token that is being replaced; or the server cannot read accounts at the moment, and knows nobody.
         expired = error.code == 401 and self._known
         return expired or error.code in _BUSY or _is_passing(error)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Call:
-    """What the API server is asked for."""
-
-    method: str
-    path: str
-    query: Mapping[str, Any]
-    body: Any = None
-    content_type: str = "application/json"
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-    def to(self, client: Any, answer_seconds: float) -> urllib3.HTTPResponse:
-        """Asks once."""
-        from kubernetes.client.exceptions import ApiException
-
-        headers = {"Accept": "application/json"}
-        if self.body is not None:
-            headers["Content-Type"] = self.content_type
-        try:
-            response: urllib3.HTTPResponse = client.call_api(
-                self.path,
-                self.method,
-                query_params=list(self.query.items()),
-                header_params=headers,
-                body=self.body,
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _preload_content=False,
-                _request_timeout=(_CONNECT_SECONDS, answer_seconds),
-            )
-        except ApiException as error:
-            if not error.status:  # a failed handshake
-                raise _unreachable(client.configuration.host, str(self), error) from error
-            raise _api_error(error, str(self)) from None
-        except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
-            raise _unreachable(client.configuration.host, str(self), error) from error
-        except ValueError:
-            # What http.client says of a header shows all of it, the token too.
-            raise ClusterError(
-                f"the request {self} to {client.configuration.host} cannot be sent: its address or its credentials "
-                "hold a character that no request may. They are not shown here"
-            ) from None
-        return response
-
-
-class _Unreachable(ApiUnavailable):
-    """One attempt met no server."""
-
-
-class _Garbled(ApiUnavailable):
-    """One attempt met something that is no API server, such as a proxy's page."""
-
-
-def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ClusterError(
-            f"the API server at {host} shows a certificate that is not signed by the authority that the kubeconfig or "
-            f"service account names: {error}"
-        )
-    return _Unreachable(f"the API server at {host} does not answer {what}: {type(error).__name__}: {error}")
-
-
-def _api_error(error: Any, what: str) -> ApiError:
-    text = _text(error.body) if isinstance(error.body, bytes) else str(error.body or "")
-    try:
-        status = json.loads(text)
-    except ValueError:
-        status = {}
-    if not isinstance(status, dict):
-        status = {}
-    headers = error.headers or {}
-    try:
-        retry_after: float | None = min(float(headers.get("Retry-After", "")), _LONGEST_RETRY_AFTER_SECONDS)
-    except ValueError:
-        retry_after = None
-    message = str(status.get("message") or " ".join(text.split())[:_LONG_SHOWN])
-    return ApiError(int(error.status), str(status.get("reason", "")), message, retry_after, what)
 
 
 def _is_passing(error: ApiError) -> bool:
@@ -323,10 +239,6 @@ def _note(state: tenacity.RetryCallState, patience_seconds: float) -> None:
     level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
     error = state.outcome.exception() if state.outcome else None
     _LOG.log(level, "trying again, for up to %g s: %s", patience_seconds, error)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", errors="replace")
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_call import Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.objects import path
 

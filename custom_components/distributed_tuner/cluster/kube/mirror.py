@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_call import Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 
 _LOG = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import diagnosis, names
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_call import Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
 from custom_components.distributed_tuner.cluster.kube.pod_template import CONTAINER

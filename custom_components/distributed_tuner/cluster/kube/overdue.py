@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from custom_components.distributed_tuner.cluster.kube import diagnosis
-from custom_components.distributed_tuner.cluster.kube.api import Object
+from custom_components.distributed_tuner.cluster.kube.api_call import Object
 
 # A node that is there kills a pod at the end of its grace, and may take a while to tell.
 _SLACK_SECONDS = 15.0

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube.api import MERGE_PATCH, KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_call import MERGE_PATCH, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 
 _WATCH_SECONDS = 0.02
