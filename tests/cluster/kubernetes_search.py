@@ -102,13 +102,16 @@ class KubernetesSearch:
         self.plan = plans.make(KubernetesOptions.from_mapping(values), self.options, self.name, self.directory.url)
         self.api = api
         self.owners: Sequence[Mapping[str, Any]] = ()
+        self.callers: Mapping[str, Any] | None = None
         self.words: list[str] = []
         self.records: list[SearchRecord] = []
 
     def make_cluster(self) -> KubernetesCluster:
         """What a step makes at its start."""
         return KubernetesCluster(
-            dataclasses.replace(self.plan, attempt=os.urandom(4).hex()), self.api, Place(tuple(self.owners))
+            dataclasses.replace(self.plan, attempt=os.urandom(4).hex()),
+            self.api,
+            Place(tuple(self.owners), self.callers),
         )
 
     def run(
