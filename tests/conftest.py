@@ -7,6 +7,9 @@ import os
 import hypothesis
 import pytest
 
+# It holds assertions, and is no module of tests itself.
+pytest.register_assert_rewrite("tests.custom_components.distributed_tuner.cluster.contract")
+
 # Before any test imports TensorFlow: its C++ side reads this once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

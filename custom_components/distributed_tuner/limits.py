@@ -67,7 +67,7 @@ class Limits:
         which = ":" if trial.fruitless_losses == 1 else ", the last:"
         return (
             f"{_workers(trial.fruitless_losses)} died with it and got no further{which} {trial.message}. "
-            "Likely it needs more memory than a worker has, or crashes in native code"
+            "Likely it needs more memory than a worker has, or crashes or hangs in native code"
         )
 
     def losses(self, lost_workers: int, last: str) -> str | None:

@@ -93,6 +93,11 @@ class NodePool:
         if node in self._nodes:
             self._nodes.remove(node)
 
+    def crash(self, uid: str) -> None:
+        """Kills the containers of a pod, on whatever node it is; the nodes know nothing of it."""
+        for node in self._nodes:
+            node.crash(uid)
+
     def close(self) -> None:
         """Removes every node."""
         for node in list(self._nodes):

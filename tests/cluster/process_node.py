@@ -88,6 +88,13 @@ class ProcessNode:
         for pod in pods:
             pod.vanish()
 
+    def crash(self, uid: str) -> None:
+        """Kills the containers of a pod, if it is one of this node."""
+        with self._lock:
+            pod = self._pods.get(uid)
+        if pod is not None:
+            pod.crash()
+
     def preempt(self, grace: float = 2.0) -> None:
         """The machine is taken away in good order, as a cloud takes a spot machine.
 

@@ -125,6 +125,11 @@ class ProcessPod:
                 container.kill()
         self.over.wait()
 
+    def crash(self) -> None:
+        """SIGKILL to its containers, as the kernel does where memory runs out. What follows is the pod's own affair."""
+        for container in list(self._containers.values()):
+            container.kill()
+
     def vanish(self) -> None:
         """The node is gone, and so are all processes. Its host must be dead already."""
         self._ending.set()

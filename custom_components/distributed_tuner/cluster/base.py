@@ -13,6 +13,9 @@ from custom_components.distributed_tuner.credentials import Access
 # A line has room for those of the chief and of some groups.
 _REASONS_TOLD = 3
 
+#: The end of a worker that was replaced.
+SILENCED = "it said nothing to the chief, and was killed for that"
+
 
 class MemberState(str, enum.Enum):
     """Where a chief or worker stands, in the cluster's eyes."""
@@ -30,7 +33,7 @@ class Member:
     Attributes:
       name: `chief`, or the worker's id; stable over restarts.
       state: as the cluster sees it.
-      restarts: how often the cluster started it anew.
+      restarts: how often the cluster started it anew after a fault of its own, or its silence.
       exit_code: of its last end, None before one; 128 + n after signal n.
       reason: of its last end, or why it is pending, for people.
       log: where its log is: a file's path or a command that shows it.
@@ -56,8 +59,8 @@ class Loss:
       name: the worker's id.
       reason: of its end, for people.
       process: as in `Study.ask`.
-      fault: whether it ended by itself, for all that is known; False where its machine was taken away, or an order
-        ended it.
+      fault: whether it ended by itself, for all that is known, or was replaced since it said nothing; False where its
+        machine was taken away, or another order ended it.
     """
 
     name: str
@@ -92,9 +95,10 @@ class Snapshot:
 class Cluster(abc.ABC):
     """Starts, watches and ends the processes of one search.
 
-    One thread calls it. `start` may be called again and adopts what runs already. The cluster restarts a chief or
-    worker that died, except one that ended with `ExitCode.FATAL`, `ExitCode.CANNOT_STORE` or `ExitCode.DONE`; it never
-    gives up by itself: the caller decides from the `Snapshot`. After `close` nothing of the search is left.
+    One thread calls it. Where members outlive whoever started them, `start` adopts those of an earlier run. The cluster
+    restarts a chief or worker that died, except one that ended with `ExitCode.FATAL`, `ExitCode.CANNOT_STORE` or
+    `ExitCode.DONE`; it never gives up by itself: the caller decides from the `Snapshot`. After `close` nothing of the
+    search is left.
     """
 
     @abc.abstractmethod

@@ -15,6 +15,7 @@ from typing import Any
 from custom_components.distributed_tuner import chief_address, credentials, files, search_dir
 from custom_components.distributed_tuner.cluster import gpus
 from custom_components.distributed_tuner.cluster.base import (
+    SILENCED,
     Cluster,
     ClusterError,
     Loss,
@@ -63,6 +64,7 @@ class _Process:
         self.state = MemberState.PENDING
         self.pid: int | None = None
         self.restarts = 0
+        self.silenced = False
         self.exit_code: int | None = None
         self.started = 0.0
         self.pause = 0.0
@@ -74,9 +76,15 @@ class _Process:
             state=self.state,
             restarts=self.restarts,
             exit_code=self.exit_code,
-            reason="" if self.exit_code is None else exit_reason(self.exit_code),
+            reason=self.reason(),
             log=self.log,
         )
+
+    def reason(self) -> str:
+        """Of its last end."""
+        if self.exit_code is None:
+            return ""
+        return f"exit code {self.exit_code}: {SILENCED}" if self.silenced else exit_reason(self.exit_code)
 
 
 class LocalCluster(Cluster):
@@ -112,6 +120,7 @@ class LocalCluster(Cluster):
         self._longest_pause = longest_pause_seconds
         self._processes: dict[str, _Process] = {}
         self._losses: list[Loss] = []
+        self._silenced: set[int] = set()  # processes that are being killed for their silence
         self._address: str | None = None
         self._closed = False
 
@@ -162,7 +171,10 @@ class LocalCluster(Cluster):
     def replace(self, member: str) -> None:
         """See `Cluster.replace`."""
         assert self._server is not None
-        self._server.send({"kill": member, "signal": int(signal.SIGKILL)})
+        process = self._processes.get(member)
+        if process is not None and process.pid is not None:
+            self._silenced.add(process.pid)
+            self._server.send({"kill": member, "signal": int(signal.SIGKILL)})
 
     def pid(self, member: str) -> int | None:
         """The process of a member, None while it has none."""
@@ -245,13 +257,15 @@ class LocalCluster(Cluster):
 
     def _take_end(self, process: _Process, code: int) -> None:
         pid, process.pid, process.exit_code = process.pid, None, code
+        process.silenced = pid in self._silenced
+        self._silenced.discard(pid or 0)
         if code in _FINAL:
             process.state = MemberState.SUCCEEDED if code == ExitCode.DONE else MemberState.FAILED
             return
         process.state = MemberState.PENDING
         if process.name != CHIEF:
             told = code == ExitCode.PREEMPTED
-            self._losses.append(Loss(process.name, exit_reason(code), str(pid), fault=not told))
+            self._losses.append(Loss(process.name, process.reason(), str(pid), fault=not told))
         if self._closed:
             return
         now = time.monotonic()

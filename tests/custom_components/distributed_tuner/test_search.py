@@ -17,7 +17,7 @@ import pytest
 
 from custom_components.distributed_tuner import search, top_n
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.errors import SearchError, SearchLocked
+from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
 
@@ -146,39 +146,6 @@ def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(
     assert len(kills) == 3
     assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 10
     assert set(runs(made.directory.root).values()) == {1}
-
-
-def test_an_interrupted_search_goes_on_from_its_finished_trials(make_search: Callable[..., Any]) -> None:
-    class Interrupt(Exception):
-        pass
-
-    def interrupt(running: Any, record: SearchRecord) -> None:
-        if record.count(TrialStatus.COMPLETED) >= 3:
-            raise Interrupt
-
-    made = make_search("waiting", {"max_trials": 8, "seconds": 0.3})
-    with pytest.raises(Interrupt):
-        made.run(watch=interrupt)
-    before = runs(made.directory.root)
-    found = make_search("waiting", {"max_trials": 8, "seconds": 0.3}).run()
-    assert found.record.count(TrialStatus.COMPLETED) == 8
-    finished_before = {t.trial_id for t in made.records[-1].trials if t.status is TrialStatus.COMPLETED}
-    assert len(finished_before) >= 3 and before.total() >= 3
-    assert all(runs(made.directory.root)[trial_id] == 1 for trial_id in finished_before)
-
-
-def test_a_second_run_in_the_same_directory_is_refused(make_search: Callable[..., Any]) -> None:
-    refused: list[str] = []
-
-    def try_second(running: Any, record: SearchRecord) -> None:
-        if not refused:
-            with pytest.raises(SearchLocked) as refusal:
-                make_search("waiting").run()
-            refused.append(str(refusal.value))
-
-    found = make_search("waiting", {"max_trials": 3, "seconds": 0.2}).run(watch=try_second)
-    assert found.record.count(TrialStatus.COMPLETED) == 3
-    assert str(make_search("waiting").directory.root) in refused[0]
 
 
 @pytest.mark.parametrize(
@@ -348,14 +315,6 @@ def test_worker_that_cannot_start_is_not_started_for_ever(make_search: Callable[
 def test_a_worker_that_cannot_even_begin_is_told_at_once(make_search: Callable[..., Any]) -> None:
     with pytest.raises(SearchError, match=r"worker-0 cannot start: exit code 1"):
         make_search("leaves_workers", {"code": 1}).run(workers=1)
-
-
-def test_a_worker_that_gave_up_without_a_word_ends_the_search(make_search: Callable[..., Any]) -> None:
-    found = make_search("leaves_workers", {"code": 70, "in_trial": True}).run(workers=2)
-    assert found.error is not None
-    process, message, _ = found.error
-    assert process in ("worker-0", "worker-1") and "exit code 70: gave up for good" in message
-    assert found.record.stop_reason == message
 
 
 def test_a_step_that_is_told_to_stop_ends_its_search(make_search: Callable[..., Any]) -> None:

@@ -113,16 +113,10 @@ def test_workers_whose_tuner_fn_hangs_always_end_the_search_and_show_where(make_
 @pytest.mark.timeout(180)
 def test_workers_that_hang_in_native_code_at_each_start_end_the_search(make_search: Callable[..., Any]) -> None:
     options = quick(start_seconds=6.0)
-    with pytest.raises(SearchError, match=r"worker-0 died 4 times before any trial began.*SIGKILL"):
+    with pytest.raises(
+        SearchError, match=r"worker-0 died 4 times before any trial began.*said nothing to the chief, and was killed"
+    ):
         make_search("faulty", {"fault": "tuner_fn hangs in C", "times": 100}, options).run(workers=1)
-
-
-@pytest.mark.timeout(180)
-def test_a_worker_that_ends_as_if_all_were_done_ends_the_search(make_search: Callable[..., Any]) -> None:
-    found = make_search("leaves_workers", {"code": 0, "in_trial": True}).run(workers=1)
-    assert found.error is not None
-    assert "exit code 0: ended, but the search is not over" in found.error[1]
-    assert found.record.ended is not None
 
 
 @pytest.mark.timeout(180)

@@ -12,9 +12,10 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Snapshot
+from custom_components.distributed_tuner.cluster.base import SILENCED, Cluster, ClusterError, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi, Object
+from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_call import Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
 from custom_components.distributed_tuner.cluster.kube.forgiveness import Forgiveness
@@ -64,6 +65,7 @@ class KubernetesCluster(Cluster):
         self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._replacements = Replacements(self._api, plan.namespace)
         self._overdue = Overdue()
+        self._silenced: dict[str, str] = {}  # the uids of pods that were killed for their own silence -> the members
         self._seen: list[Seen] = []
         self._prospects = Prospects(plan.options.pending_seconds)
         self._no_events_since: float | None = None
@@ -98,7 +100,9 @@ class KubernetesCluster(Cluster):
             _LOG.warning("the pod %s should be gone, and its node does not end it: it is given up", name)
             self._replacements.add(name, uid, abandoned=True)
         self._replacements.go_on()
-        self._seen = [self._with_events(seen, jobs) for seen in view(jobs, pods, self._plan.namespace)]
+        self._seen = [
+            self._with_silences(self._with_events(seen, jobs)) for seen in view(jobs, pods, self._plan.namespace)
+        ]
         chief = next((seen for seen in self._seen if seen.member.name == names.CHIEF), None)
         workers = [seen for seen in self._seen if seen is not chief]
         if chief is None:
@@ -108,7 +112,7 @@ class KubernetesCluster(Cluster):
             )
         self._prospects.check("the chief", [chief])
         self._prospects.check("every worker", workers)
-        losses = self._losses.since_last(jobs, pods)
+        losses = self._losses.since_last(jobs, pods, self._silenced)
         return Snapshot(chief.member, [seen.member for seen in workers], losses)
 
     def chief_address(self) -> str | None:
@@ -139,6 +143,10 @@ class KubernetesCluster(Cluster):
         for seen in self._seen:
             if seen.member.name == member and seen.pod is not None:
                 self._replacements.add(seen.pod, seen.about)
+                if any(
+                    pod["metadata"]["uid"] == seen.about and diagnosis.node_answers(pod) for pod in self._pods.objects()
+                ):
+                    self._silenced[seen.about] = member
         self._replacements.go_on()
 
     def scale(self, group: str, count: int) -> None:
@@ -234,6 +242,16 @@ class KubernetesCluster(Cluster):
             reason = f"{seen.member.reason} ({reason})"
         return dataclasses.replace(
             seen, state=dataclasses.replace(told, reason=reason), member=dataclasses.replace(seen.member, reason=reason)
+        )
+
+    def _with_silences(self, seen: Seen) -> Seen:
+        """Counts those pods of a member that were killed for their silence: nothing of them is left to be seen."""
+        silences = sum(member == seen.member.name for member in self._silenced.values())
+        if not silences:
+            return seen
+        member, reason = seen.member, seen.member.reason or SILENCED
+        return dataclasses.replace(
+            seen, member=dataclasses.replace(member, restarts=member.restarts + silences, reason=reason)
         )
 
     def _events(self, about: str, key: str, waits_for: str) -> diagnosis.PodState | None:

@@ -238,6 +238,12 @@ def ended(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
+def node_answers(pod: Object) -> bool:
+    """Whether the cluster hears of the pod's node: where it does not, it calls the node's pods not ready."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return all(one["status"] == "True" for one in conditions if one["type"] == "Ready")
+
+
 def _failed(pod: Object) -> PodState:
     status = pod["status"]
     disruption, verdict = _disruption(status), _pods_verdict(pod)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from custom_components.distributed_tuner.cluster.base import Loss, Member, MemberState
+from custom_components.distributed_tuner.cluster.base import SILENCED, Loss, Member, MemberState
 from custom_components.distributed_tuner.cluster.kube import diagnosis, names
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health, PodState
 from custom_components.distributed_tuner.cluster.kube.manifests import QUEUE_LABEL
@@ -106,11 +106,16 @@ class Losses:
     def __init__(self) -> None:
         self._alive: dict[str, tuple[str, str]] | None = None
 
-    def since_last(self, jobs: Iterable[Object], pods: Iterable[Object]) -> list[Loss]:
+    def since_last(self, jobs: Iterable[Object], pods: Iterable[Object], silenced: Collection[str] = ()) -> list[Loss]:
         """Who was alive at the last call and is not now.
 
         At the first call, those that ended by no fault of their own while nobody looked: the chief, which has taken
         their silence for a fault by now, should know.
+
+        Args:
+          jobs: of the search.
+          pods: of the search.
+          silenced: the uids of those that were killed for their own silence.
         """
         by_uid = {job["metadata"]["uid"]: job for job in jobs}
         before, self._alive = self._alive, {}
@@ -127,9 +132,13 @@ class Losses:
             state = diagnosis.of_pod(pod)
             told = not state.fault if before is None else before.pop(uid, None) is not None
             if told and state.state is not MemberState.SUCCEEDED:
-                losses.append(Loss(name, state.reason, process, state.fault))
+                losses.append(Loss(name, state.reason, process, state.fault or uid in silenced))
         for uid, (name, process) in (before or {}).items():
-            if uid not in self._alive:
+            if uid in self._alive:
+                continue
+            if uid in silenced:
+                losses.append(Loss(name, SILENCED, process))
+            else:
                 losses.append(Loss(name, "its pod vanished; its node, probably, with it", process, fault=False))
         return losses
 

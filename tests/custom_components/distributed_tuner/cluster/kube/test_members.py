@@ -110,3 +110,14 @@ def test_only_an_end_of_its_own_is_held_against_the_trial(ended: dict[str, Any],
     losses, dead = Losses(), pod(SPOT, 0, "Failed", exit_code=137, **ended)
     losses.since_last([SPOT], [{**dead, "status": {"phase": "Running"}}])
     assert [loss.fault for loss in losses.since_last([SPOT], [dead])] == [fault]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_worker_that_was_killed_for_its_silence_has_only_itself_to_blame(gone: bool) -> None:
+    losses, dead = Losses(), pod(SPOT, 0, "Failed", exit_code=137, deleted=True)
+    silenced = {dead["metadata"]["uid"]}
+    running = {**dead, "status": {"phase": "Running"}}
+    assert losses.since_last([SPOT], [running]) == losses.since_last([SPOT], [running], silenced) == []
+    (loss,) = losses.since_last([SPOT], [] if gone else [dead], silenced)
+    assert (loss.name, loss.process, loss.fault) == ("spot-0", dead["metadata"]["name"], True)
+    assert losses.since_last([SPOT], [], silenced) == []
