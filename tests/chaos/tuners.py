@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tfx.components.tuner.component import TunerFnResult
 
-from tests.chaos import jumping_clock, training_log
+from tests.chaos import drag, jumping_clock, training_log
 
 OBJECTIVE = kt.Objective("val_loss", "min")
 ROWS, COLUMNS = 32, 4
@@ -35,7 +35,7 @@ class _Noted(tf.keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._search.note(epoch)
-        time.sleep(self._seconds)
+        time.sleep(self._seconds * self._search.drag())
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._search.find_room()
@@ -71,6 +71,10 @@ class _Search(kt.Tuner):
         path = self._root / FULL
         if path.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def drag(self) -> float:
+        """How much longer than they should its epochs last at the moment."""
+        return drag.read(self._root)
 
     def flaw(self) -> str | None:
         """That of the running trial."""

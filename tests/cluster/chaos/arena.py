@@ -8,7 +8,7 @@ from typing import Any
 
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
 from tests.chaos import arena as local
-from tests.chaos import running
+from tests.chaos import drag, running
 from tests.chaos.audit import Expected
 from tests.cluster.chaos.campaign import OPTIONS, Outcome, Plan, suffer
 from tests.cluster.chaos.watched import Watched
@@ -36,7 +36,7 @@ def alone(plan: Plan, folder: Path) -> Expected:
 
 def expected(plan: Plan, **changes: Any) -> Expected:
     """What the search has to find."""
-    return Expected(plan.trials, lease_seconds=OPTIONS.lease_seconds + plan.epoch_seconds, **changes)
+    return Expected(plan.trials, lease_seconds=OPTIONS.lease_seconds + drag.MOST * plan.epoch_seconds, **changes)
 
 
 def begin(

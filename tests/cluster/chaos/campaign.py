@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from custom_components.distributed_tuner.options import SearchOptions
+from tests.chaos import drag
 from tests.chaos.arena import examine
 from tests.chaos.audit import Audit, Expected
 from tests.cluster.chaos import recovery
@@ -146,15 +147,31 @@ class _Campaign:
     def run(self) -> None:
         """Strikes until all is done and the search is over."""
         self._go_on(self._plan.patience, lambda: any(line.epoch >= 0 for line in self._watched.sights().lines))
-        for kind in self._plan.kinds:
+        began = time.monotonic()
+        for done, kind in enumerate(self._plan.kinds):
+            each_seconds = (time.monotonic() - began) / done if done else self._plan.between[1]
+            self._slow_down(each_seconds * (len(self._plan.kinds) - done))
             self._go_on(self._world.choose.uniform(*self._plan.between))
             aim_until = time.monotonic() + _AIM_SECONDS
             while not (self._watched.over or self._world.strike(kind, self._watched)):
                 if time.monotonic() > aim_until:
                     break
                 self._go_on(_AIM_AGAIN_SECONDS)
+        self._slow_down(0.0)
         while not self._watched.over:
             self._go_on(_CHECK_SECONDS)
+
+    def _slow_down(self, to_come_seconds: float) -> None:
+        """Has the search last for so long at least, whatever machine this is."""
+        plan, sights = self._plan, self._watched.sights()
+        begun = dict.fromkeys(sights.ended, 0)
+        for line in sights.lines:
+            begun[line.trial] = max(begun.get(line.trial, 0), line.epoch)
+        done = sum(plan.epochs if trial in sights.ended else epochs for trial, epochs in begun.items())
+        left = plan.trials * plan.epochs - done
+        drag.write(
+            self._watched.made.directory.root, drag.needed(to_come_seconds, left, plan.epoch_seconds, plan.workers)
+        )
 
     def _go_on(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Lets the search go on for so long, or to its end, or until that is enough."""
