@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from custom_components.distributed_tuner.cluster.base import SILENCED, Cluster, ClusterError, Snapshot
-from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, logs, names, objects, place
+from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, events, logs, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.api_call import Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
@@ -260,12 +260,12 @@ class KubernetesCluster(Cluster):
         if now - asked >= _EVENTS_EVERY_SECONDS:
             self._words[key] = (now, told)
             try:
-                events = self._api.get(
+                answer = self._api.get(
                     path("Event", self._plan.namespace),
                     fieldSelector=f"involvedObject.uid={about}",
                     patience_seconds=0.0,
                 )
-                told = diagnosis.of_events(events["items"], waits_for)
+                told = events.of(answer["items"], waits_for)
                 self._words[key], self._no_events_since = (now, told), None
             except ClusterError as error:
                 _LOG.warning("why members wait cannot be looked up: %s", error)
