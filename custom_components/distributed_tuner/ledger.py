@@ -91,16 +91,15 @@ class Ledger:
         self._wait(trial_id)
 
     def lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
-        """A lease ends since its worker is gone; without `fault` that is not held against the trial."""
+        """A lease ends since its worker is gone; without `fault` that is held against nobody."""
         trial, lease = self.trials[trial_id], self._end_lease(trial_id, Outcome.LOST, now)
         trial.message = f"worker {lease.worker} was lost: {reason}"
         if fault and not lease.fruitful and not lease.inherited:
             self.losses.blame(trial, lease)
         self._wait(trial_id)
         if lease.inherited:
-            # Should the cluster tell of it too, that is no news either.
-            self.losses.count(lease.worker, lease.process)
-        else:
+            self.losses.ignore(lease.worker, lease.process)
+        elif fault:
             self.count_loss(lease.worker, lease.process, reason, now)
 
     def finish(self, trial_id: str, result: Result, now: float, cut: str | None) -> None:
@@ -134,6 +133,13 @@ class Ledger:
         self._search_changed = True
         if told := self._limits.losses(self.search.lost_workers, f"worker {worker} was lost: {reason}"):
             self.stop(told, now)
+
+    def forgive(self, worker: str, process: str) -> None:
+        """A process of a worker was lost by nobody's fault: its silence before that was news counts for nothing."""
+        self.losses.forgive(worker, process, self.trials)
+        if self.losses.uncount(worker, process):
+            self.search.lost_workers -= 1
+            self._search_changed = True
 
     def stop(self, reason: str, now: float) -> None:
         """No trial is started from now on. The first reason stays."""

@@ -11,6 +11,7 @@ class Losses:
 
     def __init__(self) -> None:
         self._lost: set[tuple[str, str]] = set()
+        self._counted: set[tuple[str, str]] = set()
         self._blamed: dict[tuple[str, str], tuple[str, int, int]] = {}  # -> trial, attempt, epochs
 
     def count(self, worker: str, process: str) -> bool:
@@ -18,7 +19,18 @@ class Losses:
         if process and (worker, process) in self._lost:
             return False
         self._lost.add((worker, process))
+        self._counted.add((worker, process))
         return True
+
+    def ignore(self, worker: str, process: str) -> None:
+        """A process was lost that counts for nothing; nor is it news when the cluster tells of it later."""
+        self._lost.add((worker, process))
+
+    def uncount(self, worker: str, process: str) -> bool:
+        """Takes back a `count`, if there was one. Returns whether there was."""
+        known = bool(process) and (worker, process) in self._counted
+        self._counted.discard((worker, process))
+        return known
 
     def blame(self, trial: Trial, lease: Lease) -> None:
         """The worker was lost with this trial, which got no further with it."""

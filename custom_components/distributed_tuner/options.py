@@ -47,7 +47,8 @@ class SearchOptions:
         memory, a crash in native code); workers that gave it back on preemption do not count.
       max_fruitless_releases: a trial fails when so many workers in a row gave it back without finishing an epoch:
         machines are taken away sooner than one epoch takes, or the trial itself sends SIGTERM.
-      max_lost_workers: the search ends when this many workers were lost in all.
+      max_lost_workers: the search ends when this many workers were lost in all, those left out whose machine the
+        cluster says was taken away.
       max_worker_faults: the search ends when workers met so many errors outside of a trial (`tuner_fn` raised or hangs,
         `search` returned too early) with no trial ended in between.
       max_oracle_seconds: the search ends when the oracle takes longer than this for one answer.

@@ -186,10 +186,10 @@ class Study:
         """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
 
         The news may be older than the worker's next process, which keeps what it has been granted since. Without
-        `fault` its machine was taken away: that is not held against the trial, nor is the silence before the news.
+        `fault` its machine was taken away: that is held against nobody, nor is the silence before the news.
         """
         if not fault:
-            self._ledger.losses.forgive(worker, process, self._trials)
+            self._ledger.forgive(worker, process)
         lease = self._leases.of_worker(worker)
         older = lease is not None and "" != process != lease.process != ""
         if not older:

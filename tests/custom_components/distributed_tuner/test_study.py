@@ -781,6 +781,27 @@ def test_a_stop_before_the_first_trial_outlives_the_chief() -> None:
     assert restarted(study, 2.0).over
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_machine_that_was_taken_away_with_a_trial_does_not_end_the_search(silent: bool) -> None:
+    study = make(max_lost_workers=2)
+    for turn in range(5):
+        process = str(turn)
+        if turn:
+            assert study.ask("a", 100.0 * turn, process) == Grant("0", 0)
+        else:
+            start(study, "a", "0", process=process)
+        if silent:
+            study.tick(100.0 * turn + 50.0)
+        study.gone("a", "its pod vanished", 100.0 * turn + 60.0, process, fault=False)
+        assert study.stop_reason is None
+        assert outcomes(study)[-1] == ("a", Outcome.LOST)
+    for turn, process in enumerate(("x", "y")):
+        assert study.stop_reason is None
+        assert study.ask("a", 900.0 + turn, process) == Grant("0", 0)
+        study.gone("a", "exit code 137", 900.5 + turn, process)
+    assert study.stop_reason is not None and "2 workers were lost" in study.stop_reason
+
+
 def test_a_worker_that_is_lost_without_a_trial_counts_once() -> None:
     study = make(max_lost_workers=3)
     start(study, "a", "0", process="1")
