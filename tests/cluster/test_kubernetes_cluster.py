@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.base import ClusterError, MemberState
 from custom_components.distributed_tuner.cluster.kube import objects
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
@@ -22,6 +22,7 @@ from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
 from tests.cluster.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
 from tests.cluster.searching import Make, Once, all_completed, each_of, trials_run
 from tests.cluster.waiting import until
+from tests.custom_components.distributed_tuner.cluster.contract import Watched
 
 # Chief and workers each import TensorFlow and TFX, on whatever cores there are.
 pytestmark = pytest.mark.timeout(400)
@@ -124,6 +125,36 @@ def test_a_node_that_falls_silent_and_stays_in_the_list_costs_no_search(make: Ma
     found = made.run(workers=1, watch=Once(trials_run, go))
     all_completed(made, 4, found.record)
     assert Outcome.FAILED not in [stay.outcome for trial in found.record.trials for stay in trial.stays]
+    assert made.left() == []
+
+
+def test_a_silent_worker_whose_node_is_gone_is_given_up_and_counts_for_nothing(make: Make, nodes: NodePool) -> None:
+    labels = {"pool": "doomed"}
+    doomed = nodes.add(labels=labels)
+    # The cluster's own verdict on the node would come in minutes.
+    settings = {"groups": [{"node_selector": labels}], "node_loss_seconds": 300}
+    made = make("waiting", {"seconds": 600.0}, settings=settings)
+    made.spec.write(made.directory.storage)
+    cluster = made.make_cluster()
+    cluster.start(1)
+    try:
+        watched = Watched(cluster)
+        until(made.ran, "a trial")
+        watched.poll()
+        (lost,) = made.live("worker")
+        doomed.die()
+        nodes.add(labels=labels)
+        cluster.replace("worker-0")
+        watched.until(lambda seen: watched.losses and seen.workers[0].state is MemberState.RUNNING, "its successor")
+        (loss,) = watched.losses
+        assert (loss.process, loss.fault) == (lost["metadata"]["name"], False) and "NodeDoesNotAnswer" in loss.reason
+        (successor,) = made.live("worker")
+        assert not made.job("worker")["status"].get("failed")
+        failures = "batch.kubernetes.io/job-index-failure-count"
+        assert successor["metadata"]["annotations"].get(failures, "0") == "0"
+        assert watched.poll().workers[0].restarts == 0
+    finally:
+        cluster.close(grace_seconds=0.0)
     assert made.left() == []
 
 

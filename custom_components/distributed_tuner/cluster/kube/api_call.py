@@ -15,6 +15,8 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 
 MERGE_PATCH = "application/merge-patch+json"
+#: One by which lists of conditions are merged, by their types.
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 Object = dict[str, Any]
 

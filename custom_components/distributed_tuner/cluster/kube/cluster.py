@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from custom_components.distributed_tuner.cluster.base import SILENCED, Cluster, ClusterError, Snapshot
@@ -65,7 +66,8 @@ class KubernetesCluster(Cluster):
         self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._replacements = Replacements(self._api, plan.namespace)
         self._overdue = Overdue()
-        self._silenced: dict[str, str] = {}  # the uids of pods that were killed for their own silence -> the members
+        self._silenced: set[str] = set()  # the names of pods that were to be killed for their silence
+        self._silences: Counter[str] = Counter()
         self._seen: list[Seen] = []
         self._prospects = Prospects(plan.options.pending_seconds)
         self._no_events_since: float | None = None
@@ -100,6 +102,8 @@ class KubernetesCluster(Cluster):
             _LOG.warning("the pod %s should be gone, and its node does not end it: it is given up", name)
             self._replacements.add(name, uid, abandoned=True)
         self._replacements.go_on()
+        losses = self._losses.since_last(jobs, pods, self._pods.departed(), self._silenced)
+        self._silences.update(loss.name for loss in losses if loss.fault and loss.process in self._silenced)
         self._seen = [
             self._with_silences(self._with_events(seen, jobs)) for seen in view(jobs, pods, self._plan.namespace)
         ]
@@ -112,7 +116,6 @@ class KubernetesCluster(Cluster):
             )
         self._prospects.check("the chief", [chief])
         self._prospects.check("every worker", workers)
-        losses = self._losses.since_last(jobs, pods, self._silenced)
         return Snapshot(chief.member, [seen.member for seen in workers], losses)
 
     def chief_address(self) -> str | None:
@@ -143,10 +146,7 @@ class KubernetesCluster(Cluster):
         for seen in self._seen:
             if seen.member.name == member and seen.pod is not None:
                 self._replacements.add(seen.pod, seen.about)
-                if any(
-                    pod["metadata"]["uid"] == seen.about and diagnosis.node_answers(pod) for pod in self._pods.objects()
-                ):
-                    self._silenced[seen.about] = member
+                self._silenced.add(seen.pod)
         self._replacements.go_on()
 
     def scale(self, group: str, count: int) -> None:
@@ -246,7 +246,7 @@ class KubernetesCluster(Cluster):
 
     def _with_silences(self, seen: Seen) -> Seen:
         """Counts those pods of a member that were killed for their silence: nothing of them is left to be seen."""
-        silences = sum(member == seen.member.name for member in self._silenced.values())
+        silences = self._silences[seen.member.name]
         if not silences:
             return seen
         member, reason = seen.member, seen.member.reason or SILENCED

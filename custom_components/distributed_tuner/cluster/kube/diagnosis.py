@@ -16,6 +16,8 @@ from custom_components.distributed_tuner.errors import ExitCode
 Object = Mapping[str, Any]
 
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+#: The condition of a pod that ends by no fault of its own; the Jobs do not count such ends.
+DISRUPTED = "DisruptionTarget"
 
 # Ends that no other start mends, for the Jobs' podFailurePolicy too. Besides our own: options that the program in the
 # image does not know, and no such program.
@@ -114,7 +116,7 @@ def of_pod(pod: Object) -> PodState:
     if phase == "Failed":
         return _failed(pod)
     if phase == "Running" and pod["metadata"].get("deletionTimestamp"):
-        return PodState(MemberState.PENDING, reason=_disruption(status) or "it is being stopped")
+        return PodState(MemberState.PENDING, reason=taken_away(pod) or "it is being stopped")
     if phase == "Running":
         return PodState(MemberState.RUNNING)
     return _pending(pod)
@@ -147,15 +149,19 @@ def ended(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
-def node_answers(pod: Object) -> bool:
-    """Whether the cluster hears of the pod's node: where it does not, it calls the node's pods not ready."""
-    conditions = pod.get("status", {}).get("conditions", ())
-    return all(one["status"] == "True" for one in conditions if one["type"] == "Ready")
+def taken_away(pod: Object) -> str:
+    """That a pod's machine was taken away, or it from its machine, and why; empty if neither was."""
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == DISRUPTED and condition["status"] == "True":
+            return f"its pod was taken away ({condition.get('reason', '')}): {condition.get('message', '')}".rstrip(
+                ": "
+            )
+    return ""
 
 
 def _failed(pod: Object) -> PodState:
     status = pod["status"]
-    disruption, verdict = _disruption(status), _pods_verdict(pod)
+    disruption, verdict = taken_away(pod), _pods_verdict(pod)
     # A group was made smaller, or somebody deleted the pod.
     ordered = "deletionTimestamp" in pod["metadata"]
     terminated = next(
@@ -198,15 +204,6 @@ def _pods_verdict(pod: Object) -> str:
 def _group(pod: Object) -> str | None:
     group: str | None = pod["metadata"].get("labels", {}).get(GROUP_LABEL)
     return group
-
-
-def _disruption(status: Object) -> str:
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            return f"its pod was taken away ({condition.get('reason', '')}): {condition.get('message', '')}".rstrip(
-                ": "
-            )
-    return ""
 
 
 def _pending(pod: Object) -> PodState:

@@ -186,7 +186,7 @@ def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
                     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": FATAL_CODES},
                 },
                 # Eviction, preemption, a drained or lost node: nobody's fault, and no use of the backoff limit.
-                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "Ignore", "onPodConditions": [{"type": diagnosis.DISRUPTED, "status": "True"}]},
                 {
                     "action": "Ignore",
                     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": RESTART_CODES},

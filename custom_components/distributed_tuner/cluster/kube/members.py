@@ -106,7 +106,13 @@ class Losses:
     def __init__(self) -> None:
         self._alive: dict[str, tuple[str, str]] | None = None
 
-    def since_last(self, jobs: Iterable[Object], pods: Iterable[Object], silenced: Collection[str] = ()) -> list[Loss]:
+    def since_last(
+        self,
+        jobs: Iterable[Object],
+        pods: Iterable[Object],
+        departed: Sequence[Object] = (),
+        silenced: Collection[str] = (),
+    ) -> list[Loss]:
         """Who was alive at the last call and is not now.
 
         At the first call, those that ended by no fault of their own while nobody looked: the chief, which has taken
@@ -115,30 +121,34 @@ class Losses:
         Args:
           jobs: of the search.
           pods: of the search.
-          silenced: the uids of those that were killed for their own silence.
+          departed: pods that are gone, as they last were.
+          silenced: the names of pods that were to be killed for their silence. Those whose machine was gone are not to
+            blame for it.
         """
         by_uid = {job["metadata"]["uid"]: job for job in jobs}
+        gone = {pod["metadata"]["uid"] for pod in departed}
         before, self._alive = self._alive, {}
         losses: list[Loss] = []
-        for pod in pods:
+        for pod in [*(pod for pod in pods if pod["metadata"]["uid"] not in gone), *departed]:
             job = by_uid.get(_owner(pod) or "")
             if job is None or names.GROUP_LABEL not in job["metadata"]["labels"]:
                 continue
             uid, process = pod["metadata"]["uid"], pod["metadata"]["name"]
             name = name_of(job, diagnosis.index(pod))
             if not diagnosis.ended(pod):
-                self._alive[uid] = (name, process)
+                if uid not in gone:
+                    self._alive[uid] = (name, process)
                 continue
             state = diagnosis.of_pod(pod)
             told = not state.fault if before is None else before.pop(uid, None) is not None
-            if told and state.state is not MemberState.SUCCEEDED:
-                losses.append(Loss(name, state.reason, process, state.fault or uid in silenced))
-        for uid, (name, process) in (before or {}).items():
-            if uid in self._alive:
+            if not told or state.state is MemberState.SUCCEEDED:
                 continue
-            if uid in silenced:
+            if process in silenced and not diagnosis.taken_away(pod):
                 losses.append(Loss(name, SILENCED, process))
             else:
+                losses.append(Loss(name, state.reason, process, state.fault))
+        for uid, (name, process) in (before or {}).items():
+            if uid not in self._alive:
                 losses.append(Loss(name, "its pod vanished; its node, probably, with it", process, fault=False))
         return losses
 

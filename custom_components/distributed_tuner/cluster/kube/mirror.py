@@ -63,6 +63,7 @@ class Mirror:
         self._clock = clock
         self._lock = threading.Lock()
         self._objects: dict[str, Object] = {}
+        self._departed: list[Object] = []
         self._version: str | None = None
         self._heard = clock()
         self._refusal: tuple[float, ApiError] | None = None
@@ -92,6 +93,15 @@ class Mirror:
             if self._refusal is not None and self._clock() - self._refusal[0] >= self._refusal_seconds:
                 raise self._refusal[1]
             return list(self._objects.values())
+
+    def departed(self) -> list[Object]:
+        """Those that were seen to go since the last call, as they last were. To be asked after `objects`.
+
+        Who goes while no watch is up is not among them.
+        """
+        with self._lock:
+            departed, self._departed = self._departed, []
+            return departed
 
     def silence(self) -> float:
         """Seconds since the server was last heard of."""
@@ -181,5 +191,6 @@ class Mirror:
             self._version = changed["metadata"]["resourceVersion"]
             if kind == "DELETED":
                 self._objects.pop(changed["metadata"]["uid"], None)
+                self._departed.append(changed)
             elif kind != "BOOKMARK":
                 self._objects[changed["metadata"]["uid"]] = changed

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api_call import STRATEGIC_PATCH
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.diagnosis import DISRUPTED
 from custom_components.distributed_tuner.cluster.kube.objects import path
 
 _LOG = logging.getLogger(__name__)
@@ -69,9 +71,16 @@ class Replacements:
             self._told = ""
 
     def _say_failed(self, pod: str, uid: str) -> None:
-        change = {"metadata": {"uid": uid}, "status": {"phase": "Failed"}}
+        # Without the condition the Job would count it as a failure.
+        words = {"reason": "NodeDoesNotAnswer", "message": "its node did not end it in time, and was given up for it"}
+        change = {
+            "metadata": {"uid": uid},
+            "status": {"phase": "Failed", "conditions": [{"type": DISRUPTED, "status": "True", **words}]},
+        }
         try:
-            self._api.patch(f"{path('Pod', self._namespace, pod)}/status", change, patience_seconds=0.0)
+            self._api.patch(
+                f"{path('Pod', self._namespace, pod)}/status", change, STRATEGIC_PATCH, patience_seconds=0.0
+            )
         except ApiError as error:
             if error.code not in (404, 409):  # 409: another one of this name is there
                 raise

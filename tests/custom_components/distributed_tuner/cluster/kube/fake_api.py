@@ -9,7 +9,7 @@ from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.api_call import MERGE_PATCH, Object
+from custom_components.distributed_tuner.cluster.kube.api_call import MERGE_PATCH, STRATEGIC_PATCH, Object
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
 
 _WATCH_SECONDS = 0.02
@@ -67,14 +67,14 @@ class FakeApi(KubernetesApi):
     def patch(
         self, path: str, change: Any, content_type: str = MERGE_PATCH, *, patience_seconds: float | None = None
     ) -> Object:
-        """See `KubernetesApi.patch`; a merge patch of all that is no status, or of that."""
+        """See `KubernetesApi.patch`; a patch of all that is no status, or of that."""
         self._note("patch", path, patience_seconds)
         path = path.removesuffix("/status")
         if path not in self.objects:
             raise ApiError(404, "NotFound", f"{path} not found")
         if change.get("metadata", {}).get("uid", found := self.objects[path]["metadata"]["uid"]) != found:
             raise ApiError(409, "Conflict", f"{path} has another uid")
-        _merge(self.objects[path], change)
+        _merge(self.objects[path], change, by_type=content_type == STRATEGIC_PATCH)
         return self.objects[path]
 
     def delete(
@@ -113,13 +113,16 @@ class FakeApi(KubernetesApi):
             raise error
 
 
-def _merge(target: Object, change: Mapping[str, Any]) -> None:
-    """Merges as RFC 7386 says: None removes, what is no object replaces."""
+def _merge(target: Object, change: Mapping[str, Any], *, by_type: bool = False) -> None:
+    """Merges as RFC 7386 says: None removes, what is no object replaces; or conditions by their types."""
     for key, value in change.items():
         if value is None:
             target.pop(key, None)
         elif isinstance(value, Mapping):
-            _merge(target.setdefault(key, {}), value)
+            _merge(target.setdefault(key, {}), value, by_type=by_type)
+        elif by_type and key == "conditions":
+            types = [one["type"] for one in value]
+            target[key] = [*(one for one in target.get(key, ()) if one["type"] not in types), *value]
         else:
             target[key] = value
 

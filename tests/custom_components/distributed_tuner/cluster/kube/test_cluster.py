@@ -134,20 +134,6 @@ def test_a_worker_is_replaced_when_the_server_is_back(tmp_path: Path) -> None:
         assert doomed not in api.objects and other in api.objects
 
 
-@pytest.mark.parametrize("answers", [True, False])
-def test_a_silent_worker_is_at_fault_unless_its_whole_node_is_silent(tmp_path: Path, answers: bool) -> None:
-    api = FakeApi()
-    with started(plan(tmp_path), api) as cluster:
-        runs(api, "chief")
-        silent, _ = runs(api, "worker"), runs(api, "worker", 1)
-        api.objects[silent]["status"]["conditions"] = [{"type": "Ready", "status": str(answers)}]
-        poll_until(cluster, lambda seen: all(member.state == "running" for member in seen.workers))
-        cluster.replace("worker-0")
-        seen = poll_until(cluster, lambda seen: bool(seen.losses))
-        assert [(loss.name, loss.fault) for loss in seen.losses] == [("worker-0", answers)]
-        assert [member.restarts for member in seen.workers] == [int(answers), 0]
-
-
 @pytest.mark.parametrize("part", ["chief", "worker"])
 def test_a_pod_whose_node_does_not_end_it_is_given_up(tmp_path: Path, part: str) -> None:
     api, now = FakeApi(), [0.0]

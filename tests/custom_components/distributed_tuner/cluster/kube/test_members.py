@@ -113,11 +113,30 @@ def test_only_an_end_of_its_own_is_held_against_the_trial(ended: dict[str, Any],
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_worker_that_was_killed_for_its_silence_has_only_itself_to_blame(gone: bool) -> None:
-    losses, dead = Losses(), pod(SPOT, 0, "Failed", exit_code=137, deleted=True)
-    silenced = {dead["metadata"]["uid"]}
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_worker_that_was_killed_for_its_silence_is_at_fault_unless_its_machine_was_gone(
+    gone: bool, taken: bool
+) -> None:
+    losses = Losses()
+    dead = pod(SPOT, 0, "Failed", exit_code=137, deleted=True, disruption="no node" if taken else None)
+    silenced = {dead["metadata"]["name"]}
     running = {**dead, "status": {"phase": "Running"}}
-    assert losses.since_last([SPOT], [running]) == losses.since_last([SPOT], [running], silenced) == []
-    (loss,) = losses.since_last([SPOT], [] if gone else [dead], silenced)
-    assert (loss.name, loss.process, loss.fault) == ("spot-0", dead["metadata"]["name"], True)
-    assert losses.since_last([SPOT], [], silenced) == []
+    assert losses.since_last([SPOT], [running]) == losses.since_last([SPOT], [running], silenced=silenced) == []
+    there, departed = ([], [dead]) if gone else ([dead], [])
+    (loss,) = losses.since_last([SPOT], there, departed, silenced)
+    assert (loss.name, loss.process, loss.fault) == ("spot-0", dead["metadata"]["name"], not taken)
+    assert losses.since_last([SPOT], [], [dead], silenced) == []
+
+
+def test_a_pod_that_went_between_two_looks_is_told_by_its_last_state_once() -> None:
+    losses, alive = Losses(), pod(SPOT, 0)
+    last = {**alive, "status": pod(SPOT, 0, "Failed", exit_code=139)["status"]}
+    losses.since_last([SPOT], [alive])
+    # It is in both where it goes while somebody looks.
+    (loss,) = losses.since_last([SPOT], [alive], [last])
+    assert loss.fault and "exit code 139" in loss.reason
+    assert losses.since_last([SPOT], []) == []
+    other = pod(SPOT, 1)
+    losses.since_last([SPOT], [other])
+    (loss,) = losses.since_last([SPOT], [], [other])
+    assert (loss.fault, "vanished" in loss.reason) == (False, True), "nobody knows how it ended"

@@ -73,6 +73,8 @@ def test_what_is_listed_is_there_at_once_and_changes_follow() -> None:
         # It goes on from where the watch ended.
         assert [request[2].get("resourceVersion") for request in server.requests[:3]] == [None, "1", "4"]
         assert all(request[2]["labelSelector"] == "search=s" for request in server.requests)
+        assert [gone["metadata"]["resourceVersion"] for gone in mirror.departed()] == ["4"]
+        assert mirror.departed() == []
 
 
 @pytest.mark.parametrize("trouble", [resets, refuses(503), refuses(429, headers={"Retry-After": "0.05"}), refuses(500)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from custom_components.distributed_tuner.cluster.kube import diagnosis
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
 from tests.custom_components.distributed_tuner.cluster.kube.fake_api import FakeApi
@@ -41,7 +42,9 @@ def test_a_pod_that_came_in_its_place_is_left_alone() -> None:
 
 def test_a_pod_that_no_node_ends_has_failed_first_and_is_deleted_then() -> None:
     api = FakeApi()
-    uid = api.create(PODS, {"metadata": {"name": "a"}, "status": {"phase": "Running"}})["metadata"]["uid"]
+    ready = {"type": "Ready", "status": "True"}
+    status = {"phase": "Running", "conditions": [ready]}
+    uid = api.create(PODS, {"metadata": {"name": "a"}, "status": status})["metadata"]["uid"]
     lost = api.objects[f"{PODS}/a"]
     replacements = Replacements(api, "ml")
     api.asked.clear()
@@ -49,6 +52,8 @@ def test_a_pod_that_no_node_ends_has_failed_first_and_is_deleted_then() -> None:
     replacements.go_on()
     assert api.asked == [("patch", f"{PODS}/a/status", 0.0), ("delete", f"{PODS}/a", 0.0)]
     assert lost["status"]["phase"] == "Failed" and api.objects == {}
+    assert lost["status"]["conditions"][0] == ready
+    assert "NodeDoesNotAnswer" in diagnosis.taken_away(lost), "a Job counts no such end"
 
 
 def test_an_abandoned_pod_that_is_gone_or_has_a_successor_is_no_trouble() -> None:
