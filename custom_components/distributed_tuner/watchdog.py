@@ -28,6 +28,8 @@ _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _NEVER_BEGAN = 1
 # So long a chief that ended may still be one of an earlier run, which is about to be replaced.
 _ENDED_SECONDS = 15.0
+# So long workers that wait for machines may still come, and do better than those that die at every start.
+_BESIDE_WAITING_SECONDS = 900.0
 # Leases that pass without a word of a worker whose process is there.
 _SILENT_LEASES = 4
 
@@ -64,6 +66,8 @@ class Watchdog:
         self._chief: Member | None = None
         self._chief_restarts = 0
         self._restarts: dict[str, int] = {}
+        self._excused: dict[str, int] = {}
+        self._in_vain_since: float | None = None
         self._lives: dict[str, _Life] = {}
         self._asked: float | None = None
 
@@ -91,6 +95,8 @@ class Watchdog:
         self._chief = snapshot.chief
         if snapshot.chief.waiting:
             self.heard()
+            # Workers that give up looking for it are not at fault.
+            self._excused = {member.name: member.restarts for member in snapshot.workers}
         if snapshot.chief.state is MemberState.SUCCEEDED and self._clock() - self._heard > _ENDED_SECONDS:
             raise SearchError(f"the chief ended before the search did, with {self._words(snapshot.chief)}")
         started = record is not None and bool(record.trials)
@@ -99,9 +105,10 @@ class Watchdog:
             self._check_incurable(snapshot.chief)
         for member in () if started else snapshot.workers:
             self._check_beginning(member)
-            if member.restarts >= _MAX_STARTS:
+            starts = member.restarts - self._excused.get(member.name, 0)
+            if starts >= _MAX_STARTS:
                 raise SearchError(
-                    f"{member.name} died {member.restarts} times before any trial began, the last time with "
+                    f"{member.name} died {starts} times before any trial began, the last time with "
                     f"{self._words(member)}"
                 )
         if record is None:
@@ -131,11 +138,11 @@ class Watchdog:
         now, found = self._clock(), []
         away = 0.0 if self._asked is None else now - self._asked
         self._asked = now
-        if away > self._options.heartbeat_seconds:
+        if (unheard := away - self._options.heartbeat_seconds) > 0:
             # While the chief, or whoever asks it, was away nobody could be heard; and a chief that comes back has heard
             # of nobody yet.
             for known in self._lives.values():
-                known.shift(away)
+                known.shift(unheard)
         lives: dict[str, _Life] = {}
         for member in workers:
             life = self._lives.get(member.name)
@@ -164,16 +171,24 @@ class Watchdog:
                 f"the chief died {chief.restarts} times and the search did not go on meanwhile, the last time with "
                 f"{self._words(chief)}"
             )
-        workers = snapshot.workers
-        if workers and all(self._hopeless(member, _MAX_STARTS, _MAX_KILLED_STARTS) for member in workers):
+        hopeless = [m for m in snapshot.workers if self._hopeless(m, _MAX_STARTS, _MAX_KILLED_STARTS)]
+        if not hopeless or not all(member.waiting or member in hopeless for member in snapshot.workers):
+            self._in_vain_since = None
+            return
+        if self._in_vain_since is None:
+            self._in_vain_since = self._clock()
+        others = len(snapshot.workers) - len(hopeless)
+        if not others or self._clock() - self._in_vain_since > _BESIDE_WAITING_SECONDS:
+            who = "all workers die" if not others else f"all workers but {others}, which wait for machines, die"
             raise SearchError(
-                f"all workers die as soon as they are started, {workers[0].name} {workers[0].restarts} times, the last "
-                f"time with {self._words(workers[0])}"
+                f"{who} as soon as they are started, {hopeless[0].name} {hopeless[0].restarts} times, the last time "
+                f"with {self._words(hopeless[0])}"
             )
 
     def _hopeless(self, member: Member, limit: int, limit_if_killed: int) -> bool:
-        starts = member.restarts - self._restarts.get(member.name, 0)
-        return starts >= (limit_if_killed if member.exit_code in _KILLED else limit)
+        before = max(self._restarts.get(member.name, 0), self._excused.get(member.name, 0))
+        killed = member.exit_code in _KILLED and not member.silenced
+        return member.restarts - before >= (limit_if_killed if killed else limit)
 
     def _check_beginning(self, member: Member) -> None:
         if member.exit_code == _NEVER_BEGAN:
@@ -202,7 +217,7 @@ class Watchdog:
         return " ".join(parts)
 
     def _words(self, member: Member) -> str:
-        return f"{member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
+        return f"{member.end or member.reason}. Its log is {member.log}\n{self._cluster.tail(member.name)}"
 
 
 def fatal(snapshot: Snapshot) -> Member | None:

@@ -34,8 +34,10 @@ class Member:
       name: `chief`, or the worker's id; stable over restarts.
       state: as the cluster sees it.
       restarts: how often the cluster started it anew after a fault of its own, or its silence.
-      exit_code: of its last end, None before one; 128 + n after signal n.
+      exit_code: of its last end by a fault of its own, else of its last end; None before one; 128 + n after signal n.
       reason: of its last end, or why it is pending, for people.
+      end: how it last ended by a fault of its own, for people; empty before that.
+      silenced: whether that was since it said nothing.
       log: where its log is: a file's path or a command that shows it.
       waiting: whether it waits for a machine, which is no fault of its own and may take long; `reason` says for what.
       incurable: whether its settings are at fault for its last end, so that another start will hardly help.
@@ -49,6 +51,8 @@ class Member:
     log: str = ""
     waiting: bool = False
     incurable: bool = False
+    end: str = ""
+    silenced: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,6 +78,8 @@ class _Process:
             exit_code=self.exit_code,
             reason=self.reason(),
             log=self.log,
+            end=self.reason(),
+            silenced=self.silenced,
         )
 
     def reason(self) -> str:

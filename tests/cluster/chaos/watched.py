@@ -68,6 +68,11 @@ class Watched:
         except ApiError:
             return
         now = time.time()
+        # What ends with its Job is removed, by the step.
+        kept = {job["metadata"]["uid"] for job in jobs if "deletionTimestamp" not in job["metadata"]}
+        pods = [
+            pod for pod in pods if any(owner["uid"] in kept for owner in pod["metadata"].get("ownerReferences", ()))
+        ]
         for pod in pods:
             if not _is_live(pod):
                 continue

@@ -30,10 +30,10 @@ class Logs:
 class Watched:
     """A watchdog on a clock of the test's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: SearchOptions = OPTIONS) -> None:
         self.now = 0.0
         cluster: Any = Logs()
-        self.dog = Watchdog(OPTIONS, cluster, lambda: self.now)
+        self.dog = Watchdog(options, cluster, lambda: self.now)
 
     def check(self, *workers: Member, chief: Member | None = None, record: SearchRecord | None = STARTED) -> None:
         """As a run does."""
@@ -68,6 +68,27 @@ def test_killed_workers_are_given_more_starts(watched: Watched) -> None:
         watched.check(member("a", 16, 137))
 
 
+def test_workers_that_were_killed_for_their_silence_have_themselves_to_blame(watched: Watched) -> None:
+    watched.check(member("a", 3, 137, silenced=True))
+    with pytest.raises(SearchError, match="the last time with it said nothing"):
+        watched.check(member("a", 4, 137, silenced=True, end="it said nothing"))
+
+
+def test_workers_that_die_at_every_start_are_not_waited_for_beside_those_that_never_come(watched: Watched) -> None:
+    never = member("b", state=MemberState.PENDING, waiting=True)
+    dying, between = member("a", 9, 139), member("a", 9, 139, state=MemberState.PENDING, waiting=True)
+    for seconds in range(0, 900, 30):
+        watched.now = float(seconds)
+        watched.check(dying if seconds % 60 else between, never)
+    # Another one had a machine for a moment, and may do better.
+    watched.check(dying, member("b"))
+    watched.now = 1799.0
+    watched.check(dying, never)
+    watched.now = 2700.0
+    with pytest.raises(SearchError, match="all workers but 1, which wait for machines, die as soon as"):
+        watched.check(dying, never)
+
+
 @pytest.mark.parametrize(("code", "starts"), [(139, 12), (137, 40)])
 def test_a_chief_that_dies_again_and_again_ends_the_search(watched: Watched, code: int, starts: int) -> None:
     watched.check(chief=member("chief", starts - 1, code))
@@ -90,6 +111,18 @@ def test_a_chief_that_waits_for_a_machine_is_not_silent(watched: Watched) -> Non
     watched.now = 1051.0
     with pytest.raises(SearchError, match="the chief was not heard of for 50 s"):
         watched.dog.check_silence()
+
+
+@pytest.mark.parametrize("record", [None, STARTED])
+def test_workers_that_give_up_on_a_chief_without_a_machine_are_not_at_fault(
+    watched: Watched, record: SearchRecord | None
+) -> None:
+    waiting = member("chief", state=MemberState.PENDING, waiting=True)
+    for restarts in range(1, 9):
+        watched.check(member("a", restarts, 76), chief=waiting, record=record)
+    watched.check(member("a", 11, 76), record=record)
+    with pytest.raises(SearchError, match="exit code 76"):
+        watched.check(member("a", 12, 76), record=record)
 
 
 @pytest.mark.parametrize("earlier", [0, 2])
@@ -148,3 +181,14 @@ def test_while_the_chief_is_away_nobody_is_silent(watched: Watched) -> None:
     # The chief that came back has heard of nobody yet.
     assert named(watched, workers, set(), 5) == []
     assert named(watched, workers, {"b", "new"}, 40) == ["a"]
+
+
+def test_heartbeats_that_are_quicker_than_the_looks_hide_no_silence() -> None:
+    watched = Watched(SearchOptions(heartbeat_seconds=0.2, lease_seconds=3.0, grace_seconds=1.0))
+    workers = [member("a"), member("b")]
+    assert watched.dog.silent(workers, {"a", "b"}) == []
+    found: list[str] = []
+    for _ in range(100):
+        watched.now += 0.25
+        found += watched.dog.silent(workers, {"b"})
+    assert found == ["a"]

@@ -10,10 +10,9 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from custom_components.distributed_tuner.cluster.base import SILENCED, Cluster, ClusterError, Snapshot
+from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, events, logs, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.api_call import Object
@@ -28,6 +27,7 @@ from custom_components.distributed_tuner.cluster.kube.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
 from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
 from custom_components.distributed_tuner.cluster.kube.search_objects import NameTaken, SearchObjects
+from custom_components.distributed_tuner.cluster.kube.silences import Silences
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.search_dir import DIRECTORY_ID, SearchDir
 
@@ -66,8 +66,8 @@ class KubernetesCluster(Cluster):
         self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._replacements = Replacements(self._api, plan.namespace)
         self._overdue = Overdue()
-        self._silenced: set[str] = set()  # the names of pods that were to be killed for their silence
-        self._silences: Counter[str] = Counter()
+        self._silences = Silences()
+        self._missing: set[str] = set()
         self._seen: list[Seen] = []
         self._prospects = Prospects(plan.options.pending_seconds)
         self._no_events_since: float | None = None
@@ -102,10 +102,10 @@ class KubernetesCluster(Cluster):
             _LOG.warning("the pod %s should be gone, and its node does not end it: it is given up", name)
             self._replacements.add(name, uid, abandoned=True)
         self._replacements.go_on()
-        losses = self._losses.since_last(jobs, pods, self._pods.departed(), self._silenced)
-        self._silences.update(loss.name for loss in losses if loss.fault and loss.process in self._silenced)
+        losses = self._losses.since_last(jobs, pods, self._pods.departed(), self._silences.pods)
+        self._silences.note(losses)
         self._seen = [
-            self._with_silences(self._with_events(seen, jobs)) for seen in view(jobs, pods, self._plan.namespace)
+            self._silences.shown(self._with_events(seen, jobs)) for seen in view(jobs, pods, self._plan.namespace)
         ]
         chief = next((seen for seen in self._seen if seen.member.name == names.CHIEF), None)
         workers = [seen for seen in self._seen if seen is not chief]
@@ -114,6 +114,7 @@ class KubernetesCluster(Cluster):
                 f"the Job {self._plan.search.chief} is gone from namespace {self._plan.namespace}: somebody deleted "
                 "it, or what owns it. Run the same run id again; finished trials are kept"
             )
+        self._check_groups(jobs)
         self._prospects.check("the chief", [chief])
         self._prospects.check("every worker", workers)
         return Snapshot(chief.member, [seen.member for seen in workers], losses)
@@ -146,7 +147,7 @@ class KubernetesCluster(Cluster):
         for seen in self._seen:
             if seen.member.name == member and seen.pod is not None:
                 self._replacements.add(seen.pod, seen.about)
-                self._silenced.add(seen.pod)
+                self._silences.pods.add(seen.pod)
         self._replacements.go_on()
 
     def scale(self, group: str, count: int) -> None:
@@ -225,6 +226,20 @@ class KubernetesCluster(Cluster):
                 + (f". The last trouble: {trouble}" if trouble else "")
             )
 
+    def _check_groups(self, jobs: Sequence[Object]) -> None:
+        """Tells of groups whose Jobs are gone; raises ClusterError where no other is left to do their work."""
+        there = {job["metadata"]["name"] for job in jobs}
+        wanted = {self._plan.search.group(group.name) for group in self._plan.options.groups}
+        missing = wanted - there
+        if missing == wanted:
+            raise ClusterError(
+                f"the Jobs of all workers are gone from namespace {self._plan.namespace}: somebody deleted them. Run "
+                "the same run id again; finished trials are kept"
+            )
+        for name in sorted(missing - self._missing):
+            _LOG.warning("the Job %s is gone: somebody deleted it. The other groups do its work", name)
+        self._missing = missing
+
     def _with_events(self, seen: Seen, jobs: Sequence[Object]) -> Seen:
         """Adds what only events tell: refused pods, an autoscaler's verdict, a volume that cannot be mounted."""
         if not seen.member.waiting or seen.state.health in (Health.HOPELESS, Health.DOUBTFUL):
@@ -244,16 +259,6 @@ class KubernetesCluster(Cluster):
             seen, state=dataclasses.replace(told, reason=reason), member=dataclasses.replace(seen.member, reason=reason)
         )
 
-    def _with_silences(self, seen: Seen) -> Seen:
-        """Counts those pods of a member that were killed for their silence: nothing of them is left to be seen."""
-        silences = self._silences[seen.member.name]
-        if not silences:
-            return seen
-        member, reason = seen.member, seen.member.reason or SILENCED
-        return dataclasses.replace(
-            seen, member=dataclasses.replace(member, restarts=member.restarts + silences, reason=reason)
-        )
-
     def _events(self, about: str, key: str, waits_for: str) -> diagnosis.PodState | None:
         now = time.monotonic()
         asked, told = self._words.get(key, (-_EVENTS_EVERY_SECONDS, None))
@@ -265,7 +270,7 @@ class KubernetesCluster(Cluster):
                     fieldSelector=f"involvedObject.uid={about}",
                     patience_seconds=0.0,
                 )
-                told = events.of(answer["items"], waits_for)
+                told = events.of(answer["items"], waits_for, own=names.secrets(self._plan.search.name))
                 self._words[key], self._no_events_since = (now, told), None
             except ClusterError as error:
                 _LOG.warning("why members wait cannot be looked up: %s", error)

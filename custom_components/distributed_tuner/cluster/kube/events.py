@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from custom_components.distributed_tuner.cluster.base import MemberState
 from custom_components.distributed_tuner.cluster.kube.api_errors import explain
 from custom_components.distributed_tuner.cluster.kube.diagnosis import Health, Object, PodState
-from custom_components.distributed_tuner.cluster.kube.fixes import missing_fix
+from custom_components.distributed_tuner.cluster.kube.fixes import missing_fix, missing_name
 
 # Why scheduler and autoscaler find no node, one reason after another: "2 node(s) …, 1 max node group size reached".
 _PREAMBLE = re.compile(r"^(pod didn't trigger scale-up[^:]*|0/\d+ nodes are available): *")
 _REASONS = re.compile(r", (?=\d+ )")
 _PREEMPTION = re.compile(r"[.,]? *(no new claims to deallocate|preemption: ).*", re.DOTALL)
+_NO_HELP = re.compile(r"^(?!.*No preemption victims).*Preemption is not helpful", re.DOTALL)
 # Of these no time makes another answer: nodes are made with their labels and taints. But for those that come and go.
 _FOR_GOOD = re.compile(
     r"no nodes available|didn't match (Pod's node affinity|node selector)|(untolerated|had) taint"
@@ -33,7 +34,7 @@ _TROUBLE = re.compile(
 )
 
 
-def of(events: Sequence[Object], waits_for: str = "") -> PodState | None:
+def of(events: Sequence[Object], waits_for: str = "", own: Collection[str] = ()) -> PodState | None:
     """What the newest telling event of a pod that waits, or of a Job without pods, says; None where none says anything.
 
     A Job whose pods are refused, by a quota or at admission, says so in events only.
@@ -41,6 +42,7 @@ def of(events: Sequence[Object], waits_for: str = "") -> PodState | None:
     Args:
       events: of the pod or Job.
       waits_for: what the pod itself says: the scheduler's words, where it has no node.
+      own: the names of the search's own Secrets.
     """
     newest = sorted(events, key=_time, reverse=True)
     scheduler = [
@@ -55,7 +57,7 @@ def of(events: Sequence[Object], waits_for: str = "") -> PodState | None:
             return PodState(MemberState.PENDING, Health.WAITING, f"the autoscaler is adding a node: {message}")
         if reason == "NotTriggerScaleUp":
             # It speaks of the pools that it may grow only: a node of another one may be busy, and be free again.
-            if not _is_for_good(message) or not all(map(_is_for_good, filter(None, scheduler))):
+            if not _is_for_good(message, of_new_nodes=True) or not all(map(_is_for_good, filter(None, scheduler))):
                 return PodState(MemberState.PENDING, Health.WAITING, message)
             return PodState(
                 MemberState.PENDING,
@@ -66,15 +68,32 @@ def of(events: Sequence[Object], waits_for: str = "") -> PodState | None:
         if reason == "FailedCreate":
             return _refused(message)
         if reason in ("FailedMount", "FailedAttachVolume"):
-            words = f"a volume is not there yet: {message}. {missing_fix(message)}".rstrip(". ")
-            return PodState(MemberState.PENDING, Health.WAITING, words)
+            return _without_volume(message, own)
     return None
 
 
-def _is_for_good(message: str) -> bool:
-    """Whether each reason for finding no node is one that no time mends; what is not known may pass."""
-    reasons = _REASONS.split(_PREEMPTION.sub("", _PREAMBLE.sub("", message)).strip())
-    return all(_FOR_GOOD.search(reason) for reason in reasons)
+def _is_for_good(message: str, *, of_new_nodes: bool = False) -> bool:
+    """Whether each reason for finding no node is one that no time mends; what is not known may pass.
+
+    Args:
+      message: the scheduler's, or the autoscaler's.
+      of_new_nodes: whether it is about nodes that are not there yet, and have nothing to do.
+    """
+    preemption = _PREEMPTION.search(message)
+    # Where more than all of a node is asked for, the scheduler does not look for pods that could make room.
+    too_small = of_new_nodes or (preemption is not None and _NO_HELP.search(preemption[0]) is not None)
+    reasons = _REASONS.split(_PREEMPTION.sub("", _PREAMBLE.sub("", message)).strip(" ."))
+    return all(_FOR_GOOD.search(reason) or (too_small and "Insufficient " in reason) for reason in reasons)
+
+
+def _without_volume(message: str, own: Collection[str]) -> PodState:
+    if (name := missing_name(message)) in own:
+        words = (
+            f"the search's own Secret {name} is gone: somebody deleted it. Run the same run id again, which makes it"
+        )
+        return PodState(MemberState.PENDING, Health.DOUBTFUL, f"{words} anew ({message})")
+    words = f"a volume is not there yet: {message}. {missing_fix(message)}".rstrip(". ")
+    return PodState(MemberState.PENDING, Health.WAITING, words)
 
 
 def _refused(message: str) -> PodState:

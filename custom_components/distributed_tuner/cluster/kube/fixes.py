@@ -56,6 +56,12 @@ def scheduling_fix(message: str, group: str | None) -> str:
     return f"Unless such a node is on its way, change {listed} of {settings_of(group)}, or add nodes that have it"
 
 
+def missing_name(message: str) -> str | None:
+    """The name of an object that is named and not there."""
+    match = _MISSING.search(message)
+    return match["name"] if match else None
+
+
 def missing_fix(message: str) -> str:
     """What to do for an object that is named and not there; empty where the message names none."""
     match = _MISSING.search(message)

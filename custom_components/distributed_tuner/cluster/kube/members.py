@@ -84,7 +84,8 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
     job_name = "job/" + job["metadata"]["name"]
     in_order = sorted(pods, key=lambda other: other["metadata"]["creationTimestamp"])
     ends = [diagnosis.of_pod(other) for other in in_order]
-    last = next((end for end in reversed(ends) if end.exit_code is not None), None)
+    faults = [end for end in ends if end.fault]
+    last = next((end for end in reversed(faults or ends) if end.exit_code is not None), None)
     begun = [other["metadata"]["name"] for other in reversed(in_order) if other["status"].get("phase") != "Pending"]
     member = Member(
         name=name_of(job, index),
@@ -95,6 +96,7 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
         log=f"kubectl logs --namespace {namespace} {next(iter(begun), name) or job_name}",
         waiting=state.state is MemberState.PENDING and state.health is not Health.FINE,
         incurable=last is not None and last.incurable,
+        end=faults[-1].reason if faults else "",
     )
     about = (pod or job)["metadata"]["uid"]
     return Seen(member, state, job["metadata"]["name"], name, about, begun)

@@ -151,6 +151,21 @@ def test_a_pod_whose_node_does_not_end_it_is_given_up(tmp_path: Path, part: str)
         assert pods[part] not in api.objects and len({*pods.values()} & {*api.objects}) == 1
 
 
+def test_workers_whose_jobs_somebody_deleted_are_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = FakeApi()
+    with started(plan(tmp_path, groups=GROUPS), api) as cluster:
+        for group, left in (("spot", True), ("demand", False)):
+            api.delete(f"{JOBS}/{NAME.group(group)}")
+            if left:
+                poll_until(cluster, lambda seen: len(seen.workers) == 1)
+                assert caplog.text.count(f"{NAME.group('spot')} is gone: somebody deleted it") == 1
+            else:
+                with pytest.raises(ClusterError, match="the Jobs of all workers are gone from namespace ml"):
+                    poll_until(cluster, lambda seen: False)
+
+
 def test_a_removal_that_fails_names_what_removes_the_rest(tmp_path: Path) -> None:
     api = FakeApi()
     with started(plan(tmp_path), api) as cluster:

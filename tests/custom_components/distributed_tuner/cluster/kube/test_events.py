@@ -90,8 +90,6 @@ NO_NODE += "selector. preemption: 0/3 nodes are available: 3 Preemption is not h
         "1 not ready for scale-up",
         "1 in backoff after failed scale-up",
         "1 at least one node can be vertically scaled",
-        "1 Insufficient nvidia.com/gpu",
-        "2 node(s) didn't match Pod's node affinity/selector, 1 Insufficient memory",
         "pod has unbound immediate PersistentVolumeClaims",
         '1 persistentvolumeclaim "runs" not found',
         "1 node(s) had volume node affinity conflict",
@@ -112,7 +110,12 @@ def test_an_autoscaler_that_adds_no_node_for_now_is_waited_for(message: str) -> 
         (NO_NODE, Health.HOPELESS),
         ("no nodes available to schedule pods", Health.HOPELESS),
         # A pool that does not grow has such machines, and they are busy, or not ready.
-        (NO_NODE.replace("0/3", "0/4").replace(": 1 ", ": 1 Insufficient nvidia.com/gpu, 1 "), Health.WAITING),
+        (
+            NO_NODE.replace("0/3", "0/4")
+            .replace(": 1 ", ": 1 Insufficient nvidia.com/gpu, 1 ")
+            .replace(": 3 ", ": 1 No preemption victims found for incoming pod, 3 "),
+            Health.WAITING,
+        ),
         ("0/1 nodes are available: 1 node(s) were unschedulable.", Health.WAITING),
         (
             "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.",
@@ -190,3 +193,37 @@ def test_a_refusal_that_is_over_is_not_told() -> None:
     assert events.of([event("FailedCreate", "exceeded quota", 1), event("SuccessfulCreate", "x", 2)]) is None
     assert events.of([event("Scheduled", "x")]) is None
     assert events.of([]) is None
+
+
+NO_ROOM = "0/3 nodes are available: 2 Insufficient nvidia.com/gpu, 1 node(s) didn't match Pod's node affinity/selector."
+
+
+@pytest.mark.parametrize(
+    ("preemption", "health"),
+    [
+        (" preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.", Health.HOPELESS),
+        (
+            " preemption: 0/3 nodes are available: 1 No preemption victims found for incoming pod, 2 Preemption is not "
+            "helpful for scheduling.",
+            Health.WAITING,
+        ),
+        (" preemption: not eligible due to preemptionPolicy=Never.", Health.WAITING),
+        ("", Health.WAITING),
+    ],
+    ids=["too large for each node", "a node may become free", "not tried", "not said"],
+)
+def test_more_than_any_node_or_pool_has_is_hopeless_when_both_say_so(preemption: str, health: Health) -> None:
+    seen = events.of([event("NotTriggerScaleUp", NO_SCALE_UP + "2 Insufficient nvidia.com/gpu")], NO_ROOM + preemption)
+    assert seen is not None and seen.health is health
+
+
+@pytest.mark.parametrize(
+    ("own", "health", "words"),
+    [
+        (["mine"], Health.DOUBTFUL, "the search's own Secret mine is gone: somebody deleted it. Run the same run id"),
+        ([], Health.WAITING, "There is no Secret mine in the namespace: make it"),
+    ],
+)
+def test_the_searchs_own_secret_is_not_the_users_to_make(own: list[str], health: Health, words: str) -> None:
+    seen = events.of([event("FailedMount", 'MountVolume.SetUp failed: secret "mine" not found')], own=own)
+    assert seen is not None and seen.health is health and words in seen.reason
