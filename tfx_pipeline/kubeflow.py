@@ -11,8 +11,8 @@ from kfp import dsl
 from tfx.orchestration.kubeflow import kubeflow_dag_runner
 
 from custom_components.distributed_tuner.cluster.kube import options as kube_options
-from custom_components.distributed_tuner.cluster.kube.groups import Volume
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.volumes import Volume
 
 # Each pod of the search has its own of these, and a step needs none.
 _SCRATCH = {"emptyDir", "ephemeral"}

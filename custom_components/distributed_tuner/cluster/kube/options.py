@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,14 +11,14 @@ import pydantic
 from pydantic import Field
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, Strict, Volume, WorkerGroup
+from custom_components.distributed_tuner.cluster.kube import syntax
+from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, WorkerGroup
+from custom_components.distributed_tuner.cluster.kube.strict import Strict
+from custom_components.distributed_tuner.cluster.kube.volumes import Volume
 from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 
 KIND = "kubernetes"
-
-_DNS_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 
 
 class KubernetesOptionsError(ClusterError, ValueError):
@@ -53,22 +52,25 @@ class KubernetesOptions(Strict):
     """
 
     image: str = Field(default=..., min_length=1)
-    namespace: str | None = Field(default=None, regex=_DNS_LABEL, max_length=63)
+    namespace: str | None = None
     groups: tuple[WorkerGroup, ...] = (WorkerGroup(),)
     chief: PodSettings = PodSettings(memory="2Gi")
     volumes: tuple[Volume, ...] = ()
-    service_account: str = Field(default="distributed-tuner-pods", regex=_DNS_LABEL, max_length=63)
+    service_account: str = "distributed-tuner-pods"
     image_pull_secrets: tuple[str, ...] = ()
     port: int = Field(default=50051, ge=1024, le=65535)
     pending_seconds: float = Field(default=900.0, gt=0)
     # A watch of what does not change is silent for half a minute.
     api_patience_seconds: float = Field(default=600.0, ge=60.0)
-    node_loss_seconds: int = Field(default=30, ge=0)
-    ttl_seconds: int = Field(default=3600, ge=60)
+    node_loss_seconds: int = Field(default=30, ge=0, le=syntax.MAX_NUMBER)
+    ttl_seconds: int = Field(default=3600, ge=60, le=syntax.MAX_NUMBER)
     linger_seconds: float = Field(default=3600.0, gt=0)
     deserted_seconds: float = Field(default=3600.0, ge=60.0)
     keep_on_failure: bool = False
-    run_as_user: int = Field(default=1000, ge=1)
+    run_as_user: int = Field(default=1000, ge=1, le=syntax.MAX_NUMBER)
+
+    _labels = syntax.checked("namespace", by=syntax.dns_label)
+    _names = syntax.checked("service_account", by=syntax.dns_name)
 
     @pydantic.validator("groups")
     def _distinct(cls, groups: tuple[WorkerGroup, ...]) -> tuple[WorkerGroup, ...]:  # noqa: N805
@@ -86,8 +88,7 @@ class KubernetesOptions(Strict):
     @pydantic.validator("image_pull_secrets")
     def _secrets(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:  # noqa: N805
         for name in secrets:
-            if not _DNS_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a Secret (small letters, digits, - and .)")
+            syntax.dns_name(name)
         return secrets
 
     @pydantic.validator("chief")
@@ -103,7 +104,7 @@ class KubernetesOptions(Strict):
             names = [volume.name for volume in volumes]
             if len(set(names)) < len(names):
                 raise ValueError(f"{place}: two volumes have the same name: {', '.join(names)}")
-            paths = [str(PurePosixPath(volume.mount_path)) for volume in volumes]
+            paths = [syntax.normal(volume.mount_path) for volume in volumes]
             if len(set(paths)) < len(paths):
                 raise ValueError(f"{place}: two volumes are mounted at the same path: {', '.join(paths)}")
         return values

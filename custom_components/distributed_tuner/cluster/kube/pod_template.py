@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, Toleration, Volume
+from custom_components.distributed_tuner.cluster.kube.groups import PodSettings, Toleration
 from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.volumes import Volume
 
 CONTAINER = "main"
 CREDENTIALS_DIR = "/etc/distributed-tuner"

@@ -29,12 +29,12 @@ def options(**settings: Any) -> KubernetesOptions:
         ({"groups": [{"count": 2.5}]}, "groups[0].count: expected a whole number, got 2.5"),
         ({"groups": [{"count": "2"}]}, "groups[0].count: expected a whole number, got '2'"),
         ({"groups": [{"name": "chief"}]}, "groups[0].name: 'chief' is the name of the chief"),
-        ({"groups": [{"name": "Spot GPU"}]}, "groups[0].name: string does not match"),
+        ({"groups": [{"name": "Spot GPU"}]}, "groups[0].name: 'Spot GPU' is no name for it: expected small let"),
         ({"groups": [{"name": "a-name-too-long-x"}]}, "groups[0].name: ensure this value has at most 15"),
         ({"groups": [{"spot": "yes"}]}, "groups[0].spot: expected true or false, got 'yes'"),
         ({"groups": [{"gpu": {"count": 0}}]}, "groups[0].gpu.count: ensure this value is greater than or equal to 1"),
         ({"groups": [{"gpu": {"kind": "l4"}}]}, "groups[0].gpu.kind: unknown setting"),
-        ({"groups": [{"memory": "4 GB"}]}, "groups[0].memory: string does not match"),
+        ({"groups": [{"memory": "4 GB"}]}, "groups[0].memory: '4 GB' is no quantity of Kubernetes, such as"),
         ({"groups": [{"node_selector": {"a b": "c"}}]}, "groups[0].node_selector: 'a b' is no key of a label"),
         ({"groups": [{"node_selector": {"a": "b c"}}]}, "groups[0].node_selector: a='b c'"),
         ({"groups": [{"tolerations": [{"operator": "Exists", "value": "x"}]}]}, "groups[0].tolerations[0]: operator"),
@@ -45,11 +45,14 @@ def options(**settings: Any) -> KubernetesOptions:
             {"volumes": [{"name": "v", "mount_path": "/v", "source": {"hostPath": {}}}]},
             "volumes[0].source: expected exa",
         ),
-        ({"volumes": [{"name": "v", "mount_path": "v", "source": {"emptyDir": {}}}]}, "volumes[0].mount_path: string"),
+        (
+            {"volumes": [{"name": "v", "mount_path": "v", "source": {"emptyDir": {}}}]},
+            "volumes[0].mount_path: 'v': expected",
+        ),
         ({"volumes": [{"name": "v", "mount_path": "/tmp", "source": {"emptyDir": {}}}]}, "/tmp is taken"),
-        ({"groups": [{"name": "spot\n"}]}, "groups[0].name: string does not match"),
-        ({"groups": [{"memory": "4Gi\n"}]}, "groups[0].memory: string does not match"),
-        ({"namespace": "ml\n"}, "namespace: string does not match"),
+        ({"groups": [{"name": "spot\n"}]}, r"groups[0].name: 'spot\n' is no name"),
+        ({"groups": [{"memory": "4Gi\n"}]}, r"groups[0].memory: '4Gi\n' is no quantity"),
+        ({"namespace": "ml\n"}, r"namespace: 'ml\n' is no name"),
         ({"groups": [{"labels": {"job-name": "x"}}]}, "groups[0].labels: job-name is set by the search itself"),
         ({"groups": [{"annotations": {"x y": "z"}}]}, "groups[0].annotations: 'x y' is no key of an annotation"),
         ({"groups": [{"tolerations": [{"key": "a b"}]}]}, "groups[0].tolerations[0].key: 'a b' is no key of a taint"),
@@ -58,7 +61,7 @@ def options(**settings: Any) -> KubernetesOptions:
         ({"groups": [{"env": {"A": 4}}]}, 'groups[0].env: A: expected a text, got 4; write it in quotes: "4"'),
         ({"groups": [{"node_selector": {"gpu": True}}]}, "groups[0].node_selector: gpu: expected a text, got True"),
         ({"groups": [{"env": {"A": "\0"}}]}, "groups[0].env: A: a variable's value cannot hold a null character"),
-        ({"image_pull_secrets": ["X Y"]}, "image_pull_secrets: 'X Y' is no name of a Secret"),
+        ({"image_pull_secrets": ["X Y"]}, "image_pull_secrets: 'X Y' is no name of an object"),
         ({"image_pull_secrets": [1]}, "image_pull_secrets: 0: expected a text, got 1"),
         (
             {
@@ -75,17 +78,81 @@ def options(**settings: Any) -> KubernetesOptions:
         ),
         ({"groups": [{"cpu": "2", "cpu_limit": "1500m"}]}, "groups[0].cpu_limit: 1500m is less than cpu, 2"),
         ({"chief": {"memory": "2Gi", "cpu_limit": "0.5"}}, "chief.cpu_limit: 0.5 is less than cpu, 1"),
-        ({"chief": {"cpu_limit": "many"}}, "chief.cpu_limit: string does not match"),
+        ({"chief": {"cpu_limit": "many"}}, "chief.cpu_limit: 'many' is no quantity"),
         ({"port": 80}, "port: ensure this value is greater than or equal to 1024"),
         ({"run_as_user": 0}, "run_as_user: ensure this value is greater than or equal to 1"),
         ({"pending_seconds": True}, "pending_seconds: expected a number, got True"),
-        ({"namespace": "Team A"}, "namespace: string does not match"),
+        ({"namespace": "Team A"}, "namespace: 'Team A' is no name for it: expected small letters, digits and -"),
     ],
 )
 def test_a_refusal_names_the_setting(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(KubernetesOptionsError) as refusal:
         options(**settings)
     assert words in str(refusal.value)
+
+
+def volume(**more: Any) -> dict[str, Any]:
+    return {"volumes": [{"name": "v", "mount_path": "/v", "source": {"emptyDir": {}}, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ttl_seconds": 2**31}, "ttl_seconds: ensure this value is less than or equal to 2147483647"),
+        ({"run_as_user": 2**31}, "run_as_user: ensure this value is less than"),
+        ({"node_loss_seconds": 2**63}, "node_loss_seconds: ensure this value is less than"),
+        ({"service_account": "a..b"}, "service_account: 'a..b' is no name of an object of Kubernetes: expected"),
+        ({"image_pull_secrets": ["a..b"]}, "image_pull_secrets: 'a..b' is no name"),
+        ({"groups": [{"service_account": "a..b"}]}, "groups[0].service_account: 'a..b' is no name"),
+        ({"groups": [{"priority_class": "a-.b"}]}, "groups[0].priority_class: 'a-.b' is no name"),
+        ({"groups": [{"queue": "a..b"}]}, "groups[0].queue: 'a..b' is no name"),
+        ({"groups": [{"gpu": {"type": "L4"}}]}, "groups[0].gpu.type: 'L4' is no name"),
+        ({"groups": [{"labels": {"a..b/x": "y"}}]}, "groups[0].labels: 'a..b/x' is no key of a label"),
+        ({"groups": [{"labels": {"/x": "y"}}]}, "groups[0].labels: '/x' is no key of a label"),
+        ({"groups": [{"node_selector": {"a-.b/x": "y"}}]}, "groups[0].node_selector: 'a-.b/x' is no key of a label"),
+        ({"groups": [{"tolerations": [{"key": "a" * 254 + "/x"}]}]}, "/x' is no key of a taint"),
+        ({"groups": [{"tolerations": [{"key": "a", "operator": "In"}]}]}, "operator: expected Equal or Exists, got"),
+        ({"groups": [{"tolerations": [{"key": "a", "effect": "No"}]}]}, "PreferNoSchedule or NoExecute, got 'No'"),
+        ({"groups": [{"annotations": {"a": "x" * 200_000, "b": "x" * 70_000}}]}, "have 270,002 bytes in all"),
+        ({"groups": [{"memory": "0"}]}, "groups[0].memory: '0' is nothing: expected at least 1Mi"),
+        ({"groups": [{"memory": "512m"}]}, "groups[0].memory: '512m' is 0.512 bytes: expected at least 1Mi"),
+        ({"chief": {"memory": "4"}}, "chief.memory: '4' is 4 bytes"),
+        ({"groups": [{"ephemeral_storage": "0Gi"}]}, "groups[0].ephemeral_storage: '0Gi' is nothing"),
+        ({"groups": [{"cpu": "0"}]}, "groups[0].cpu: '0' is nothing: expected CPUs"),
+        (volume(sub_path=".."), "volumes[0].sub_path: '..': expected a path in the volume"),
+        (volume(sub_path="a/../../b"), "volumes[0].sub_path: 'a/../../b': expected"),
+        (volume(sub_path="/a"), "volumes[0].sub_path: '/a': expected"),
+        (volume(mount_path="/v/../etc"), "volumes[0].mount_path: '/v/../etc': expected a folder's whole path"),
+        (volume(mount_path="//"), "volumes[0].mount_path: '//' is all of the container"),
+        (volume(mount_path="//home/./tuner/"), "//home/./tuner/ is taken by the search itself"),
+        (volume(source={"persistentVolumeClaim": {}}), "volumes[0].source: persistentVolumeClaim: needs claimName"),
+        (volume(source={"persistentVolumeClaim": {"claim": "x"}}), "has claimName and readOnly, and no claim"),
+        (volume(source={"persistentVolumeClaim": {"claimName": "X"}}), "claimName: 'X' is no name"),
+        (volume(source={"persistentVolumeClaim": {"claimName": "x", "readOnly": "no"}}), "readOnly: expected true or"),
+        (volume(source={"emptyDir": None}), "volumes[0].source: emptyDir: expected names and values"),
+    ],
+)
+def test_what_the_api_server_or_the_node_would_refuse_later_is_refused_at_once(
+    settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(KubernetesOptionsError) as refusal:
+        options(**settings)
+    assert words in str(refusal.value)
+    assert "regex" not in str(refusal.value)
+
+
+def test_what_the_api_server_takes_is_taken() -> None:
+    group = {
+        "labels": {"example.com/A_b.c": ""},
+        "annotations": {"Example.com/x": "any text: \n"},
+        "node_selector": {"a" * 253 + "/" + "b" * 63: "c" * 63},
+        "priority_class": "low.team-2",
+        "cpu": "0.1",
+        "memory": "0.5Gi",
+    }
+    claim = {"persistentVolumeClaim": {"claimName": "runs.2", "readOnly": True}}
+    taken = options(groups=[group], ttl_seconds=2**31 - 1, **volume(sub_path="a..b/c", source=claim))
+    assert not taken.volumes[0].shared
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -100,9 +167,9 @@ def test_what_is_no_object_is_refused(text: str) -> None:
 
 
 def test_a_volume_of_the_search_and_one_of_a_group_need_two_names() -> None:
-    volume = {"name": "v", "mount_path": "/v", "source": {"emptyDir": {}}}
+    same = volume()["volumes"]
     with pytest.raises(KubernetesOptionsError, match="groups g: two volumes have the same name: v, v"):
-        options(volumes=[volume], groups=[{"name": "g", "volumes": [volume]}])
+        options(volumes=same, groups=[{"name": "g", "volumes": same}])
 
 
 def test_settings_survive_json() -> None:
