@@ -52,7 +52,7 @@ def render(
 ) -> None:
     """Prints a search's manifests, without a cluster. Secrets are left out of their Secrets."""
     try:
-        chosen = KubernetesOptions.from_mapping(_values(settings.read_text("utf-8")))
+        chosen = KubernetesOptions.from_mapping(_values(settings))
         search = SearchOptions.from_json(options)
     except OSError as error:
         raise typer.BadParameter(f"{settings} cannot be read: {error.strerror}", param_hint="SETTINGS") from error
@@ -74,18 +74,23 @@ def render(
     say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
 
 
-def _values(text: str) -> Any:
+def _values(file: Path) -> Any:
     """What the file says; of JSON not all is YAML, tabs for example.
 
     Raises:
+      OSError: it cannot be read.
       ValueError: it is neither.
     """
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text: {error.reason}") from None
     with contextlib.suppress(ValueError):
         return json.loads(text)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"the settings are neither YAML nor JSON: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{file} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
 
 
 def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:

@@ -150,6 +150,20 @@ def test_render_names_what_is_wrong(tmp_path: Path, text: str | None, words: str
 
 
 @pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\xff\xfe\x00", "is not UTF-8 text: invalid start byte"), (b"{", "is neither YAML nor JSON")],
+)
+def test_render_names_the_file_that_cannot_be_read(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_bytes(content)
+    result = invoke("render", str(file))
+    assert result.exit_code == 2
+    # A box is drawn around it, which breaks a long path.
+    told = "".join(result.output.replace("│", " ").split())
+    assert "settings.yaml" + "".join(words.split()) in told and "codec" not in told
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "# ours\nimage: i:1\ngroups:\n  - {name: spot, cpu: '4'}\n",
