@@ -19,6 +19,12 @@ _RBAC = re.compile(
 
 # What a quota may count that pods set only where they are told to, and the setting that does.
 _QUOTA_SETTINGS = {r"limits\.cpu": "cpu_limit", r"(requests|limits)\.ephemeral-storage": "ephemeral_storage"}
+# What a quota that is exceeded was asked for: only what exceeds it is listed.
+_REQUESTED = re.compile(r"exceeded quota: .*?requested: (?P<what>.*?)(, used: |$)")
+# Objects that a quota can count without `count/`; fewer workers are fewer pods.
+_COUNTED = ("secrets", "services", "configmaps", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas")
+_PODS = ("pods", "count/pods")
+_PRIORITY = re.compile(r"no PriorityClass with name (?P<name>\S+) was found")
 
 
 class ApiError(ClusterError):
@@ -82,6 +88,11 @@ def explain(code: int, message: str, what: str = "") -> str:
             f"the namespace's ResourceQuota refuses it: {message}. Set {' and '.join(unset)} of the chief and of each "
             "group, or have a LimitRange of the namespace set defaults"
         )
+    if counted := _counted(message):
+        return (
+            f"the namespace's ResourceQuota refuses it: {message}. It limits how many {' and '.join(counted)} the "
+            "namespace has, whatever their size: have the quota raised, or remove others that nobody needs"
+        )
     if "exceeded quota" in message or "failed quota" in message:
         return (
             f"the namespace's ResourceQuota refuses it: {message}. Ask for fewer workers or smaller ones (count, cpu, "
@@ -101,6 +112,12 @@ def explain(code: int, message: str, what: str = "") -> str:
     missing = re.search(r'namespaces "([^"]+)" not found', message)
     if missing:
         return f"there is no namespace {missing[1]}{at}: kubectl create namespace {missing[1]}, or set another one"
+    priority = _PRIORITY.search(message)
+    if priority:
+        return (
+            f"there is no PriorityClass {priority['name']}: correct priority_class of the group or chief, or have the "
+            f"class made (kubectl get priorityclasses lists those that are there). ({message})"
+        )
     account = re.search(r'serviceaccount "([^"]+)" not found', message)
     if account:
         return (
@@ -112,3 +129,14 @@ def explain(code: int, message: str, what: str = "") -> str:
     if code == 422:
         return f"the API server calls the manifest invalid{at}: {message}. Compare the settings of the group or chief"
     return f"the API server refused{at}: {code} {message}"
+
+
+def _counted(message: str) -> list[str]:
+    """The kinds that a quota allows no more objects of; none where it is about pods or what they ask for."""
+    match = _REQUESTED.search(message)
+    if match is None:
+        return []
+    names = [entry.partition("=")[0].strip() for entry in match["what"].split(",")]
+    if any(name in _PODS or not (name.startswith("count/") or name.split(".")[0] in _COUNTED) for name in names):
+        return []
+    return list(dict.fromkeys(name.removeprefix("count/") for name in names))

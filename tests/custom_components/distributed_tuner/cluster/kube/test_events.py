@@ -176,7 +176,7 @@ def test_trouble_with_making_a_pod_that_may_pass_is_waited_for(message: str) -> 
     [
         ('admission webhook "v.k.svc" denied the request: a timeout must be set', "an admission webhook refuses it"),
         ("pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", "policy"),
-        ('pods "x" is forbidden: no PriorityClass with name none was found', "the API server refused: 403 Error"),
+        ('pods "x" is forbidden: no PriorityClass with name none was found', "correct priority_class"),
         ('pods "x" is forbidden: failed quota: q: must specify limits.cpu', "ResourceQuota"),
         ('pods "x" is forbidden: maximum memory usage per Container is 1Gi', "LimitRange"),
         ('Pod "x" is invalid: spec.containers[0].image: Required value', "Compare the settings"),
