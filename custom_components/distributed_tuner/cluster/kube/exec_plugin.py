@@ -76,15 +76,20 @@ def run(settings: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -
         raise PluginError(
             f"the kubeconfig's credential plugin {name} failed (exit code {done.returncode}): {words}.{_login(name)}"
         )
-    return _status(name, version, done.stdout)
+    return _status(command, version, done.stdout)
 
 
-def _status(name: str, version: str, output: str) -> dict[str, str]:
+def _status(command: str, version: str, output: str) -> dict[str, str]:
     # What it printed may hold a token, and is never told.
+    name = os.path.basename(command)
     try:
         answer = json.loads(output)
     except ValueError:
-        raise PluginError(f"the kubeconfig's credential plugin {name} printed what is no JSON") from None
+        fix = f". To install it anew: `gcloud components remove {GKE_PLUGIN}`; {INSTALL}" if name == GKE_PLUGIN else ""
+        raise PluginError(
+            f"the kubeconfig's credential plugin {name} printed what is no JSON. Run it by hand to see what: "
+            f"{command} …{fix}"
+        ) from None
     said = answer.get("apiVersion") if isinstance(answer, dict) else None
     if said != version:
         raise PluginError(

@@ -97,7 +97,19 @@ def _loader() -> Any:
 
 
 def _check_user(loader: Any) -> None:
-    user = loader._user
+    user, context = loader._user, loader._current_context.value
+    name = context["context"].get("user")
+    if user is None and name:
+        raise ClusterError(
+            f"the kubeconfig at {_location()} has no user {name}, which its context {context['name']} names. Correct "
+            "the context's user, or add this one. For GKE, gcloud container clusters get-credentials CLUSTER makes the "
+            "kubeconfig anew"
+        )
+    if user is not None and not isinstance(user.value.get("exec") or {}, dict):
+        raise ClusterError(
+            f"the kubeconfig {user.path} is damaged: `exec` of its user {name} is no mapping with apiVersion and "
+            "command"
+        )
     asked = [key for key in _IMPERSONATION if user is not None and user.value.get(key)]
     if asked:
         raise ClusterError(

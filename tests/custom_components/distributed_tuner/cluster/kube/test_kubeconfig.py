@@ -61,6 +61,12 @@ def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             ),
             "cannot be used",
         ),
+        (yaml.safe_dump({**GOOD, "users": [{"name": "v", "user": {}}]}), "has no user u, which its context here names"),
+        (yaml.safe_dump({**GOOD, "users": []}), "has no user u, which its context here names"),
+        (
+            yaml.safe_dump(kubeconfigs.kubeconfig("http://127.0.0.1:1", {"exec": "gcloud"})),
+            "`exec` of its user u is no",
+        ),
         (None, "cannot be read: Is a directory"),
     ],
 )
