@@ -22,6 +22,22 @@ _AT_ONCE = 8
 Object = Mapping[str, Any]
 
 
+def _began(pod: Object) -> bool:
+    """Whether a container of the pod has run, or may have: one that is on a lost node, say, or whose state is not told.
+
+    A pod that failed before its containers were started, because its node had no room say, tells of none.
+    """
+    status = pod.get("status", {})
+    states = [
+        state
+        for container in status.get("containerStatuses", ())
+        for state in (container.get("state", {}), container.get("lastState", {}))
+    ]
+    if any("running" in state or "terminated" in state for state in states):
+        return True
+    return not states and status.get("phase") in ("Running", "Succeeded", "Unknown")
+
+
 def keep(
     api: KubernetesApi,
     namespace: str,
@@ -31,6 +47,8 @@ def keep(
     seconds: float,
 ) -> None:
     """Writes MEMBER.log for each member that has a pod with a log, the pods of one member one after another.
+
+    A pod that never began has none: to ask for it would be an error, or give an empty file.
 
     Args:
       api: where they are.
@@ -43,7 +61,7 @@ def keep(
     by_member: dict[str, list[str]] = {}
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"]):
         name = member_of(pod, jobs)
-        if name is not None:
+        if name is not None and _began(pod):
             by_member.setdefault(name, []).append(pod["metadata"]["name"])
     ends = time.monotonic() + seconds
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from custom_components.distributed_tuner.cluster.kube import logs
 from custom_components.distributed_tuner.search_dir import SearchDir
@@ -32,3 +35,27 @@ def test_nothing_is_waited_for_after_the_time_is_up(tmp_path: Path) -> None:
         logs.keep(server.api(), "ml", [CHIEF], [pod(CHIEF)], SearchDir(tmp_path), -1.0)
         assert server.requests == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        pod(SPOT, 0, "Pending", unschedulable="0/3 nodes are available"),
+        pod(SPOT, 0, "Pending", waiting={"reason": "ImagePullBackOff"}),
+        pod(SPOT, 0, "Failed", disruption="preempted", waiting={"reason": "ContainerCreating"}),
+        pod(SPOT, 0, "Failed", reason="OutOfmemory"),
+    ],
+)
+def test_a_pod_that_never_began_is_not_asked_for_its_log(tmp_path: Path, never: dict[str, Any]) -> None:
+    with serving(says("")) as server:
+        logs.keep(server.api(), "ml", [CHIEF, SPOT], [never], SearchDir(tmp_path), 60.0)
+        assert server.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pod_whose_container_ended_is_asked_whatever_its_phase(tmp_path: Path) -> None:
+    again = {"name": "main", "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    pods = [pod(SPOT, 0, "Pending", exit_code=1), pod(CHIEF, containerStatuses=[again]), pod(SPOT, 0, "Unknown")]
+    with serving(says("x\n")) as server:
+        logs.keep(server.api(), "ml", [CHIEF, SPOT], pods, SearchDir(tmp_path), 60.0)
+        assert len(server.requests) == 3
