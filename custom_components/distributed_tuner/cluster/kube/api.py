@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 import tenacity
 import urllib3
 
-from custom_components.distributed_tuner.cluster.kube.api_call import MERGE_PATCH, Call, Object, Unreachable, text_of
+from custom_components.distributed_tuner.cluster.kube.api_call import (
+    MERGE_PATCH,
+    Call,
+    Garbled,
+    Object,
+    Unreachable,
+    text_of,
+)
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 from custom_components.distributed_tuner.cluster.kube.exec_plugin import PluginError
 
@@ -27,12 +34,6 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 _T = TypeVar("_T")
-# How much of an answer that is not understood is told, bytes.
-_SHOWN = 80
-
-
-class _Garbled(ApiUnavailable):
-    """One attempt met something that is no API server, such as a proxy's page."""
 
 
 class KubernetesApi:
@@ -173,11 +174,7 @@ class KubernetesApi:
             try:
                 answer = read(data)
             except ValueError as error:
-                host, shown = self._client.configuration.host, " ".join(text_of(data[:_SHOWN]).split())
-                raise _Garbled(
-                    f"what answers {call} at {host} is no API server: it says {shown!r}, not "
-                    "JSON. A proxy or a sign-in page may stand before it, or the kubeconfig names another server"
-                ) from error
+                raise Garbled(self._client.configuration.host, str(call), text_of(data)) from error
             self._known = True
             return answer
 
@@ -186,7 +183,7 @@ class KubernetesApi:
     def _attempt(self, call: Call, answer_seconds: float) -> urllib3.HTTPResponse:
         try:
             response = call.to(self._client, answer_seconds)
-        except ApiError as error:
+        except (ApiError, Garbled) as error:
             if error.code != 401:
                 raise
             # Its credentials have expired: once more with what is there now.
@@ -195,7 +192,7 @@ class KubernetesApi:
         return response
 
     def _may_pass(self, error: BaseException) -> bool:
-        if isinstance(error, (PluginError, _Garbled)):
+        if isinstance(error, (PluginError, Garbled)):
             # It has been better: what it fails for may pass.
             return self._known
         if not isinstance(error, ApiError):

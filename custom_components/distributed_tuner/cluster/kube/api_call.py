@@ -12,6 +12,7 @@ from typing import Any
 import urllib3
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import web_page
 from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -24,6 +25,7 @@ _CONNECT_SECONDS = 5.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
 # How much of a refusal that is not understood is told, characters.
 _SHOWN = 500
+_TOO_MANY = 429
 # What Python shows of an object that has no words of its own.
 _OBJECT = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>:? ?")
 # How OpenSSL calls certificates and keys that it cannot load: before anything is sent.
@@ -65,7 +67,7 @@ class Call:
         except ApiException as error:
             if not error.status:  # a failed handshake
                 raise _unreachable(client.configuration.host, str(self), error) from error
-            raise _api_error(error, str(self)) from None
+            raise _api_error(client.configuration.host, error, str(self)) from None
         except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
             raise _unreachable(client.configuration.host, str(self), error) from error
         except ValueError:
@@ -79,6 +81,24 @@ class Call:
 
 class Unreachable(ApiUnavailable):
     """One attempt met no server."""
+
+
+class Garbled(ApiUnavailable):
+    """One attempt met something that is no API server, such as a proxy's page.
+
+    Attributes:
+      code: the HTTP status.
+    """
+
+    def __init__(self, host: str, what: str, text: str, code: int = 200) -> None:
+        status = "" if code == 200 else f"with status {code} "
+        said = web_page.words(text)
+        told = f"a page that says {said!r}" if web_page.is_page(text) else repr(said)
+        super().__init__(
+            f"what answers {what} at {host} is no API server: {status}it sends {told}, not JSON. A proxy or a sign-in "
+            "page may stand before it, or the kubeconfig names another server"
+        )
+        self.code = code
 
 
 def text_of(data: bytes) -> str:
@@ -104,8 +124,13 @@ def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
     return Unreachable(f"the API server at {host} does not answer {what}: {words}")
 
 
-def _api_error(error: Any, what: str) -> ApiError:
+def _api_error(host: str, error: Any, what: str) -> ApiError | Garbled:
     text = text_of(error.body) if isinstance(error.body, bytes) else str(error.body or "")
+    if web_page.is_page(text):
+        # A load balancer's page while the API server behind it is away or busy says what its code says.
+        if int(error.status) < 500 and int(error.status) != _TOO_MANY:
+            return Garbled(host, what, text, int(error.status))
+        text = web_page.words(text)
     try:
         status = json.loads(text)
     except ValueError:

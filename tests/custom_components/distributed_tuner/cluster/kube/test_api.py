@@ -107,16 +107,27 @@ def test_manifests_are_validated_strictly() -> None:
         ]
 
 
-def test_a_page_that_is_no_answer_of_an_api_server_is_told_in_one_line() -> None:
-    with serving(says("<html>\n<h1>Sign in</h1>")) as server:
+@pytest.mark.parametrize("code", [200, 401, 403, 404])
+def test_a_page_that_is_no_answer_of_an_api_server_is_told_in_one_line(code: int) -> None:
+    page = "<!DOCTYPE html>\n<html><head><style>a {}</style></head>\n<h1>Sign&nbsp;in</h1> now\n<script>x()</script>"
+    with serving(says(page, code)) as server:
         with pytest.raises(ApiUnavailable) as refusal:
             server.api().get(PATH)
-        assert len(server.requests) == 1
+        assert len(server.requests) == (2 if code == 401 else 1)
     told = str(refusal.value)
-    assert "is no API server" in told and "<html> <h1>Sign in</h1>" in told and f"GET {PATH}" in told
-    refused = pytest.raises(ApiError, match="403 <html> <h1>Sign in</h1>")
-    with serving(says("<html>\n<h1>Sign in</h1>", 403)) as server, refused:
+    assert "is no API server" in told and "a page that says 'Sign in now'" in told and f"GET {PATH}" in told
+    assert "<" not in told and "\n" not in told and ("status" not in told if code == 200 else f"status {code}" in told)
+
+
+def test_an_answer_that_is_neither_json_nor_a_page_is_told() -> None:
+    with serving(says("hello")) as server, pytest.raises(ApiUnavailable, match="it sends 'hello', not JSON"):
         server.api().get(PATH)
+
+
+def test_a_load_balancers_page_while_the_server_is_away_is_told_without_its_tags() -> None:
+    with serving(says("<html><h1>Bad Gateway</h1>", 502)) as server, pytest.raises(ApiError) as refusal:
+        server.api().get(PATH, patience_seconds=0.0)
+    assert refusal.value.code == 502 and refusal.value.message == "Bad Gateway"
 
 
 def test_a_proxys_page_before_a_server_that_is_known_passes() -> None:
