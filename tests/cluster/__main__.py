@@ -14,6 +14,9 @@ from tests.cluster import namespaces
 from tests.cluster.errors import HarnessError
 from tests.cluster.local_cluster import LocalCluster, prepare
 
+# What a shell ends with.
+_NO_PROGRAM = 127
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
@@ -29,19 +32,28 @@ def _arguments() -> argparse.Namespace:
         action.add_argument("folder", type=Path, help="the cluster's; `up` makes it")
     for action in (run, enter):
         action.add_argument("command", nargs=argparse.REMAINDER, help="runs with KUBECONFIG set")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.action != "up" and not arguments.command:
+        parser.error("name the command to run, such as kubectl get pods")
+    return arguments
 
 
 def _run(command: list[str], kubeconfig: Path) -> int:
-    return subprocess.run(command, env={**os.environ, "KUBECONFIG": str(kubeconfig)}).returncode
+    try:
+        return subprocess.run(command, env={**os.environ, "KUBECONFIG": str(kubeconfig)}).returncode
+    except OSError as error:
+        print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr)
+        return _NO_PROGRAM
 
 
 def _enter(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder.resolve()
     try:
         namespaces.join(int((folder / "pid").read_text()))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ProcessLookupError, ValueError) as error:
         raise HarnessError(f"no cluster is up in {folder} (`python -m tests.cluster up` makes one)") from error
+    except OSError as error:
+        raise HarnessError(f"the cluster in {folder} cannot be entered: {error.strerror}") from error
     return _run(arguments.command, folder / "admin.kubeconfig")
 
 

@@ -80,7 +80,8 @@ def main() -> int:
         prepare()
         namespaces.enter()
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
-            root: Path = (arguments.keep or Path(temporary)).absolute()
+            # It becomes a path in pods, where the API server takes no `..`.
+            root: Path = (arguments.keep or Path(temporary)).resolve()
             return _hold(arguments, root, console)
     except HarnessError as error:
         print(f"no cluster: {error}", file=sys.stderr)
