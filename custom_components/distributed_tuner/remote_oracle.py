@@ -11,7 +11,7 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner import full_disk, metric_history, rpc
+from custom_components.distributed_tuner import full_disk, metric_history, rpc, unchanged
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import DiskFull, describe, storable
@@ -117,7 +117,7 @@ class RemoteOracle:
             self.over = answer["answer"] == "over"
             status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
             return trial_module.Trial(hp_module.HyperParameters(), status=status)
-        trial = trial_module.Trial.from_state(answer["trial"])
+        trial = unchanged.trial(answer["trial"])
         trial.status = _Status.RUNNING
         self._trial, self._reports = trial, []
         self._current.begin(trial.trial_id, int(answer["attempt"]), str(answer["search"]))
@@ -214,7 +214,7 @@ class RemoteOracle:
     def get_space(self) -> hp_module.HyperParameters:
         """The search space as the chief knows it."""
         config = self._client.call(rpc.SPACE, {})["hyperparameters"]
-        return hp_module.HyperParameters.from_config(config)
+        return unchanged.hyperparameters(config)
 
     def update_space(self, hyperparameters: hp_module.HyperParameters) -> None:
         """Adds new hyperparameters to the space.
@@ -230,7 +230,7 @@ class RemoteOracle:
 
     def get_best_trials(self, num_trials: int = 1) -> list[trial_module.Trial]:
         """The best completed trials of the search, best first."""
-        return [trial_module.Trial.from_state(state) for state in self._client.best(num_trials)]
+        return [unchanged.trial(state) for state in self._client.best(num_trials)]
 
     def remaining_trials(self) -> None:
         """Unknown to a worker."""

@@ -21,7 +21,7 @@ from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import hyperband
 
-from custom_components.distributed_tuner import metric_history, refusals
+from custom_components.distributed_tuner import metric_history, refusals, unchanged
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.limits import STOCK_PROCESS
@@ -71,9 +71,7 @@ class StockService:
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
         config = (await self.chief.service.space({}))["hyperparameters"]
-        return protos.get_service().GetSpaceResponse(
-            hyperparameters=hp_module.HyperParameters.from_config(config).to_proto()
-        )
+        return protos.get_service().GetSpaceResponse(hyperparameters=unchanged.hyperparameters(config).to_proto())
 
     @_guarded
     async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -88,7 +86,7 @@ class StockService:
         answer = await self.chief.service.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
         if answer["answer"] == "trial":
             state = answer["trial"]
-            trial = trial_module.Trial.from_state(state)
+            trial = unchanged.trial(state)
             self._states[trial.trial_id] = state
             self._holders[trial.trial_id] = request.tuner_id
             self._reports[trial.trial_id] = []
@@ -135,7 +133,7 @@ class StockService:
     async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The best completed trials."""
         states = self.chief.service.best_trials(max(1, request.num_trials))
-        trials = [trial_module.Trial.from_state(state).to_proto() for state in states]
+        trials = [unchanged.trial(state).to_proto() for state in states]
         return protos.get_service().GetBestTrialsResponse(trials=trials)
 
     async def _known(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> trial_module.Trial:
@@ -147,7 +145,7 @@ class StockService:
             self._states[trial_id] = self.chief.service.trial_state(trial_id)
             self._holders[trial_id] = str(holder)
             self._reports[trial_id] = []
-        return trial_module.Trial.from_state(self._states[trial_id])
+        return unchanged.trial(self._states[trial_id])
 
     def _with_metrics(self, trial: trial_module.Trial) -> trial_module.Trial:
         for step, metrics in self._reports[trial.trial_id]:

@@ -7,21 +7,19 @@ of workers are taken from it, since the chief does them durably and keras-tuner 
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import math
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
-from custom_components.distributed_tuner import hyperband, metric_history, missing_objective, patches
+from custom_components.distributed_tuner import hyperband, metric_history, missing_objective, patches, unchanged
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.oracle_state import OracleState
@@ -139,7 +137,7 @@ class OracleSuggester:
         met, given = trial.hyperparameters, self._given.pop(trial_id, None)
         # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
         if hyperparameters is not None and hyperparameters != given:
-            met = hp_module.HyperParameters.from_config(hyperparameters)
+            met = unchanged.hyperparameters(hyperparameters)
         ended = trial_module.Trial(
             hyperparameters=met,
             trial_id=trial_id,
@@ -169,7 +167,7 @@ class OracleSuggester:
         Raises:
           OracleError: the oracle takes no new entries.
         """
-        self._call("update_space", hp_module.HyperParameters.from_config(config))
+        self._call("update_space", unchanged.hyperparameters(config))
 
     def queued(self) -> frozenset[str]:
         """The trials that the oracle itself will suggest again."""
@@ -212,9 +210,7 @@ class OracleSuggester:
         """
         oracle = self._oracle
         with self._guarded("set_state"):
-            # keras-tuner puts objects in the place of what it reads.
-            states = copy.deepcopy(dict(trials))
-            oracle.trials = {trial_id: trial_module.Trial.from_state(state) for trial_id, state in states.items()}
+            oracle.trials = {trial_id: unchanged.trial(state) for trial_id, state in trials.items()}
             if state:
                 self._state.restore(state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 import math
@@ -204,7 +205,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
 def hyperparameters_from(config: Mapping[str, Any] | None) -> keras_tuner.HyperParameters:
     """Hyperparameters from a keras-tuner configuration; the defaults of the search space where there is none."""
-    return keras_tuner.HyperParameters.from_config(config) if config else keras_tuner.HyperParameters()
+    # keras-tuner puts objects into what it reads, and the configuration is the caller's.
+    return keras_tuner.HyperParameters.from_config(copy.deepcopy(config)) if config else keras_tuner.HyperParameters()
 
 
 def train_model(

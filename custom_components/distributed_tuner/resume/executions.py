@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
-from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import tuner as tuner_module
 from tensorflow import keras
 
+from custom_components.distributed_tuner import unchanged
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.leaving import Leaving
 from custom_components.distributed_tuner.resume import callback_state, folder, plain, randomness
@@ -218,7 +218,7 @@ class Executions:
         if kept is not None:
             callback_state.apply(callbacks, kept["callbacks"])
             # Building the model would have added the hyperparameters that only the model-building code knows.
-            trial.hyperparameters = hp_module.HyperParameters.from_config(kept["hyperparameters"])
+            trial.hyperparameters = unchanged.hyperparameters(kept["hyperparameters"])
             self._resumed(kept["epochs"])
             _LOG.info("trial %s: execution %d was finished before", trial.trial_id, running.execution)
             result = _to_result(kept["result"])
@@ -252,7 +252,7 @@ def _load(store: Folder) -> dict[str, Any] | None:
             return None
         value: dict[str, Any] = stored[0]
         _to_result(value["result"])
-        hp_module.HyperParameters.from_config(value["hyperparameters"])
+        unchanged.hyperparameters(value["hyperparameters"])
         if not isinstance(value["callbacks"], list) or not isinstance(value["epochs"], int):
             raise folder.CorruptFolder("the result lacks its callbacks")
         return value

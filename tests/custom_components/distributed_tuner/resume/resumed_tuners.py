@@ -47,6 +47,18 @@ def build_small(hp: kt.HyperParameters) -> tf.keras.Model:
     return model
 
 
+def build_conditional(hp: kt.HyperParameters) -> tf.keras.Model:
+    """A width that has a condition, which all values of the other hyperparameter meet."""
+    model = build_small(hp)
+    kinds = ["deep", "deeper"]
+    hp.Choice("kind", kinds)
+    with hp.conditional_scope("kind", kinds):
+        model.add(tf.keras.layers.Dense(hp.Choice("deep_units", [3, 5])))
+    model.add(tf.keras.layers.Dense(1))
+    model.compile("sgd", loss="mse")
+    return model
+
+
 def callbacks() -> list[tf.keras.callbacks.Callback]:
     """Those that remember."""
     return [
@@ -78,14 +90,15 @@ class Hang(tf.keras.callbacks.Callback):
 
 
 def tuner(fn_args: Any) -> TunerFnResult:
-    """RandomSearch with two executions over arrays, or Hyperband over a data set."""
+    """RandomSearch with two executions over arrays, in one space or another, or Hyperband over a data set."""
     config = fn_args.custom_config
     where = {"directory": fn_args.working_dir, "project_name": "project", "seed": 3}
     made: kt.Tuner
     if config["algorithm"] == "hyperband":
         made = kt.Hyperband(build, OBJECTIVE, max_epochs=6, factor=3, **where)
     else:
-        made = kt.RandomSearch(build, OBJECTIVE, max_trials=config["max_trials"], executions_per_trial=2, **where)
+        model = build_conditional if config["algorithm"] == "conditional" else build
+        made = kt.RandomSearch(model, OBJECTIVE, max_trials=config["max_trials"], executions_per_trial=2, **where)
     x, y = data()
     fit: dict[str, Any] = {"x": x, "y": y, "batch_size": BATCH}
     if config["algorithm"] == "hyperband":

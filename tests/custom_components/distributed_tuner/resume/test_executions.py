@@ -14,7 +14,7 @@ import keras_tuner as kt
 import numpy as np
 import pytest
 import tensorflow as tf
-from resumed_tuners import BATCH, COLUMNS, ROWS, build, build_small, callbacks, data
+from resumed_tuners import BATCH, COLUMNS, ROWS, build, build_conditional, build_small, callbacks, data
 
 from custom_components.distributed_tuner import training
 from custom_components.distributed_tuner.answers import Directive
@@ -44,6 +44,11 @@ def arrays(root: str, **others: Any) -> Made:
 def everything(root: str) -> Made:
     """Two executions, batch normalization, slots, noise, early stopping, a rate that falls."""
     return arrays(root, model=build, executions=2, callbacks=callbacks())
+
+
+def conditional(root: str) -> Made:
+    """Two executions; a hyperparameter of the model has a condition."""
+    return arrays(root, model=build_conditional, executions=2)
 
 
 def brief(root: str) -> Made:
@@ -217,6 +222,7 @@ def run_trial_of_ones_own(root: str) -> Made:
 @pytest.mark.parametrize(
     "make",
     [
+        conditional,
         derived_dataset,
         endless_dataset,
         everything,

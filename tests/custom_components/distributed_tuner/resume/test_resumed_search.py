@@ -97,6 +97,28 @@ def test_lost_workers_leave_no_trace_in_the_results(
 
 
 @pytest.mark.timeout(300)
+def test_a_trial_of_a_conditional_space_goes_on_in_its_second_execution(
+    make_search: Callable[..., Any], tmp_path: Path
+) -> None:
+    alone: search.Found = made(make_search, tmp_path / "alone", "conditional", 0.0).run(workers=1)
+    (trial,) = alone.record.trials
+    assert trial.hyperparameters["deep_units"] in (3, 5), "the condition holds"
+    root = tmp_path / "disturbed"
+    hits: list[str] = []
+
+    def hit(running: Any, record: SearchRecord) -> None:
+        begun = epochs(root)
+        if not hits and len(begun) > trial.epochs // 2 + 1 and (pid := running.cluster.pid("worker-0")):
+            os.kill(pid, signal.SIGTERM)
+            hits.append(begun[-1].split()[1])
+
+    found: search.Found = made(make_search, root, "conditional", EPOCH_SECONDS).run(workers=1, watch=hit)
+    assert len(hits) == 1
+    assert_same(root, found, tmp_path / "alone", alone)
+    assert [stay.outcome for stay in found.record.trials[0].stays] == [Outcome.RELEASED, Outcome.COMPLETED]
+
+
+@pytest.mark.timeout(300)
 def test_a_worker_that_comes_back_late_does_no_harm(make_search: Callable[..., Any], tmp_path: Path) -> None:
     alone: search.Found = made(make_search, tmp_path / "alone", "random", 0.0).run(workers=1)
     root = tmp_path / "disturbed"

@@ -1,0 +1,28 @@
+"""What keras-tuner stores, made into its objects again without a change to what is stored.
+
+keras-tuner's own `from_config` and `from_state` put objects in the place of the conditions that they read: the data
+could be read no second time then, nor be sent or stored as JSON.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine import trial as trial_module
+
+
+def hyperparameters(config: Mapping[str, Any]) -> hp_module.HyperParameters:
+    """Undoes `HyperParameters.get_config`.
+
+    Raises:
+      KeyError, TypeError, ValueError: the data is none of it.
+    """
+    return hp_module.HyperParameters.from_config(copy.deepcopy(config))
+
+
+def trial(state: Mapping[str, Any]) -> trial_module.Trial:
+    """Undoes `Trial.get_state`."""
+    return trial_module.Trial.from_state(copy.deepcopy(state))
