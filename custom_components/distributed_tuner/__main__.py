@@ -55,7 +55,7 @@ def status(search: SearchArgument, namespace: NamespaceOption = None) -> None:
     """
     if not running.is_name(search):
         found = _read(search)
-        _tell(search, found, Presence.ABSENT if found.record.ended is not None else _who_serves(search))
+        _tell(search, found, _who_serves(search, found.record))
         return
     seen = commands.look_up(search, namespace)
     stored = _stored(seen)
@@ -90,17 +90,13 @@ def _serves(seen: Running, record: SearchRecord) -> Presence:
 
 def _tell(search_dir: str, found: StoredRecord, serves: Presence) -> None:
     record, now = found.record, time.time()
-    if serves is Presence.ABSENT:
-        # Nobody works on it, and nothing has happened since.
-        line = progress.progress_line(record, record.ended or found.stored, 0)
-    else:
-        line = progress.progress_line(record, now, record.count(TrialStatus.RUNNING))
+    moment = _known_until(found, serves, now)
+    line = progress.progress_line(record, moment, 0 if serves is Presence.ABSENT else record.count(TrialStatus.RUNNING))
     say(f"{record.name} ({_state(record, serves)}): {line}")
     if record.ended is None and serves in _NOT_SEEN:
         say(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
     if record.stop_reason:
         say(f"stopped: {record.stop_reason}")
-    moment = found.stored if serves is Presence.ABSENT else now
     if cost := costs.line(costs.by_group(record, _prices(search_dir), moment)):
         say(cost)
     for trial in record.failed():
@@ -130,9 +126,19 @@ def report(
     namespace: NamespaceOption = None,
 ) -> None:
     """Writes the report as one HTML file that needs no network."""
-    search_dir = _directory(search, namespace)
-    record = _read(search_dir).record
-    page = html.render_html(record, generated_at=time.time(), prices=_prices(search_dir))
+    if running.is_name(search):
+        seen = _readable(search, namespace)
+        search_dir, found = seen.directory, _read(seen.directory)
+        serves = _serves(seen, found.record)
+    else:
+        search_dir, found = search, _read(search)
+        serves = _who_serves(search, found.record)
+    page = html.render_html(
+        found.record,
+        generated_at=_known_until(found, serves, time.time()),
+        state=None if found.record.ended is not None else _state(found.record, serves),
+        prices=_prices(search_dir),
+    )
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -204,12 +210,20 @@ commands.add_to(app)
 
 def _directory(search: str, namespace: str | None) -> str:
     """The search directory, which was given, or is that of a search of this name."""
-    if not running.is_name(search):
-        return search
+    return _readable(search, namespace).directory if running.is_name(search) else search
+
+
+def _readable(search: str, namespace: str | None) -> Running:
+    """The search of this name, whose directory can be read from here."""
     seen = commands.look_up(search, namespace)
     if not seen.readable:
         fail(f"{seen.elsewhere}. `status {search}` tells from here how far it is")
-    return seen.directory
+    return seen
+
+
+def _known_until(found: StoredRecord, serves: Presence, now: float) -> float:
+    """Up to when the record tells: a stay that nobody ended may have lasted no longer than to the last change."""
+    return now if serves is Presence.SERVED or found.record.ended is not None else found.stored
 
 
 def _read(search_dir: str) -> StoredRecord:
@@ -227,7 +241,9 @@ def _read(search_dir: str) -> StoredRecord:
     return found
 
 
-def _who_serves(search_dir: str) -> Presence:
+def _who_serves(search_dir: str, record: SearchRecord) -> Presence:
+    if record.ended is not None:
+        return Presence.ABSENT
     try:
         return stored_record.who_serves(search_dir)
     except OSError as error:

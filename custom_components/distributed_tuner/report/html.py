@@ -74,6 +74,7 @@ def render_html(
     generated_at: float,
     title: str | None = None,
     top_n: int = 1,
+    state: str | None = None,
     prices: Mapping[str, Price] | None = None,
 ) -> str:
     """Renders the report.
@@ -83,6 +84,7 @@ def render_html(
       generated_at: the moment of the picture, seconds since the epoch; running trials are drawn up to it.
       title: the heading; by default made from the search's name.
       top_n: how many of the best distinct configurations to mark as chosen.
+      state: how the search stands, in a word; by the record alone, if left out: whether it ended.
       prices: of the groups of workers, by name; without any the report tells no cost.
 
     Returns:
@@ -104,7 +106,7 @@ def render_html(
         title=title or f"Search report: {record.name}",
         record=record,
         better="lower" if record.direction is Direction.MIN else "higher",
-        state=_state(record),
+        state=state or _state(record),
         started=formatting.moment(record.started),
         generated=formatting.moment(generated_at),
         tiles=(*_tiles(record, totals), *_cost_tiles(costs.by_group(record, prices or {}, generated_at))),

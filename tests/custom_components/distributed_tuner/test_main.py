@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import pytest
 from custom_components.distributed_tuner import top_n
 from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, Stay, TrialRecord, TrialStatus
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -102,7 +104,7 @@ def test_a_running_search_does_not_notice(make_search: Callable[..., Any], here:
     assert "(running): " in outputs["status"] and " of 1,000 trials done" in outputs["status"]
     assert "last change" not in outputs["status"]
     assert "default_objective" in outputs["leaderboard"]
-    assert "<html" in (here / "report.html").read_text()
+    assert ">running<" in (here / "report.html").read_text()
     assert len(chiefs) == 1 and None not in chiefs
     assert found.record.stop_reason == "seen enough"
     assert {stay.outcome.value for each in found.record.trials for stay in each.stays} <= {"completed", "stopped"}
@@ -156,6 +158,29 @@ def test_the_status_tells_the_cost_where_prices_were_set(stored: Path, here: Pat
     spec.write(SearchDir(stored).storage)
     (line,) = [line for line in told("status", str(stored), cwd=here).splitlines() if line.startswith("cost")]
     assert line == "cost: 6.00, 6.00 less than on demand (worker: 1 worker, 6.0 s with trials, 6.00)"
+
+
+@pytest.mark.parametrize(
+    ("machine", "state"), [(socket.gethostname(), "interrupted"), ("a-pod", "running, or interrupted")]
+)
+def test_what_nobody_is_seen_to_serve_costs_nothing_after_the_last_change(
+    stored: Path, here: Path, machine: str, state: str
+) -> None:
+    directory = SearchDir(stored)
+    SearchSpec("s", "", {}, SearchOptions(), {"worker": Price(3600.0, 7200.0)}).write(directory.storage)
+    open_stay = Stay("worker-0", 60.0, None, Outcome.RUNNING)
+    cut_off = TrialRecord("2", TrialStatus.RUNNING, {"x": 2}, None, stays=(open_stay,))
+    RecordFile(directory.storage).write(search(trial("1", 2.0), cut_off))
+    directory.chief.write_text(json.dumps({"address": "127.0.0.1:1", "machine": machine}))
+    os.utime(directory.record, (100.0, 100.0))
+    lines = told("status", str(stored), cwd=here).splitlines()
+    assert lines[0].startswith(f"search ({state}): ")
+    # A second of the first trial, and 40 of the one that was running when the record was last written.
+    assert lines[-1] == "cost: 41.00, 41.00 less than on demand (worker: 1 worker, 41 s with trials, 41.00)"
+    told("report", str(stored), cwd=here)
+    page = (here / "report.html").read_text()
+    assert "1970-01-01 00:01:40" in page and f">{state}<" in page
+    assert "1 min 40 s" in page and "worker: 1 worker, 41 s with trials, 41.00" in page
 
 
 def test_the_status_names_the_cause_of_a_stop_and_of_each_failure(stored: Path, here: Path) -> None:

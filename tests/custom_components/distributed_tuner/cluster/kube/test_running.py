@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,16 @@ def test_a_directory_that_is_mounted_here_too_is_read(
     directory = SearchDir(tmp_path / "stored")
     directory.create()
     RecordFile(directory.storage).write(search(trial("1", 2.0, x=1), trial("2", 1.0, x=2)))
+    os.utime(directory.record, (100.0, 100.0))
     result, _ = run(monkeypatch, [command, SEARCH], *there(str(directory.root)), says(LINE))
     assert result.exit_code == 0, result.output
     words = {"status": "search (running): 2 of 2 trials done", "leaderboard": "val_loss", "report": "report.html"}
     assert words[command] in result.output
     assert ("chief: running" in result.output) is (command == "status")
+    if command == "report":
+        page = (tmp_path / "report.html").read_text()
+        # Its chief runs, so that it is as of now, however long ago the last change was.
+        assert ">running<" in page and "as of 1970" not in page
 
 
 @pytest.mark.parametrize("command", ["leaderboard", "report"])
