@@ -120,15 +120,7 @@ async def serve(
       SearchError: the address cannot be had, or certificate and key are no pair.
     """
     server = grpc.aio.server(options=rpc.SERVER_OPTIONS)
-    handlers = {
-        method: grpc.unary_unary_rpc_method_handler(
-            _guarded(chief, handler, rpc.bearer(token), called),
-            request_deserializer=rpc.decode,
-            response_serializer=rpc.encode,
-        )
-        for method, handler in chief.service.methods().items()
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
+    server.add_generic_rpc_handlers((_Door(chief, token, called),))
     if stock_workers:
         protos.get_service_grpc().add_OracleServicer_to_server(StockService(chief), server)
     bound = _listen(server, host, port, server_key, fixed=fixed_port)
@@ -151,15 +143,47 @@ def _listen(server: grpc.aio.Server, host: str, port: int, server_key: ServerKey
         raise SearchError(f"the chief cannot listen on {address}: {error}") from error
 
 
-def _guarded(chief: Chief, handler: Handler, bearer: str, called: Callable[[], None] | None) -> Any:
-    async def handle(request: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, Any]:
-        metadata = dict(context.invocation_metadata() or ())
-        if not hmac.compare_digest(str(metadata.get(rpc.TOKEN_KEY, "")), bearer):
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this search's bearer token is missing or wrong")
+class _Door(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes none when the program runs
+    """The chief's service, for callers that have the token.
+
+    gRPC reads the whole message of a unary call before the handler hears of the call. Who has no token is answered by a
+    handler for streams, which reads only what it asks for: nothing. To the caller it is the same.
+    """
+
+    def __init__(self, chief: Chief, token: str, called: Callable[[], None] | None) -> None:
+        self._bearer = rpc.bearer(token).encode()
+        self._refused = grpc.stream_unary_rpc_method_handler(_refuse)
+        self._methods = {
+            f"/{rpc.SERVICE}/{method}": grpc.unary_unary_rpc_method_handler(
+                _guarded(chief, handler, called), response_serializer=rpc.encode
+            )
+            for method, handler in chief.service.methods().items()
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """See `grpc.GenericRpcHandler`."""
+        method = self._methods.get(handler_call_details.method)
+        if method is None:
+            return None
+        shown = str(dict(handler_call_details.invocation_metadata or ()).get(rpc.TOKEN_KEY, ""))
+        return method if hmac.compare_digest(shown.encode(errors="replace"), self._bearer) else self._refused
+
+
+async def _refuse(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this search's bearer token is missing or wrong")
+
+
+def _guarded(chief: Chief, handler: Handler, called: Callable[[], None] | None) -> Any:
+    async def handle(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, Any]:
         if called is not None:
             called()
         if chief.failure is not None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief is going down: {chief.failure}")
+        try:
+            request = rpc.decode(data)
+        except (ValueError, RecursionError) as error:
+            # Here and not in gRPC's own hands, which would tell the caller nothing.
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is no JSON object: {error}")
         try:
             return await refusals.answer(chief, context, handler(request))
         except (KeyError, TypeError, ValueError) as error:
