@@ -8,10 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from custom_components.distributed_tuner import crash
 from custom_components.distributed_tuner.errors import CorruptState
 
 # What to do about a damaged file of which nothing else is known.
 REMEDY = "Restore it from a copy, or remove it"
+# The stacks of all threads of a worker that crashed.
+_TAIL_BYTES = 256 * 1024
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
@@ -81,12 +84,12 @@ def parse_json(data: bytes, where: str, remedy: str = REMEDY) -> Any:
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """The last lines of a text file, empty where there is no file."""
+    """The last lines of a log, see `crash.last_lines`; empty where there is no file."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 64 * 1024))
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(text.splitlines()[-lines:])
+    return crash.last_lines(text, lines)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import chief_address, stock_variables
+from custom_components.distributed_tuner import chief_address, crash, stock_variables
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
@@ -137,7 +137,8 @@ def run_worker(
 
 
 def set_up_logging() -> None:
-    """Timestamps on standard error, which is the process's log file."""
+    """Timestamps on standard error, which is the process's log file; and there the stack, should the process crash."""
+    crash.tell()
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", force=True
     )

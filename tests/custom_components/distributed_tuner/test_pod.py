@@ -132,6 +132,14 @@ def test_a_search_over_tls_with_a_worker_and_a_chief_that_are_told_to_stop(pods:
 
 
 @pytest.mark.timeout(400)
+def test_a_worker_that_crashes_in_native_code_leaves_its_stack_in_the_log(pods: Pods) -> None:
+    pods.plan("crashes_in_workers")
+    pods.chief()
+    assert pods.end(pods.worker()) == -signal.SIGSEGV
+    stack = pods.log.read_text().partition("Fatal Python error: Segmentation fault")[2]
+    assert 'user_tuners.py", line' in stack and "in crashes_in_workers" in stack
+
+
 def test_a_chief_that_nobody_comes_for_ends_and_a_new_attempt_voids_the_old_stop(pods: Pods) -> None:
     pods.plan("waiting", max_trials=3, seconds=2.0)
     chief, worker = pods.chief(linger_seconds=4.0), pods.worker()

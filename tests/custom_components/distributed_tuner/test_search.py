@@ -6,6 +6,7 @@ import collections
 import contextlib
 import json
 import os
+import re
 import signal
 import stat
 from collections.abc import Callable
@@ -306,9 +307,11 @@ def test_a_search_whose_journal_was_harmed_does_not_start_anew(
 
 
 def test_worker_that_cannot_start_is_not_started_for_ever(make_search: Callable[..., Any]) -> None:
-    with pytest.raises(SearchError, match=r"died 4 times before any trial began.*exit code 139"):
+    with pytest.raises(SearchError, match=r"died 4 times before any trial began.*exit code 139") as told:
         made = make_search("crashes_in_workers")
         made.run(workers=1)
+    stack = str(told.value).partition("Fatal Python error: Segmentation fault")[2]
+    assert re.search(r'user_tuners\.py", line \d+ in crashes_in_workers', stack), str(told.value)
     assert made.directory.log("worker-0").exists()
 
 

@@ -398,7 +398,7 @@ class _Oracle(kt.oracles.RandomSearchOracle):
         if self.fault == "exits at once" and len(self.trials) == 2:
             os._exit(0)
         if self.fault == "kills" and len(self.trials) == 2:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            signal.raise_signal(signal.SIGSEGV)  # to this thread, as a crash comes
         if self.fault == "hangs" and len(self.trials) == 2:
             time.sleep(600)
         if self.fault == "forks":

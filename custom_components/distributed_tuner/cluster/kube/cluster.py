@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
+from custom_components.distributed_tuner import crash
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Snapshot
 from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, events, logs, names, objects, place
 from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
@@ -40,6 +41,8 @@ _RIGHTS_SECONDS = 5.0
 _EVENTS_EVERY_SECONDS = 5.0
 # A step that is cancelled has 30 s for everything.
 _LOGS_SECONDS = 5.0
+# As many as the stacks of all threads of a worker that crashed may have.
+_CRASH_LINES = 1000
 
 
 class KubernetesCluster(Cluster):
@@ -135,7 +138,8 @@ class KubernetesCluster(Cluster):
         # A pod that has just begun has said nothing yet; the one before it may have.
         for pod in next((seen.begun for seen in self._seen if seen.member.name == member), ()):
             try:
-                text = read_log(self._api, self._plan.namespace, pod, lines)
+                log = read_log(self._api, self._plan.namespace, pod, max(lines, _CRASH_LINES))
+                text = crash.last_lines(log, lines)
             except ClusterError as error:
                 text, words = "", words or f"(its log cannot be read: {error})"
             if text:
