@@ -166,6 +166,8 @@ def owner_reference(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ENV = {
+    # A crash while Python still imports leaves its stack too; later `crash.tell` sees to it.
+    "PYTHONFAULTHANDLER": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
     "TF_CPP_MIN_LOG_LEVEL": "1",
