@@ -54,7 +54,7 @@ def answered(address: str, token: str | None, body: bytes, method: str = rpc.STA
     return grpc.StatusCode.OK, ""
 
 
-@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1]])
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1]], ids=["none", "empty", "wrong", "cut short"])
 def test_nothing_is_read_of_a_caller_without_the_token(address: str, token: str | None) -> None:
     for body in (b"{}", *NO_MESSAGES, b" " * 20 * SMALL):
         code, words = answered(address, token, body)
