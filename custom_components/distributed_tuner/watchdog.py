@@ -36,9 +36,9 @@ _SILENT_LEASES = 4
 
 @dataclasses.dataclass
 class _Life:
-    """One process of a worker: which start it is, when that was seen, and when the chief last heard of it, if ever."""
+    """One process of a worker: which, when it was first seen, and when the chief last heard of it, if ever."""
 
-    restarts: int
+    process: str
     began: float
     heard: float | None = None
 
@@ -148,8 +148,9 @@ class Watchdog:
             life = self._lives.get(member.name)
             if member.state is not MemberState.RUNNING or member.waiting:
                 continue
-            if life is None or life.restarts != member.restarts:
-                life = _Life(member.restarts, now)
+            # Its successor may be there at the next look, where a machine was taken away and nobody looked meanwhile.
+            if life is None or life.process != member.process:
+                life = _Life(member.process, now)
             if member.name in heard:
                 life.heard = now
             lives[member.name] = life

@@ -38,6 +38,7 @@ class Member:
       reason: of its last end, or why it is pending, for people.
       end: how it last ended by a fault of its own, for people; empty before that.
       silenced: whether that was since it said nothing.
+      process: what tells its process from the one before it; empty while there is none, or that is not known.
       log: where its log is: a file's path or a command that shows it.
       waiting: whether it waits for a machine, which is no fault of its own and may take long; `reason` says for what.
       incurable: whether its settings are at fault for its last end, so that another start will hardly help.
@@ -53,6 +54,7 @@ class Member:
     incurable: bool = False
     end: str = ""
     silenced: bool = False
+    process: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,6 +80,7 @@ class _Process:
             log=self.log,
             end=self.reason(),
             silenced=self.silenced,
+            process="" if self.pid is None else str(self.pid),
         )
 
     def reason(self) -> str:

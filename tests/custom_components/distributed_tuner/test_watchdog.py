@@ -167,10 +167,17 @@ def test_a_silent_process_is_named_once(watched: Watched) -> None:
 
 
 def test_a_process_that_starts_has_its_time(watched: Watched) -> None:
-    assert watched.dog.silent([member("a")], {"a"}) == []
-    assert named(watched, [member("a", 1)], set(), 105) == []
-    assert named(watched, [member("a", 1)], set(), 5) == ["a"]
-    assert watched.dog.silent([member("a", 1, waiting=True)], set()) == []
+    assert watched.dog.silent([member("a", process="1")], {"a"}) == []
+    assert named(watched, [member("a", process="2")], set(), 105) == []
+    assert named(watched, [member("a", process="2")], set(), 5) == ["a"]
+    assert watched.dog.silent([member("a", process="2", waiting=True)], set()) == []
+
+
+def test_a_process_is_not_blamed_for_the_silence_of_the_one_before_it(watched: Watched) -> None:
+    assert watched.dog.silent([member("a", process="lost with its machine")], {"a"}) == []
+    assert named(watched, [member("a", process="lost with its machine")], set(), 40) == []
+    # It is no restart after a fault, and was there between two looks.
+    assert named(watched, [member("a", process="its successor")], set(), 40) == []
 
 
 def test_while_the_chief_is_away_nobody_is_silent(watched: Watched) -> None:

@@ -97,6 +97,7 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
         waiting=state.state is MemberState.PENDING and state.health is not Health.FINE,
         incurable=last is not None and last.incurable,
         end=faults[-1].reason if faults else "",
+        process=name or "",
     )
     about = (pod or job)["metadata"]["uid"]
     return Seen(member, state, job["metadata"]["name"], name, about, begun)

@@ -210,6 +210,7 @@ class ClusterContract:
                 lambda seen: seen.workers[0].restarts and seen.workers[0].state is MemberState.RUNNING, "its successor"
             )
             (worker,) = snapshot.workers
+            assert worker.process != first
             assert (worker.restarts, worker.exit_code) == (1, 137) and "exit code 137" in worker.reason
             watched.until(
                 lambda seen: place.process(watched.cluster, "worker-0") not in (None, first), "another process"
