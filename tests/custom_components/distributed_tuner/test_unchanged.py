@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 import types
@@ -15,6 +14,7 @@ from custom_components.distributed_tuner import unchanged
 from custom_components.distributed_tuner.stock_service import StockService
 from custom_components.distributed_tuner.suggester import OracleSuggester, Report
 from models.bikes import model as bikes
+from tests.custom_components.distributed_tuner import event_loop
 
 
 def space() -> kt.HyperParameters:
@@ -63,7 +63,11 @@ def test_a_stock_worker_asks_twice_and_the_chiefs_own_data_is_as_it_was() -> Non
     )
     service = StockService(types.SimpleNamespace(service=methods, objective=None))  # type: ignore[arg-type]
     about: Any = types.SimpleNamespace(trial_id="0", num_trials=1)
-    for _ in range(2):
-        for method in (service.GetSpace, service.GetTrial, service.GetBestTrials):
-            assert asyncio.run(method(about, None)).ByteSize() > 0
+
+    async def ask_twice() -> None:
+        for _ in range(2):
+            for method in (service.GetSpace, service.GetTrial, service.GetBestTrials):
+                assert (await method(about, None)).ByteSize() > 0
+
+    event_loop.run(ask_twice())
     assert kept == before
