@@ -21,7 +21,7 @@ _SECONDS = 120.0
 
 @pytest.mark.parametrize("part", ["chief", pytest.param("worker", marks=pytest.mark.full)])
 def test_the_wait_for_another_pod_does_not_grow(make: Make, team: Namespace, part: str) -> None:
-    made = make("waiting", {"max_trials": 1})
+    made = make("waiting", {"seconds": 600.0})
     made.spec.write(made.directory.storage)
     cluster = made.make_cluster()
     try:
