@@ -172,9 +172,7 @@ def hit(pod: Object) -> Hit:
 
 def _counts(pod: Object) -> bool:
     """Whether a pod failed, and neither by a disruption nor with an exit code that the Jobs ignore."""
-    conditions = pod["status"].get("conditions", ())
-    disrupted = any(each["type"] == "DisruptionTarget" and each["status"] == "True" for each in conditions)
-    failed = pod["status"]["phase"] == "Failed" and not disrupted
+    failed = pod["status"]["phase"] == "Failed" and not diagnosis.taken_away(pod)
     return failed and diagnosis.of_pod(pod).exit_code not in manifests.RESTART_CODES
 
 

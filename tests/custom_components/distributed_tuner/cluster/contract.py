@@ -117,6 +117,13 @@ def started(place: Place, workers: int) -> Iterator[Watched]:
         cluster.close(grace_seconds=2.0)
 
 
+def in_its_trial(place: Place, watched: Watched) -> str | None:
+    """The process of the one worker, once it has a trial and a poll has seen it."""
+    until(lambda: ran(place), "a trial", tell=lambda: watched.cluster.tail("worker-0"))
+    watched.poll()
+    return place.process(watched.cluster, "worker-0")
+
+
 def one_runs(record: SearchRecord, epochs: int = 0) -> bool:
     return any(trial.status is TrialStatus.RUNNING and trial.epochs >= epochs for trial in record.trials)
 
@@ -202,9 +209,7 @@ class ClusterContract:
     def test_what_a_member_ended_with_is_told(self, make_place: MakePlace) -> None:
         place = make_place("waiting", {"seconds": FOR_EVER}, LONG_LEASE)
         with started(place, 1) as watched:
-            until(lambda: ran(place), "a trial", tell=lambda: watched.cluster.tail("worker-0"))
-            watched.poll()
-            first = place.process(watched.cluster, "worker-0")
+            first = in_its_trial(place, watched)
             place.kill(watched.cluster, "worker-0")
             snapshot = watched.until(
                 lambda seen: seen.workers[0].restarts and seen.workers[0].state is MemberState.RUNNING, "its successor"
@@ -222,9 +227,7 @@ class ClusterContract:
     def test_a_worker_that_is_replaced_is_a_loss_by_its_own_fault(self, make_place: MakePlace) -> None:
         place = make_place("waiting", {"seconds": FOR_EVER}, LONG_LEASE)
         with started(place, 1) as watched:
-            until(lambda: ran(place), "a trial", tell=lambda: watched.cluster.tail("worker-0"))
-            watched.poll()
-            first = place.process(watched.cluster, "worker-0")
+            first = in_its_trial(place, watched)
             watched.cluster.replace("worker-0")
             snapshot = watched.until(
                 lambda seen: watched.losses and seen.workers[0].state is MemberState.RUNNING, "its successor"
