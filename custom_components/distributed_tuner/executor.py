@@ -37,7 +37,8 @@ from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 
 _LOG = logging.getLogger(__name__)
 
-_OWN = (keys.TOP_N, keys.NUM_WORKERS, keys.MAX_TRIALS, keys.EPOCHS, keys.CLUSTER, keys.OPTIONS)
+_INTO_CONFIG = (keys.MAX_TRIALS, keys.EPOCHS)
+_OWN = (*_INTO_CONFIG, keys.TOP_N, keys.NUM_WORKERS, keys.CLUSTER, keys.OPTIONS)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -101,10 +102,10 @@ def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> P
 
 
 def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], *, name: str) -> SearchSpec:
-    config = json_utils.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "null") or {}
-    for key in (keys.MAX_TRIALS, keys.EPOCHS):
-        if exec_properties.get(key) is not None:
-            config[key] = int(exec_properties[key])
+    config = json_utils.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "null")
+    set_here = {key: int(exec_properties[key]) for key in _INTO_CONFIG if exec_properties.get(key) is not None}
+    if set_here:
+        config = {**(config or {}), **set_here}
     properties = {key: value for key, value in exec_properties.items() if key not in _OWN}
     properties[standard_component_specs.CUSTOM_CONFIG_KEY] = json_utils.dumps(config)
     options = SearchOptions.from_json(exec_properties.get(keys.OPTIONS))
@@ -160,9 +161,9 @@ def _write_results(
     for rank, trial in enumerate(chosen, start=1):
         folder = artifact_utils.get_single_uri(output_dict[keys.hyperparameters_key(rank)])
         config = top_n.without_internals(found.trials[trial.trial_id]["hyperparameters"])
-        io_utils.write_string_file(f"{folder}/{keys.BEST_FILE}", patches.dumps(config))
+        io_utils.write_string_file(f"{folder}/{keys.BEST_FILE}", json.dumps(config))
     folder = artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY])
-    io_utils.write_string_file(f"{folder}/{keys.RESULTS_FILE}", patches.dumps(top_n.results(found.record)))
+    io_utils.write_string_file(f"{folder}/{keys.RESULTS_FILE}", json.dumps(top_n.results(found.record)))
 
 
 def _tell_limits(record: SearchRecord) -> None:

@@ -80,13 +80,14 @@ class TrialRecord:
     stays: tuple[Stay, ...] = ()
 
     @property
+    def values(self) -> dict[str, HyperparameterValue]:
+        """The hyperparameters without the oracle's own entries, in the order of the search space."""
+        return {name: value for name, value in self.hyperparameters.items() if not name.startswith(INTERNAL_PREFIX)}
+
+    @property
     def configuration(self) -> tuple[tuple[str, HyperparameterValue], ...]:
-        """The hyperparameters as a hashable key without the oracle's own entries."""
-        return tuple(
-            sorted(
-                (name, value) for name, value in self.hyperparameters.items() if not name.startswith(INTERNAL_PREFIX)
-            )
-        )
+        """The same as a hashable key, whatever their order."""
+        return tuple(sorted(self.values.items()))
 
     @property
     def cause(self) -> str:

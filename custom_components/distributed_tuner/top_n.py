@@ -40,8 +40,12 @@ def without_internals(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def results(record: SearchRecord) -> list[dict[str, Any]]:
-    """All completed trials, best first, one flat row each: the format of TFX's `tuner_results.json`."""
-    return [{"trial_id": t.trial_id, "score": t.score, **dict(t.configuration)} for t in record.completed()]
+    """All completed trials, best first, one flat row each, as TFX's Tuner writes them into `tuner_results.json`.
+
+    That is: the hyperparameters in the order of the search space, and no row for a trial that has none.
+    """
+    rows = [trial for trial in record.completed() if trial.hyperparameters]
+    return [{"trial_id": trial.trial_id, "score": trial.score, **trial.values} for trial in rows]
 
 
 def _by_end(failed: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -79,3 +80,13 @@ def test_a_configuration_is_handed_on_without_the_oracles_entries() -> None:
     config = {"space": [{"class_name": "Int"}], "values": {"x": 1, "tuner/epochs": 3}}
     assert top_n.without_internals(config) == {"space": [{"class_name": "Int"}], "values": {"x": 1}}
     assert "tuner/epochs" in config["values"]
+
+
+def test_results_keep_the_order_of_the_search_space_and_leave_out_what_is_the_oracles_own() -> None:
+    tried: dict[str, Any] = {"units": 8, "tuner/epochs": 2, "activation": "relu", "rate": 0.1}
+    empty = dataclasses.replace(trial("2", 2.0), hyperparameters={})
+    record = search(trial("0", 3.0, **tried), trial("1", 1.0, **tried), empty, trial("3", None, **tried))
+    assert [list(row.items()) for row in top_n.results(record)] == [
+        [("trial_id", trial_id), ("score", score), ("units", 8), ("activation", "relu"), ("rate", 0.1)]
+        for trial_id, score in (("1", 1.0), ("0", 3.0))
+    ]
