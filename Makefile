@@ -14,7 +14,7 @@ BUILD = docker build$(if $(filter-out 0,$(GPU)), --build-arg GPU=1) --tag $(KUBE
 LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup run serve tensorboard report test test-cluster chaos chaos-cluster lint types bench lock image clean
+.PHONY: help setup run serve tensorboard report test coverage test-cluster chaos chaos-cluster lint types bench lock image clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1/p' $(firstword $(MAKEFILE_LIST)) | awk '{printf "  make %-13s", $$1; $$1 = ""; print}'
@@ -38,6 +38,10 @@ test: setup  ## Run all tests but those on Kubernetes (ARGS="tests/models -k los
 	@scripts/install_chromium.sh
 	@$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
+coverage: setup  ## As `make test`, and say which lines ran, in workers and servers too (a page in htmlcov/)
+	@scripts/install_chromium.sh
+	@$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
+
 test-cluster: setup  ## Run the tests that need Kubernetes, on one that is built here once (FULL=1 for all: docs/cluster-tests.md)
 	@$(VENV_PYTHON) -m pytest tests/cluster $(ARGS)
 
@@ -47,9 +51,10 @@ chaos: setup  ## Kill, suspend and starve whole searches, about 15 minutes (ARGS
 chaos-cluster: setup  ## Disrupt a search on Kubernetes a hundred times, about 20 minutes (ARGS="--seed 7": docs/cluster-tests.md)
 	@$(VENV_PYTHON) -m tests.cluster.chaos $(ARGS)
 
-lint: setup  ## Check style and formatting
+lint: setup  ## Check style, formatting, and which room imports which
 	@$(VENV_PYTHON) -m ruff check --quiet .
 	@$(VENV_PYTHON) -m ruff format --quiet --check .
+	@told=$$(.venv/bin/lint-imports --no-cache --no-logo --config pyproject.toml) || { echo "$$told"; exit 1; }
 
 types: setup  ## Check types
 	@$(VENV_PYTHON) -m mypy --no-error-summary
@@ -70,5 +75,5 @@ image:  ## Build the container image for Kubeflow (KUBEFLOW_IMAGE=name:tag; GPU=
 		echo "No docker answers here. On a machine that has one: $(BUILD)"; fi
 
 clean:  ## Remove caches and build products; the environment (.venv, .tools) and runs/ stay
-	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist *.egg-info .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

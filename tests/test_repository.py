@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = tuple(f"requirements/{name}.txt" for name in ("lock", "runtime", "runtime-gpu", "uv"))
+FINDINGS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("findings/*.sh"))
 LARGEST_BYTES = 300_000
 TEXT_SUFFIXES = {
     *("", ".cfg", ".css", ".go", ".html", ".jinja", ".js", ".json", ".md", ".mod", ".pbtxt", ".proto", ".py", ".pyi"),
@@ -126,7 +127,7 @@ def test_make_help_lists_every_command() -> None:
     assert re.findall(r"^  make ([\w-]+)", listed, re.MULTILINE) == phony.group(1).split()
 
 
-@pytest.mark.parametrize("script", ["scripts/setup.sh", "scripts/install_chromium.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["scripts/setup.sh", "scripts/install_chromium.sh", ".ci/run", *FINDINGS])
 def test_a_script_is_executable_and_parses(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111
