@@ -21,9 +21,11 @@ def _space(hp: kt.HyperParameters) -> None:
     hp.Int("units", 16, 256, step=16)
     hp.Choice("activation", ["relu", "tanh", "selu"])
     hp.Float("rate", 1e-4, 1e-1, sampling="log")
-    if hp.Boolean("deep"):
-        with hp.conditional_scope("deep", [True]):
-            hp.Int("depth", 2, 5)
+    hp.Boolean("deep")
+    # keras-tuner finds it here before the first trial. Behind an `if` a trial would bring it, and what follows would
+    # depend on when it ends.
+    with hp.conditional_scope("deep", [True]):
+        hp.Int("depth", 2, 5)
     hp.Fixed("batch", 32)
     hp.Choice("Über", [0.5, 1.0])
     hp.Float("dropout", 0.0, 0.5, step=0.1)
