@@ -60,11 +60,19 @@ class Directive(str, enum.Enum):
 
 
 class Verdict(enum.Enum):
-    """What the oracle made of a finished trial."""
+    """What became of a finished trial.
+
+    Attributes:
+      COMPLETED: it has a score.
+      FAILED: it has none, and no retry is left.
+      RETRY: the oracle wants it run again.
+      DROPPED: its tuner ended it without a score on purpose: it counts as failed, but not as a failure in a row.
+    """
 
     COMPLETED = "completed"
     FAILED = "failed"
     RETRY = "retry"
+    DROPPED = "dropped"
 
 
 @dataclasses.dataclass(frozen=True)

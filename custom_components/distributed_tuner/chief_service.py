@@ -108,6 +108,7 @@ class ChiefService:
             end = {
                 "succeeded": bool(request["succeeded"]),
                 "retry": bool(request.get("retry", True)),
+                "dropped": bool(request.get("dropped", False)),
                 "reports": request.get("reports", []),
                 "message": None if request.get("message") is None else storable(request["message"]),
                 "hyperparameters": request.get("hyperparameters"),

@@ -230,7 +230,7 @@ class Ledger:
         self.touch()
 
     def _count_failures(self, result: Result, now: float) -> None:
-        if result.verdict is Verdict.COMPLETED:
+        if result.verdict in (Verdict.COMPLETED, Verdict.DROPPED):
             self.search.consecutive_failures = 0
         if result.verdict is not Verdict.FAILED:
             return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import logging
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras_tuner.src.engine import hyperparameters as hp_module
@@ -15,6 +18,8 @@ from custom_components.distributed_tuner import full_disk, metric_history, rpc, 
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import DiskFull, describe, storable
+
+_LOG = logging.getLogger(__name__)
 
 _Status = trial_module.TrialStatus
 
@@ -41,7 +46,9 @@ _SUGGEST_TIMEOUT_SECONDS = rpc.LONG_POLL_SECONDS + 30.0
 class RemoteOracle:
     """The calls that a keras-tuner Tuner makes to its oracle.
 
-    Metrics are kept here while the trial runs and go to the chief with its end, in one call that may be repeated.
+    Metrics are kept here while the trial runs and go to the chief with its end, in one call that may be repeated. A
+    tuner may end its trial inside of `run_trial` too, as a sign to itself: keras-tuner ends it again after that, with
+    what has come of it by then, and so it is that end which counts.
 
     Args:
       local: the oracle that the user's `tuner_fn` made; only its settings are read, which are attributes here too.
@@ -72,6 +79,9 @@ class RemoteOracle:
         self._process = process
         self._current = current
         self._trial: trial_module.Trial | None = None
+        self._told: trial_module.Trial | None = None  # the trial whose end the chief heard last
+        self._inside = False  # of `run_trial`
+        self._ended_inside = False
         self._next: dict[str, Any] | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
         self._asked = asked
@@ -91,10 +101,30 @@ class RemoteOracle:
             )
         return getattr(self._local, name)
 
+    @contextlib.contextmanager
+    def watching(self, tuner: Any) -> Iterator[None]:
+        """Within it an end that comes from inside of the tuner's `run_trial` is known for one."""
+        run_trial = tuner.run_trial
+
+        @functools.wraps(run_trial)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            self._inside = True
+            try:
+                return run_trial(*args, **kwargs)
+            finally:
+                self._inside = False
+
+        tuner.run_trial = run
+        try:
+            yield
+        finally:
+            tuner.run_trial = run_trial
+
     def create_trial(self, tuner_id: str) -> trial_module.Trial:
         """Waits for a trial. STOPPED when the search is over, IDLE when there is none yet.
 
-        A trial that was run and not ended fails: the chief would hand it out again, for ever.
+        A trial that was ended inside of `run_trial` alone ends now. One that was run and not ended fails: the chief
+        would hand it out again, for ever.
 
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
@@ -102,7 +132,9 @@ class RemoteOracle:
         """
         del tuner_id
         self._asked.set()
-        if self._trial is not None:
+        if self._trial is not None and self._ended_inside:
+            self.end_trial(self._trial)
+        elif self._trial is not None:
             reason = (
                 f"trial {self._trial.trial_id} was run and never ended: the tuner's on_trial_end must call "
                 "super().on_trial_end(trial), or self.oracle.end_trial(trial)"
@@ -119,25 +151,62 @@ class RemoteOracle:
             return trial_module.Trial(hp_module.HyperParameters(), status=status)
         trial = unchanged.trial(answer["trial"])
         trial.status = _Status.RUNNING
-        self._trial, self._reports = trial, []
+        self._trial, self._told, self._ended_inside, self._reports = trial, None, False, []
         self._current.begin(trial.trial_id, int(answer["attempt"]), str(answer["search"]))
         return trial
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:
-        """Keeps metrics of the running trial."""
+        """Keeps metrics of the running trial; of one that has ended they have no effect."""
         trial = self.get_trial(trial_id)
         values = {name: float(value) for name, value in metrics.items()}
         self._reports.append((int(step), values))
         metric_history.add(trial.metrics, self._local.objective, values, int(step))
         return trial
 
-    def end_trial(self, trial: trial_module.Trial) -> None:
-        """Brings the trial's end to the chief, unless the chief took the trial away before.
+    def end_trial(
+        self, trial: trial_module.Trial | str | None = None, status: str = _Status.COMPLETED, trial_id: str = ""
+    ) -> None:
+        """Brings the trial's end to the chief, unless it comes from inside of `run_trial`, or the chief took it away.
+
+        Args:
+          trial: the running trial, or its id, as keras-tuner's first versions had it.
+          status: how it ended, where only its id is given.
+          trial_id: its id, in the place of `trial`.
 
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
           DiskFull: the trial failed for want of room where the search is stored; the chief is not told of an end.
+          KeyError: this worker does not run it.
+          ValueError: it is ended as completed inside of `run_trial`, and its objective was not reported.
         """
+        if trial is None or isinstance(trial, str):
+            ended = self.get_trial(trial or trial_id)
+            ended.status = status
+        else:
+            ended = trial
+        running = self.get_trial(ended.trial_id)
+        if running is self._told:
+            _LOG.warning("trial %s has ended before: this second end of it changes nothing", ended.trial_id)
+        elif self._inside:
+            self._end_inside(running, ended)
+        else:
+            self._end(ended)
+
+    def _end_inside(self, running: trial_module.Trial, trial: trial_module.Trial) -> None:
+        if trial.status == _Status.COMPLETED:
+            objective = self._local.objective
+            if not running.metrics.exists(objective.name):
+                raise ValueError(
+                    f"trial {trial.trial_id} was ended as completed inside of run_trial before its objective was "
+                    f"reported: call self.oracle.update_trial(trial.trial_id, {{{objective.name!r}: …}}) first, or end "
+                    "nothing there and let run_trial return it"
+                )
+            self._set_score(running)
+        running.status, running.message = trial.status, trial.message
+        running.hyperparameters = trial.hyperparameters
+        self._ended_inside = True
+
+    def _end(self, trial: trial_module.Trial) -> None:
         if trial.status != _Status.COMPLETED and (reason := full_disk.reason(trial.message or "", self._places)):
             raise DiskFull(f"trial {trial.trial_id} {reason}\n{trial.message}")
         if not self._current.abandoned:
@@ -148,8 +217,16 @@ class RemoteOracle:
                 trial.status = _Status.INVALID if trial.status == _Status.COMPLETED else trial.status
                 hyperparameters = None
             self._tell_end(trial, hyperparameters)
-        self._trial, self._reports = None, []
+        if trial.status == _Status.COMPLETED:
+            self._set_score(trial)
+        self._trial, self._told, self._reports = None, trial, []
         self._current.end()
+
+    def _set_score(self, trial: trial_module.Trial) -> None:
+        """As keras-tuner leaves a trial that it ends. Where an oracle scores in its own way only the chief knows."""
+        usual = type(self._local).score_trial is oracle_module.Oracle.score_trial
+        if usual and trial.metrics.exists(self._local.objective.name):
+            self._local.score_trial(trial)
 
     def give_back_next(self) -> None:
         """The worker ends, and a trial that it was given already goes back.
@@ -165,6 +242,8 @@ class RemoteOracle:
 
     def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None) -> None:
         succeeded = trial.status == _Status.COMPLETED
+        failed = trial.status in (_Status.FAILED, _Status.INVALID)
+        message = trial.message or f"its tuner ended it with status {trial.status} and gave no reason"
         answer = self._client.call(
             rpc.FINISH,
             {
@@ -173,12 +252,13 @@ class RemoteOracle:
                 "next": True,
                 "trial_id": trial.trial_id,
                 "succeeded": succeeded,
-                "retry": trial.status != _Status.FAILED,
+                "retry": trial.status == _Status.INVALID,
+                "dropped": not succeeded and not failed,
                 "attempt": self._current.attempt,
                 "epochs": self._current.epochs,
                 "reports": self._reports if succeeded else [],
                 "cut": self._current.cut,
-                "message": None if succeeded else storable(trial.message or "no reason given"),
+                "message": None if succeeded else storable(message),
                 "hyperparameters": hyperparameters,
             },
             timeout=60.0,
@@ -202,14 +282,15 @@ class RemoteOracle:
         return True
 
     def get_trial(self, trial_id: str) -> trial_module.Trial:
-        """The running trial.
+        """The running trial or, until the next one begins, the one that has ended.
 
         Raises:
           KeyError: this worker does not run it.
         """
-        if self._trial is None or self._trial.trial_id != trial_id:
+        trial = self._trial or self._told
+        if trial is None or trial.trial_id != trial_id:
             raise KeyError(f"trial {trial_id} does not run in this worker")
-        return self._trial
+        return trial
 
     def get_space(self) -> hp_module.HyperParameters:
         """The search space as the chief knows it."""

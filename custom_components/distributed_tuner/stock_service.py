@@ -28,6 +28,7 @@ from custom_components.distributed_tuner.limits import STOCK_PROCESS
 
 _Status = trial_module.TrialStatus
 _NO_REASON = "it failed in a plain keras-tuner worker, whose protocol carries no reason: see that worker's output"
+_STOPPED = "its tuner ended it with status STOPPED and gave no reason"
 
 
 _Method = Callable[["StockService", Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
@@ -67,6 +68,7 @@ class StockService:
         self._reports: dict[str, list[tuple[int, dict[str, float]]]] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._holders: dict[str, str] = {}
+        self._stopped: dict[str, dict[str, Any]] = {}  # by tuner
 
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
@@ -83,6 +85,8 @@ class StockService:
     @_guarded
     async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker wants a trial."""
+        if (end := self._stopped.pop(request.tuner_id, None)) is not None:
+            await self.chief.service.finish(end)
         answer = await self.chief.service.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
         if answer["answer"] == "trial":
             state = answer["trial"]
@@ -108,26 +112,30 @@ class StockService:
 
     @_guarded
     async def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A trial ended."""
+        """A trial ended, or its tuner stops it from inside of `run_trial`: keras-tuner ends it again after that."""
         ended = trial_module.Trial.from_proto(request.trial)
         trial_id = ended.trial_id
         known = await self._known(trial_id, context)
         reports = self._reports[trial_id]
         succeeded = ended.status == _Status.COMPLETED
-        if succeeded and not reports:
+        stopped = ended.status == _Status.STOPPED
+        end = {
+            "worker": self._holders[trial_id],
+            "trial_id": trial_id,
+            "succeeded": succeeded,
+            "retry": ended.status == _Status.INVALID,
+            "dropped": stopped,
+            "reports": reports,
+            "message": None if succeeded else _STOPPED if stopped else _NO_REASON,
+            "hyperparameters": exact(ended.hyperparameters, known.hyperparameters).get_config(),
+        }
+        self._stopped.pop(self._holders[trial_id], None)
+        if stopped:
+            self._stopped[self._holders[trial_id]] = end
+        elif succeeded and not reports:
             await self.chief.service.release({"worker": self._holders[trial_id], "trial_id": trial_id})
         else:
-            await self.chief.service.finish(
-                {
-                    "worker": self._holders[trial_id],
-                    "trial_id": trial_id,
-                    "succeeded": succeeded,
-                    "retry": ended.status != _Status.FAILED,
-                    "reports": reports,
-                    "message": None if succeeded else _NO_REASON,
-                    "hyperparameters": exact(ended.hyperparameters, known.hyperparameters).get_config(),
-                }
-            )
+            await self.chief.service.finish(end)
         return protos.get_service().EndTrialResponse()
 
     async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802

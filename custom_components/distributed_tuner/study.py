@@ -14,6 +14,7 @@ A trial moves through these states, and no others:
     given back (preemption)        RUNNING            WAITING     ends, counts as given back
     finished, oracle: completed    RUNNING, WAITING   COMPLETED   ends
     finished, oracle: failed       RUNNING, WAITING   FAILED      ends
+    finished, tuner: dropped       RUNNING, WAITING   FAILED      ends; no failure in a row
     finished, oracle: retry        RUNNING, WAITING   WAITING     ends; earlier epochs are void
     the search was stopped         WAITING            STOPPED     none
     the search goes on             STOPPED            WAITING     none

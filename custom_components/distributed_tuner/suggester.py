@@ -102,6 +102,7 @@ class OracleSuggester:
         *,
         succeeded: bool,
         retry: bool = True,
+        dropped: bool = False,
         reports: Sequence[Report] = (),
         message: str | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
@@ -112,6 +113,7 @@ class OracleSuggester:
           trial_id: the trial.
           succeeded: whether it ran to its end; then `reports` hold the objective.
           retry: whether a trial that did not succeed may be retried, if the oracle still has a retry for it.
+          dropped: whether one that did not succeed, and may not be retried, was ended so by its tuner on purpose.
           reports: its metrics, in order.
           message: why it did not succeed.
           hyperparameters: its `HyperParameters.get_config()` as the worker left it; new entries join the space.
@@ -154,7 +156,8 @@ class OracleSuggester:
         if status == _Status.COMPLETED and trial.message is None:
             # keras-tuner gives no reason for what it makes of a score that is no number.
             trial.message = f"{type(self._oracle).__name__} gave the trial the score {trial.score}: it counts as failed"
-        verdict = Verdict.RETRY if trial.status == _Status.INVALID else Verdict.FAILED
+        failed = Verdict.DROPPED if dropped and not succeeded else Verdict.FAILED
+        verdict = Verdict.RETRY if trial.status == _Status.INVALID else failed
         return Result(verdict, message=trial.message or message, hyperparameters=values)
 
     def space(self) -> dict[str, Any]:

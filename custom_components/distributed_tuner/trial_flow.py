@@ -21,9 +21,9 @@ from custom_components.distributed_tuner.suggester import OracleError, OracleSug
 
 Answer = TypeVar("Answer")
 
-# What a worker tells of a trial's end: `succeeded`, `retry`, `reports`, `message`, `hyperparameters`, see
+# What a worker tells of a trial's end: `succeeded`, `retry`, `dropped`, `reports`, `message`, `hyperparameters`, see
 # `OracleSuggester.finish`, and `cut`, see `Study.finished`. JSON-able, since it may be stored before it is judged; what
-# an earlier version stored has no `cut`.
+# an earlier version stored has no `cut` and no `dropped`.
 End = Mapping[str, Any]
 
 
@@ -276,6 +276,7 @@ class TrialFlow:
             trial_id,
             succeeded=end["succeeded"],
             retry=end["retry"],
+            dropped=end.get("dropped", False),
             reports=[Report(int(step), metrics) for step, metrics in end["reports"]],
             message=end["message"],
             hyperparameters=end["hyperparameters"],

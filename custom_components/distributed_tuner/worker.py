@@ -114,7 +114,7 @@ def work(
     heartbeat.start()
     try:
         followed = training.followed(on_epoch, executions, current.cut_short)
-        with executions.kept(tuner, finishing), followed, missing_objective.told():
+        with executions.kept(tuner, finishing), oracle.watching(tuner), followed, missing_objective.told():
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)

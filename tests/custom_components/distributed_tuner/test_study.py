@@ -488,6 +488,16 @@ def test_a_success_between_them_breaks_a_row_of_failures() -> None:
     assert study.stop_reason == "2 trials failed in a row; the first: trial 3: boom"
 
 
+def test_trials_that_their_tuner_drops_end_no_search() -> None:
+    study = make(max_consecutive_failures=2)
+    dropped = Result(Verdict.DROPPED, message="pruned")
+    for number, result in enumerate((dropped, dropped, FAILED, dropped, FAILED)):
+        start(study, "a", str(number), float(number))
+        finish(study, "a", str(number), result, float(number))
+        assert record(study).trials[-1].status is TrialStatus.FAILED
+    assert study.stop_reason is None
+
+
 def test_one_lost_worker_may_end_the_search() -> None:
     study = make(max_lost_workers=1)
     start(study, "a", "0")

@@ -82,7 +82,7 @@ class FakeOracle:
             self.queue.append(trial_id)
             result = Result(Verdict.RETRY, message="boom")
         else:
-            result = Result(Verdict.FAILED, message="boom")
+            result = Result(Verdict.FAILED if retry else Verdict.DROPPED, message="boom")
         self.verdicts[trial_id] = result.verdict
         return result
 
@@ -378,7 +378,7 @@ class Searches(RuleBasedStateMachine):
             self.time_passes(1.0)
         assert self.study.over, "the search does not end"
         assert all(self.study.ask(worker, self.now) is Ask.OVER for worker in WORKERS)
-        verdicts = {Verdict.COMPLETED: COMPLETED, Verdict.FAILED: FAILED}
+        verdicts = {Verdict.COMPLETED: COMPLETED, Verdict.FAILED: FAILED, Verdict.DROPPED: FAILED}
         for trial_id, status in self.statuses.items():
             verdict = self.oracle.verdicts.get(trial_id, Verdict.RETRY)
             assert status is verdicts.get(verdict, STOPPED)

@@ -244,6 +244,13 @@ def test_a_trial_that_may_not_be_retried_is_not() -> None:
     assert suggester.queued() == frozenset()
 
 
+def test_a_trial_that_its_tuner_dropped_is_not_retried_and_says_so() -> None:
+    suggester = random_search(max_retries_per_trial=3)
+    result = finish(suggester, succeeded=False, retry=False, dropped=True, message="pruned")
+    assert (result.verdict, result.message) == (Verdict.DROPPED, "pruned")
+    assert suggester.queued() == frozenset()
+
+
 def test_a_result_that_comes_while_its_trial_waits_for_a_retry_ends_the_wait() -> None:
     suggester = random_search(max_retries_per_trial=1)
     assert finish(suggester, succeeded=False, message="boom").verdict is Verdict.RETRY
