@@ -25,8 +25,12 @@ from custom_components.distributed_tuner.cluster.fork_server_handle import ForkS
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.options import SearchOptions
 
-# One test process runs the pipeline.
-pytestmark = pytest.mark.xdist_group("drop-in")
+pytestmark = [
+    # One test process runs the pipeline.
+    pytest.mark.xdist_group("drop-in"),
+    # A Gaussian process of three points is not sure of itself.
+    pytest.mark.filterwarnings("ignore:The optimal value found for dimension"),
+]
 
 # Searches that depend on the order in which results come have one worker.
 WORKERS = {"random": 2, "largest": 2, "bayesian": 1, "grid": 1, "several": 1}
