@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from custom_components.anomaly_gate.executor import AnomalyError
+from custom_components.distributed_tuner import cause
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.top_n import TooFewTrials
@@ -17,6 +18,7 @@ _TOLD = (AnomalyError, ClusterError, SearchError, SelectionError)  # Their texts
 # TensorFlow, SQLite and Beam say it in words only.
 _STORAGE_WORDS = ("no space left on device", "disk quota exceeded", "read-only file system", "database or disk is full")
 _MAX_LINES = 12
+_REST = "… (the rest is in the log)"
 
 
 def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Path, run_id: str) -> PipelineError:
@@ -47,7 +49,7 @@ def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Pa
         )
     if isinstance(error, _TOLD):
         return PipelineError(f"{where}: {error}\n{goes_on}")
-    return PipelineError(f"{where} failed with {type(error).__name__}: {_shortened(str(error))}\n{goes_on}")
+    return PipelineError(f"{where} failed with {_told(error)}\n{goes_on}")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -64,6 +66,14 @@ def _storage_text(error: BaseException) -> str | None:
     return next((word for word in _STORAGE_WORDS if word in str(error).lower()), None)
 
 
-def _shortened(text: str) -> str:
-    lines = text.strip().splitlines() or ["no message"]
-    return "\n".join(lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], "… (the rest is in the log)"])
+def _told(error: BaseException) -> str:
+    """The error in its own words; in one line where its text begins with a heading and a stack."""
+    told, text = cause.of_error(error), str(error).strip()
+    lines = text.splitlines() or [""]
+    if lines[0].strip() not in told:
+        return f"{told}\n{_REST}"
+    return f"{type(error).__name__}: {_shortened(lines)}" if text else told
+
+
+def _shortened(lines: list[str]) -> str:
+    return "\n".join(lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], _REST])

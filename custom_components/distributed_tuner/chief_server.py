@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 from keras_tuner.src import protos
 
-from custom_components.distributed_tuner import children, refusals, rpc
+from custom_components.distributed_tuner import cause, children, refusals, rpc
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.chief_service import Handler
 from custom_components.distributed_tuner.credentials import ServerKey
@@ -85,7 +85,7 @@ async def run(
         )
     if chief.failure is not None:
         raise SearchError(
-            f"the chief met an error of its own, {type(chief.failure).__name__}: {chief.failure}. Finished trials are "
+            f"the chief met an error of its own, {cause.of_error(chief.failure)}. Finished trials are "
             "kept: run the same run id again, and report what its log holds"
         ) from chief.failure
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from custom_components.distributed_tuner import patches, rpc
+from custom_components.distributed_tuner import cause, patches, rpc
 from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.errors import storable
@@ -147,6 +147,8 @@ class ChiefService:
     async def fail(self, request: dict[str, Any]) -> dict[str, Any]:
         """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
         worker, message, trace = request["worker"], storable(request["message"]), storable(request.get("traceback", ""))
+        trace = trace or message
+        message = cause.of_message(message)
         if request.get("again"):
             _LOG.warning("%s: %s\n%s", worker, message, trace)
             # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from custom_components.distributed_tuner import credentials, gpu_check, process
+from custom_components.distributed_tuner import cause, credentials, gpu_check, process
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
 from custom_components.distributed_tuner.search_dir import ATTEMPT, RECORD, SearchDir
 
@@ -224,7 +224,7 @@ def _index(environment: Mapping[str, str]) -> int:
 def _no_start(name: str, error: Exception, directory: SearchDir | None) -> ExitCode:
     """A fault of the image or of what is mounted, which no other start mends."""
     trace = traceback.format_exc()
-    message = str(error) if isinstance(error, SearchError) else f"{type(error).__name__}: {error}"
+    message = str(error) if isinstance(error, SearchError) else cause.of_error(error)
     _LOG.error("the %s cannot start: %s\n%s", name, message, trace)
     if directory is not None:
         try:

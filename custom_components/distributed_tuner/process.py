@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import chief_address, crash, stock_variables
+from custom_components.distributed_tuner import cause, chief_address, crash, stock_variables
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
@@ -83,7 +83,7 @@ def run_chief(
     except BaseException as error:
         # SystemExit too. Whatever it is, another start would meet it again.
         _LOG.critical("the chief met an error of its own", exc_info=True)
-        message = f"the chief met an error of its own, {type(error).__name__}: {error}"
+        message = f"the chief met an error of its own, {cause.of_error(error)}"
         return ExitCode.FATAL if _leave_word(directory, message, traceback.format_exc()) else ExitCode.CANNOT_STORE
 
 
@@ -128,7 +128,7 @@ def run_worker(
         _LOG.error("%s", error)
         return ExitCode.CHIEF_LOST
     except SearchError as error:
-        _LOG.error("%s", error)
+        _LOG.error("%s", "\n".join(filter(None, (str(error), getattr(error, "trace", "")))))
         return ExitCode.FATAL
     except BaseException:
         # SystemExit too: the user's code has no say in what the exit code tells the cluster.

@@ -11,12 +11,12 @@ import math
 import operator
 from collections.abc import Iterator, Mapping
 
+from custom_components.distributed_tuner import cause
+
 HyperparameterValue = bool | int | float | str
 
 # Hyperband stores its own bookkeeping among the hyperparameters under this prefix.
 INTERNAL_PREFIX = "tuner/"
-
-_TRACEBACK = "Traceback (most recent call last)"
 
 
 class TrialStatus(str, enum.Enum):
@@ -91,8 +91,8 @@ class TrialRecord:
 
     @property
     def cause(self) -> str:
-        """The message in one line, see `cause`."""
-        return cause(self.message) or "no reason given"
+        """The message in one line, see `cause.of_message`."""
+        return cause.of_message(self.message) or "no reason given"
 
     @property
     def ended(self) -> float | None:
@@ -161,13 +161,3 @@ class SearchRecord:
     def workers(self) -> tuple[str, ...]:
         """The ids of all workers that held a trial, in order."""
         return tuple(sorted({stay.worker for trial in self.trials for stay in trial.stays}))
-
-
-def cause(message: str | None) -> str:
-    """The one line of a trial's message that says why it ended: of a traceback, the exception. Empty without one."""
-    lines = [line.rstrip() for line in (message or "").splitlines() if line.strip()]
-    heads = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK)]
-    if heads:
-        after = [line for line in lines[heads[-1] + 1 :] if not line[0].isspace()]
-        return after[0] if after else lines[-1].strip()
-    return lines[0].strip() if lines else ""

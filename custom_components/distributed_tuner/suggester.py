@@ -19,7 +19,7 @@ from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
-from custom_components.distributed_tuner import hyperband, metric_history, missing_objective, patches, unchanged
+from custom_components.distributed_tuner import cause, hyperband, metric_history, missing_objective, patches, unchanged
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.oracle_state import OracleState
@@ -260,12 +260,5 @@ class OracleSuggester:
             yield
         except BaseException as error:
             # `sys.exit` too: nothing but the oracle runs in here.
-            words = f"{type(self._oracle).__name__}.{method} raised {_words(error)}"
-            raise OracleError(f"{storable(words)}\n{storable(traceback.format_exc())}") from error
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception as second:
-        return f"{type(error).__name__}, whose text raised {type(second).__name__}"
+            words = f"{type(self._oracle).__name__}.{method} raised {cause.of_error(error)}"
+            raise OracleError(f"{words}\n{storable(traceback.format_exc())}") from error

@@ -12,7 +12,7 @@ from typing import Any
 from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
-from custom_components.distributed_tuner import search_dir, stock_variables
+from custom_components.distributed_tuner import cause, search_dir, stock_variables
 from custom_components.distributed_tuner.errors import SearchError, describe, storable
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -49,8 +49,9 @@ def build(
             result = _function(spec)(_arguments(spec, working_dir))
     except SystemExit as error:
         raise UserCodeError(f"{path} called sys.exit ({describe(error)})", traceback.format_exc()) from error
-    except Exception as error:
-        raise UserCodeError(f"{path} raised {describe(error)}", traceback.format_exc()) from error
+    except BaseException as error:
+        # KeyboardInterrupt too: SIGINT raises none in a chief or worker.
+        raise UserCodeError(f"{path} raised {cause.of_error(error)}", traceback.format_exc()) from error
     tuner, fit_kwargs = getattr(result, "tuner", None), getattr(result, "fit_kwargs", None)
     if not isinstance(tuner, base_tuner.BaseTuner) or not isinstance(fit_kwargs, dict):
         raise UserCodeError(

@@ -27,6 +27,15 @@ def test_unknown_error_names_node_kind_log_and_how_to_go_on() -> None:
     assert "make run RUN_ID=r" in text
 
 
+def test_a_heading_and_a_stack_are_passed_over() -> None:
+    stack = "".join(f'  File "training.py", line {line}, in fit\n\n' for line in range(20))
+    text = f"Graph execution error:\n\nDetected at node x defined at (most recent call last):\n{stack}no such label\n"
+    told = str(explain(RuntimeError(text), "Trainer")).splitlines()
+    assert told[:2] == ["Trainer failed with RuntimeError: no such label", "… (the rest is in the log)"]
+    assert len(told) == 4
+    assert str(explain(RuntimeError("two\nlines"))).startswith("Transform failed with RuntimeError: two\nlines\n")
+
+
 def test_texts_for_people_stand_as_they_are() -> None:
     assert str(explain(SearchError("every trial failed"), "DistributedTuner")).startswith(
         "DistributedTuner: every trial failed\n"

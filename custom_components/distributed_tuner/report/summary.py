@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from custom_components.distributed_tuner import cause
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
     HyperparameterValue,
@@ -11,7 +12,6 @@ from custom_components.distributed_tuner.record import (
     SearchRecord,
     TrialRecord,
     TrialStatus,
-    cause,
 )
 from custom_components.distributed_tuner.report import formatting
 
@@ -124,8 +124,8 @@ def hyperparameter_names(trials: tuple[TrialRecord, ...]) -> tuple[str, ...]:
 
 
 def reason(trial: TrialRecord) -> str:
-    """The one line of the trial's message that says why it ended: of a traceback, the exception."""
-    return cause(trial.message) or (NO_SCORE if trial.status is TrialStatus.COMPLETED else NO_REASON)
+    """Why the trial ended, in one line."""
+    return cause.of_message(trial.message) or (NO_SCORE if trial.status is TrialStatus.COMPLETED else NO_REASON)
 
 
 def failure_groups(record: SearchRecord) -> tuple[FailureGroup, ...]:

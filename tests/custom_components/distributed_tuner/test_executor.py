@@ -12,9 +12,11 @@ import pytest
 from keras_tuner import HyperParameters
 from tfx import types
 from tfx.types import artifact_utils, standard_artifacts
+from typer.testing import CliRunner
 
 from custom_components import console
 from custom_components.distributed_tuner import keys, top_n
+from custom_components.distributed_tuner.__main__ import app
 from custom_components.distributed_tuner.artifacts import SearchReport
 from custom_components.distributed_tuner.cluster import prewarm
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
@@ -186,6 +188,20 @@ def test_failed_trials_end_the_search_with_the_first_traceback(node: Node, case:
     assert lines[end + 1].startswith("trial ") and lines[end + 1].endswith("does not like its configuration")
     assert "\n".join(lines).count("Traceback") == 1
     assert lines[-1].startswith("Ended trials stay with their run")
+
+
+@pytest.mark.timeout(180)
+def test_an_error_that_begins_with_a_heading_is_told_by_its_cause(node: Node) -> None:
+    mislabelled = (
+        "trial 0: InvalidArgumentError: Received a label value of 7 which is outside the valid range of [0, 3)"
+    )
+    lines = refused(node, {"max_trials": 2, "trouble": {"0": "is mislabelled", "1": "fails"}}, max_failed_trials=2)
+    assert lines[1].startswith(
+        f"It was stopped: 2 trials failed in all (max_failed_trials=2); the first: {mislabelled}"
+    )
+    told = CliRunner().invoke(app, ["status", str(node.search.root)])
+    assert any(line.startswith(mislabelled) for line in told.output.splitlines()), told.output
+    assert mislabelled.partition(": ")[2] in (node.search.root / keys.REPORT_FILE).read_text()
 
 
 @pytest.mark.timeout(180)

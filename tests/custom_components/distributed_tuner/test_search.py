@@ -154,6 +154,8 @@ def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(
     [
         ("raises", ["user_tuners.raises", "no such feature: cheese", "user_tuners.py"]),
         ("exits", ["user_tuners.exits called sys.exit", "no licence", "user_tuners.py"]),
+        ("interrupted", ["user_tuners.interrupted raised KeyboardInterrupt", "user_tuners.py"]),
+        ("untraceable", ["user_tuners.untraceable raised NameError: name 'factor' is not defined", "user_tuners.py"]),
         ("returns_nothing", ["TunerFnResult", "NoneType"]),
         ("empty_space", ["search space is empty"]),
         ("pattern", ["user_tuners.pattern: the tuner's project folder", "a[b]", "takes such a path for a pattern"]),

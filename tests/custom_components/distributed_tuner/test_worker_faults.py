@@ -37,6 +37,7 @@ def test_one_workers_fault_costs_no_trial(make_search: Callable[..., Any], fault
     [
         ("tuner_fn raises", "user_tuners.faulty raised OSError: the file server is away", "user_tuners.py"),
         ("tuner_fn exits", "user_tuners.faulty called sys.exit (SystemExit: no licence)", "user_tuners.py"),
+        ("tuner_fn is interrupted", "user_tuners.faulty raised KeyboardInterrupt", "user_tuners.py"),
         ("search returns", "_Faulty.search returned although the search is not over", ""),
         ("on_trial_begin raises", "ValueError: no place to log to", ""),
         ("exits", "SystemExit: 0", ""),

@@ -148,6 +148,10 @@ class _Troubled(kt.RandomSearch):
             time.sleep(600)
         if trouble == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "is mislabelled":
+            model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax")])
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            model.fit(kwargs["x"], np.full((len(kwargs["x"]),), 7), verbose=0)
         return super().run_trial(trial, *args, **kwargs)
 
 
@@ -246,6 +250,21 @@ def full(fn_args: Any) -> TunerFnResult:
 def raises(fn_args: Any) -> TunerFnResult:
     """A fault in the user's own function."""
     raise RuntimeError("no such feature: cheese")
+
+
+def interrupted(fn_args: Any) -> TunerFnResult:
+    """A library below takes something for Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def untraceable(fn_args: Any) -> TunerFnResult:
+    """An error whose text begins with a heading and a stack."""
+
+    @tf.function
+    def scale(x: Any) -> Any:
+        return x * factor  # type: ignore[name-defined]  # noqa: F821
+
+    return scale(tf.zeros(1))
 
 
 def exits(fn_args: Any) -> TunerFnResult:
@@ -500,6 +519,8 @@ def faulty(fn_args: Any) -> TunerFnResult:
     if os.environ["KERASTUNER_TUNER_ID"] != "chief" and fault.startswith("tuner_fn") and _one_of(marks, times):
         if fault == "tuner_fn raises":
             raise OSError("the file server is away")
+        if fault == "tuner_fn is interrupted":
+            raise KeyboardInterrupt
         if fault == "tuner_fn exits":
             sys.exit("no licence")
         if fault == "tuner_fn hangs":

@@ -74,7 +74,7 @@ def test_the_oracles_own_entries_are_no_hyperparameters() -> None:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (TRACEBACK, "ValueError: too large:"),
+        (TRACEBACK, "ValueError: too large: the second line of the message"),
         ("  stopped: 10 hours are over  \nmore", "stopped: 10 hours are over"),
         ("Traceback (most recent call last):\n  File cut off", "File cut off"),
         ("", summary.NO_REASON),
@@ -90,15 +90,15 @@ def test_failures_are_grouped_by_reason_with_the_commonest_first() -> None:
         failed("1", "out of memory"),
         failed("2", TRACEBACK),
         completed("3", math.nan),
-        failed("4", "ValueError: too large:"),
+        failed("4", "ValueError: too large: the second line of the message"),
         failed("5", None, TrialStatus.STOPPED),
         TrialRecord("6", TrialStatus.RUNNING, {}),
         completed("7", 1.0),
     )
     groups = {group.reason: [trial.trial_id for trial in group.trials] for group in summary.failure_groups(record)}
-    assert next(iter(groups)) == "ValueError: too large:"
+    assert next(iter(groups)) == "ValueError: too large: the second line of the message"
     assert groups == {
-        "ValueError: too large:": ["2", "4"],
+        "ValueError: too large: the second line of the message": ["2", "4"],
         "out of memory": ["1"],
         summary.NO_SCORE: ["3"],
         summary.NO_REASON: ["5"],
