@@ -9,7 +9,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tfx import components
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
@@ -22,6 +24,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
+from custom_components.anomaly_gate.validator import ExampleValidator
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.keys import hyperparameters_key
 from custom_components.distributed_tuner.options import SearchOptions
@@ -80,9 +83,11 @@ def create_pipeline(settings: Settings) -> Pipeline:
     # The schema is kept by hand: one inferred from the data would find nothing wrong with any data.
     schema = ImportSchemaGen(schema_file=_in_image(settings, settings.schema_path))
 
-    # Compares the two and writes down each anomaly.
-    anomalies = components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    # Compares the two, asks the model's own questions of the data, and writes down each anomaly.
+    anomalies = ExampleValidator(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        custom_validation_config=_validations(settings),
     )
 
     # Stops the run at an anomaly, before hours of search are spent on bad data.
@@ -201,6 +206,13 @@ def _example_gen(settings: Settings) -> BaseNode:
         only = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=settings.csv.name)])
         node = components.CsvExampleGen(input_base=str(settings.csv.parent), input_config=only, output_config=output)
     return node.with_id(nodes.EXAMPLES)
+
+
+def _validations(settings: Settings) -> custom_validation_config_pb2.CustomValidationConfig | None:
+    path = settings.validations_path
+    if not path.is_file():
+        return None
+    return text_format.Parse(path.read_text(encoding="utf-8"), custom_validation_config_pb2.CustomValidationConfig())
 
 
 def _search_size(settings: Settings) -> dict[str, Any]:

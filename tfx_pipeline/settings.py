@@ -246,6 +246,11 @@ class Settings(pydantic.BaseModel):
         return schema_of(self.model)
 
     @property
+    def validations_path(self) -> Path:
+        """What else is asked of the data, as TFDV's CustomValidationConfig in text format; it need not be there."""
+        return self.schema_path.with_name("validations.pbtxt")
+
+    @property
     def serving_dir(self) -> str:
         """Base path of the model server: one numbered folder for each pushed model."""
         home = self.root if self.engine is Engine.KUBEFLOW else str(self.runs_dir)

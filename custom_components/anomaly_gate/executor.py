@@ -28,8 +28,15 @@ def findings(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
     if anomalies.HasField("dataset_anomaly_info"):
         yield anomalies.dataset_anomaly_info.description
     for feature, info in sorted(anomalies.anomaly_info.items()):
-        reasons = [reason.description or reason.short_description for reason in info.reason]
+        reasons = [_words(reason) for reason in info.reason]
         yield f"feature '{feature}': {' '.join(reasons) or info.description}"
+
+
+def _words(reason: anomalies_pb2.AnomalyInfo.Reason) -> str:
+    if reason.type == anomalies_pb2.AnomalyInfo.CUSTOM_VALIDATION:
+        # The words of whoever wrote the question; TFDV's own are the SQL of it.
+        return str(reason.short_description)
+    return str(reason.description or reason.short_description)
 
 
 def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str | None:

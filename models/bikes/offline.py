@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
+from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, schema_utils
 
@@ -20,6 +21,7 @@ from models.bikes.preprocessing import preprocessing_fn
 from models.bikes.training import Trips
 
 SCHEMA_PATH: Final = Path(__file__).parent / "schema" / "schema.pbtxt"
+VALIDATIONS_PATH: Final = SCHEMA_PATH.with_name("validations.pbtxt")
 
 _INPUTS = (features.LABEL_KEY, *features.MODEL_INPUTS)
 
@@ -27,6 +29,12 @@ _INPUTS = (features.LABEL_KEY, *features.MODEL_INPUTS)
 def read_schema() -> schema_pb2.Schema:
     """The schema that the data is held to."""
     return text_format.Parse(SCHEMA_PATH.read_text(encoding="utf-8"), schema_pb2.Schema())
+
+
+def read_validations() -> custom_validation_config_pb2.CustomValidationConfig:
+    """The questions that the data has to answer besides."""
+    config = custom_validation_config_pb2.CustomValidationConfig()
+    return text_format.Parse(VALIDATIONS_PATH.read_text(encoding="utf-8"), config)
 
 
 def analyze(table: pd.DataFrame, folder: Path) -> tft.TFTransformOutput:

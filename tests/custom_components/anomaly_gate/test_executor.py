@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, path_pb2, schema_pb2, statistics_pb2
 from tfx.components.example_validator import executor as example_validator
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -36,6 +37,25 @@ def test_message_names_feature_reason_and_splits_once_each() -> None:
         "  feature 'temp': Too hot. (split train, eval)",
     ]
     assert lines[-1] == "Mend the data"
+
+
+def test_a_question_of_the_model_is_told_in_its_own_words() -> None:
+    statistics = statistics_pb2.DatasetFeatureStatisticsList()
+    feature = statistics.datasets.add(num_examples=10).features.add(type=statistics_pb2.FeatureNameStatistics.FLOAT)
+    feature.path.step.append("temp")
+    feature.num_stats.common_stats.num_non_missing = 10
+    feature.num_stats.mean = 15.0
+    schema = schema_pb2.Schema()
+    schema.feature.add(name="temp", type=schema_pb2.FLOAT)
+    asked = custom_validation_config_pb2.CustomValidationConfig()
+    question = asked.feature_validations.add(feature_path=path_pb2.Path(step=["temp"])).validations.add()
+    question.sql_expression = "feature.num_stats.mean >= 30"
+    question.severity = anomalies_pb2.AnomalyInfo.ERROR
+    question.description = "Likely Celsius."
+    found = tfdv.validate_statistics(statistics, schema, custom_validation_config=asked)
+    text = executor.message({"train": found}, "")
+    assert text is not None
+    assert text.splitlines()[1:] == ["  feature 'temp': Likely Celsius. (split train)"]
 
 
 def test_missing_data_and_anomalies_of_the_whole_split_are_told() -> None:

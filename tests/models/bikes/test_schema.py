@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import tensorflow_data_validation as tfdv
 
+from custom_components.anomaly_gate import validator
 from models.bikes import offline
 from tfx_pipeline import sample_data
 
@@ -19,8 +21,17 @@ REAL = Path(
 
 
 def anomalies(table: pd.DataFrame) -> dict[str, str]:
-    found = tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(table), offline.read_schema())
-    return {name: anomaly.description for name, anomaly in found.anomaly_info.items()}
+    statistics = tfdv.generate_statistics_from_dataframe(table)
+    asked = validator.answerable(offline.read_validations(), statistics)
+    found = tfdv.validate_statistics(statistics, offline.read_schema(), custom_validation_config=asked)
+    return {
+        name: " ".join(f"{reason.short_description} {reason.description}" for reason in anomaly.reason)
+        for name, anomaly in found.anomaly_info.items()
+    }
+
+
+def celsius(fahrenheit: pd.Series[float]) -> pd.Series[float]:
+    return (fahrenheit - 32) / 1.8
 
 
 def test_the_sample_fits(tmp_path: Path) -> None:
@@ -50,6 +61,42 @@ def test_the_real_trips_fit() -> None:
 )
 def test_wrong_values_are_found(sample: pd.DataFrame, feature: str, change: dict[str, Any]) -> None:
     assert feature in anomalies(sample.assign(**change))
+
+
+@pytest.mark.parametrize(
+    ("feature", "change", "told"),
+    [
+        ("duration", lambda values: values // 60 + 1, "minutes"),
+        ("duration", lambda values: values * 1000, "milliseconds"),
+        ("ts", lambda values: values * 1000.0, "milliseconds"),
+        ("euclidean", lambda values: values / 1000, "kilometres"),
+        ("euclidean", lambda values: values / 1609.344, "miles"),
+        ("prcp", lambda values: values * 25.4, "millimetres"),
+        ("max", celsius, "Celsius"),
+        ("temp", celsius, "Celsius"),
+        ("min", celsius, "Celsius"),
+        ("dewp", celsius, "Celsius"),
+        ("loc_cross", lambda values: values.str.replace("POINT", "P"), "longitude and then the latitude"),
+        (
+            "loc_cross",
+            lambda values: values.str.replace(r"POINT\((\S+) (\S+?)\)", r"POINT(\2 \1)", regex=True),
+            "longitude and then the latitude",
+        ),
+    ],
+)
+def test_a_column_in_another_unit_is_told_as_such(
+    sample: pd.DataFrame, feature: str, change: Callable[[Any], Any], told: str
+) -> None:
+    rainy = sample.assign(prcp=[0.0] * (len(sample) - 1) + [0.5])
+    assert anomalies(rainy) == {}
+    changed = anomalies(rainy.assign(**{feature: change(rainy[feature])}))
+    assert list(changed) == [feature]
+    assert told in changed[feature]
+
+
+def test_a_place_here_and_there_that_is_no_point_is_let_through(sample: pd.DataFrame) -> None:
+    places = ["somewhere" if row % 50 == 0 else place for row, place in enumerate(sample["loc_cross"])]
+    assert anomalies(sample.assign(loc_cross=places)) == {}
 
 
 @pytest.mark.parametrize("feature", ["duration", "prcp", "loc_cross"])
