@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from keras_tuner.src.engine.objective import Objective
@@ -50,6 +50,7 @@ class Chief:
         directory: SearchDir,
         project_dir: str,
         go_on: bool,
+        notices: Sequence[str] = (),
     ) -> None:
         """Restores what the directory's journal holds, then opens the journal for what comes.
 
@@ -60,6 +61,7 @@ class Chief:
           OSError: the directory may not be written.
         """
         self._name = name
+        self._notices = tuple(notices)
         self._suggester = suggester
         self._options = options
         self._directory = directory
@@ -226,6 +228,7 @@ class Chief:
             objective=oracle.objective.name,
             direction=self._direction,
             max_trials=oracle.max_trials,
+            notices=self._notices,
             since=since,
         )
 

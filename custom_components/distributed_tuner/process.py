@@ -165,7 +165,9 @@ def _serve(
             "search option allow_stock_workers: keras-tuner's own workers know neither TLS nor a token, so they can "
             "join no search whose chief is on a network"
         )
-    tuner, _ = user_code.build(spec, directory.url, process="chief", populate=True)
+    tuner, _, notices = user_code.build(spec, directory.url, process="chief", populate=True)
+    for notice in notices:
+        _LOG.warning("%s", notice)
     if spec.options.allow_stock_workers:
         stock_service.check_algorithm(tuner.oracle)
     user_code.check_space(tuner)
@@ -184,6 +186,7 @@ def _serve(
                 directory=directory,
                 project_dir=project_dir,
                 go_on=go_on,
+                notices=notices,
             )
         except OracleError as error:
             raise SearchError(f"the stored search in {directory.url} cannot be taken up: {error}") from error

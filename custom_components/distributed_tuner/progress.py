@@ -41,7 +41,7 @@ def seconds_left(record: SearchRecord, now: float, workers_alive: int) -> float 
 
 
 def progress_line(record: SearchRecord, now: float, workers_alive: int) -> str:
-    """The state of the search in one line: trials, workers, the time left, the best so far.
+    """The state of the search in one line: trials, workers, the time left, the best so far, and which way is better.
 
     Args:
       record: the search so far.
@@ -67,6 +67,7 @@ class ProgressDisplay:
         live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._words = ""
+        self._noted: set[str] = set()
         self._line: str | None = None
         self._state: list[str] = []
         self._printed_line: str | None = None
@@ -89,7 +90,11 @@ class ProgressDisplay:
             self._print(self._printed_at)
 
     def update(self, record: SearchRecord, now: float, workers_alive: int) -> None:
-        """Shows the state as of `now`; the arguments are those of `progress_line`."""
+        """Shows the state as of `now`, and each notice once, alone. The arguments are those of `progress_line`."""
+        for notice in record.notices:
+            if notice not in self._noted:
+                self._noted.add(notice)
+                self._console.print(Text(f"search: note: {notice}"), soft_wrap=True)
         self._line = "; ".join(filter(None, [progress_line(record, now, workers_alive), self._words]))
         if self._live is not None:
             self._live.update(_with_bar(record, self._line), refresh=True)
@@ -131,9 +136,10 @@ def _counts(record: SearchRecord, workers_alive: int) -> list[str]:
 
 def _best(record: SearchRecord) -> list[str]:
     best = next(iter(record.completed()), None)
+    better = f"{record.direction.better} is better"
     if best is None:
-        return []
-    return [f"best {record.objective} {formatting.score(best.score)} (trial {best.trial_id})"]
+        return [f"{record.objective}: {better}"]
+    return [f"best {record.objective} {formatting.score(best.score)} (trial {best.trial_id}, {better})"]
 
 
 def _time_left(record: SearchRecord, now: float, workers_alive: int) -> list[str]:

@@ -50,6 +50,11 @@ class Direction(str, enum.Enum):
     MIN = "min"
     MAX = "max"
 
+    @property
+    def better(self) -> str:
+        """What a better objective is: lower, or higher."""
+        return "lower" if self is Direction.MIN else "higher"
+
 
 @dataclasses.dataclass(frozen=True)
 class Stay:
@@ -102,7 +107,10 @@ class TrialRecord:
 
 @dataclasses.dataclass(frozen=True)
 class SearchRecord:
-    """A search: its objective, its trials in the order of their start, and its times in seconds since the epoch."""
+    """A search: its objective, its trials in the order of their start, and its times in seconds since the epoch.
+
+    `notices` are sentences about what is otherwise than the user's code says, or than keras-tuner alone would have it.
+    """
 
     name: str
     objective: str
@@ -112,6 +120,7 @@ class SearchRecord:
     started: float
     ended: float | None = None
     stop_reason: str | None = None
+    notices: tuple[str, ...] = ()
 
     def updated(self, changed: SearchRecord) -> SearchRecord:
         """This record brought forward by a later one that holds only the trials that changed."""

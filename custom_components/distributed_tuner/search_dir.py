@@ -238,17 +238,18 @@ def record_to_json(record: SearchRecord) -> dict[str, Any]:
         "started": record.started,
         "ended": record.ended,
         "stop_reason": record.stop_reason,
+        "notices": list(record.notices),
     }
 
 
 def record_from_json(data: object) -> SearchRecord:
-    """Undoes `record_to_json`.
+    """Undoes `record_to_json`, also that of an earlier version.
 
     Raises:
       CorruptState: the data is no record; the message names the place.
     """
     try:
-        record = fields.check(data, _RECORD, "")
+        record = fields.check({**_ADDED, **fields.mapping(data, "the whole")}, _RECORD, "")
         trials = [fields.check(trial, _TRIAL, f"trials[{index}]") for index, trial in enumerate(record["trials"])]
         return SearchRecord(**{**record, "trials": tuple(TrialRecord(**trial) for trial in trials)})
     except ValueError as error:
@@ -267,6 +268,10 @@ def _stay(value: object, place: str) -> Stay:
         _TIME_OR_NONE(ended, f"{place}[2]"),
         _OUTCOME(outcome, f"{place}[3]"),
     )
+
+
+def _texts(value: object, place: str) -> tuple[str, ...]:
+    return tuple(fields.text(each, f"{place}[{index}]") for index, each in enumerate(fields.array(value, place)))
 
 
 def _hyperparameters(value: object, place: str) -> dict[str, Any]:
@@ -298,4 +303,7 @@ _RECORD: Mapping[str, fields.Kind] = {
     "started": fields.time,
     "ended": _TIME_OR_NONE,
     "stop_reason": fields.optional(fields.text),
+    "notices": _texts,
 }
+# What an earlier version did not write, as it would have.
+_ADDED: Mapping[str, Any] = {"notices": []}

@@ -350,7 +350,14 @@ class Study:
         return tuple(sorted(w for w, seen in self._seen.items() if now - seen <= self._options.lease_seconds))
 
     def record(
-        self, *, name: str, objective: str, direction: Direction, max_trials: int | None, since: int = -1
+        self,
+        *,
+        name: str,
+        objective: str,
+        direction: Direction,
+        max_trials: int | None,
+        notices: tuple[str, ...] = (),
+        since: int = -1,
     ) -> SearchRecord:
         """The search as data: the trials that changed after revision `since`, in the order of their start."""
         return SearchRecord(
@@ -362,6 +369,7 @@ class Study:
             started=self._search.started,
             ended=self._search.ended,
             stop_reason=self._search.stop_reason,
+            notices=notices,
         )
 
     # Durability: the caller stores what `changes` gives and hands it back to `restore`, merged by trial id.

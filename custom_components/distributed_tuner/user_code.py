@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
-from custom_components.distributed_tuner import cause, search_dir, stock_variables
+from custom_components.distributed_tuner import cause, directions, search_dir, stock_variables
 from custom_components.distributed_tuner.errors import SearchError, describe, storable
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -25,9 +26,21 @@ class UserCodeError(SearchError):
         self.trace = storable(trace)
 
 
-def build(
-    spec: SearchSpec, working_dir: Path | str, *, process: str, populate: bool
-) -> tuple[base_tuner.BaseTuner, dict[str, Any]]:
+class Built(NamedTuple):
+    """What `tuner_fn` made.
+
+    Attributes:
+      tuner: the tuner.
+      fit_kwargs: the arguments for its `search`.
+      notices: what is otherwise than the code says, or than keras-tuner alone would have it, in words.
+    """
+
+    tuner: base_tuner.BaseTuner
+    fit_kwargs: dict[str, Any]
+    notices: tuple[str, ...] = ()
+
+
+def build(spec: SearchSpec, working_dir: Path | str, *, process: str, populate: bool) -> Built:
     """Calls the user's `tuner_fn`.
 
     Args:
@@ -37,7 +50,7 @@ def build(
       populate: whether the tuner explores its search space by building models, as a chief must and a worker need not.
 
     Returns:
-      (the tuner, the arguments for its `search`).
+      What it made.
 
     Raises:
       UserCodeError: the function raised, called `sys.exit`, or returned something else, or no checkpoint could be read
@@ -45,7 +58,7 @@ def build(
     """
     path = spec.exec_properties.get("tuner_fn") or spec.exec_properties.get("module_file") or "tuner_fn"
     try:
-        with _in_search(process, populate=populate):
+        with _in_search(str(working_dir), process, populate=populate) as notices:
             result = _function(spec)(_arguments(spec, working_dir))
     except SystemExit as error:
         raise UserCodeError(f"{path} called sys.exit ({describe(error)})", traceback.format_exc()) from error
@@ -63,7 +76,7 @@ def build(
         search_dir.check_readable(f"{tuner.directory}/{tuner.project_name}", "the tuner's project folder")
     except SearchError as error:
         raise UserCodeError(f"{path}: {error}") from error
-    return tuner, fit_kwargs
+    return Built(tuner, fit_kwargs, tuple(dict.fromkeys(notices)))
 
 
 def check_space(tuner: base_tuner.BaseTuner) -> None:
@@ -98,21 +111,31 @@ def _arguments(spec: SearchSpec, working_dir: Path | str) -> Any:
 
 
 @contextlib.contextmanager
-def _in_search(process: str, *, populate: bool) -> Iterator[None]:
-    """Keeps a tuner that is being built from touching the shared state of the search.
+def _in_search(working_dir: str, process: str, *, populate: bool) -> Iterator[list[str]]:
+    """Keeps a tuner that is being built in the search, and from touching the search's shared state.
 
     `overwrite=True` would empty the project folder under a running chief; `overwrite=False` would load files that the
-    chief is writing. The chief restores the state itself, and a worker has none.
+    chief is writing. The chief restores the state itself, and a worker has none. A tuner without a directory would be
+    in whatever folder the process runs, where no other machine and no later run finds it.
+
+    Yields:
+      What is otherwise than the code says, in words.
     """
     base = base_tuner.BaseTuner
     construct, explore, reload = base.__init__, base._populate_initial_space, base.reload
+    signature = inspect.signature(construct)
 
     def construct_keeping(self: Any, *args: Any, **kwargs: Any) -> None:
-        if len(args) > 4:
-            args = (*args[:4], False, *args[5:])
-        else:
-            kwargs["overwrite"] = False
-        construct(self, *args, **kwargs)
+        given = signature.bind(self, *args, **kwargs)
+        given.arguments["overwrite"] = False
+        if not given.arguments.get("directory"):
+            given.arguments["directory"] = working_dir
+            name = given.arguments.get("project_name") or "untitled_project"
+            notices.append(
+                f"the tuner was made without a directory: its files are in {working_dir}/{name}, with the search, and "
+                f"not in ./{name}; directory=fn_args.working_dir says the same"
+            )
+        construct(*given.args, **given.kwargs)
 
     def reload_nothing(self: Any) -> None:
         if populate:
@@ -122,7 +145,7 @@ def _in_search(process: str, *, populate: bool) -> Iterator[None]:
     if not populate:
         base._populate_initial_space = lambda self: None
     try:
-        with stock_variables.tuner_id(process):
-            yield
+        with stock_variables.tuner_id(process), directions.settled() as notices:
+            yield notices
     finally:
         base.__init__, base._populate_initial_space, base.reload = construct, explore, reload

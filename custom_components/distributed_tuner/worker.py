@@ -80,7 +80,7 @@ def work(
     begun = threading.Event()
     _end_unless_begun(begun, calls, worker, options)
     try:
-        tuner, fit_kwargs = user_code.build(spec, directory.url, process=worker, populate=False)
+        tuner, fit_kwargs, _ = user_code.build(spec, directory.url, process=worker, populate=False)
     except user_code.UserCodeError as error:
         if guest:
             raise

@@ -7,7 +7,7 @@ import html
 
 import plotly.graph_objects as go
 
-from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, Stay, TrialRecord
+from custom_components.distributed_tuner.record import Outcome, SearchRecord, Stay, TrialRecord
 from custom_components.distributed_tuner.report import axes, formatting, style, summary
 
 _UNITS = ((180.0, 1.0, "seconds"), (3 * 3600.0, 60.0, "minutes"), (3 * 86400.0, 3600.0, "hours"))
@@ -171,8 +171,7 @@ def _unit(seconds: float) -> tuple[float, str]:
 
 
 def _axis_title(record: SearchRecord) -> str:
-    better = "lower" if record.direction is Direction.MIN else "higher"
-    return f"{html.escape(formatting.shorten(record.objective, 40))} ({better} is better)"
+    return f"{html.escape(formatting.shorten(record.objective, 40))} ({record.direction.better} is better)"
 
 
 def _length(stay: Stay, until: float) -> float:

@@ -105,7 +105,6 @@ def render_html(
     return _template().render(
         title=title or f"Search report: {record.name}",
         record=record,
-        better="lower" if record.direction is Direction.MIN else "higher",
         state=state or _state(record),
         started=formatting.moment(record.started),
         generated=formatting.moment(generated_at),

@@ -30,7 +30,8 @@ def presentable(record: SearchRecord) -> SearchRecord:
         message = trial.message and "\n".join(map(formatting.visible, trial.message.split("\n")))
         return dataclasses.replace(trial, hyperparameters=values, message=message)
 
-    return dataclasses.replace(record, trials=tuple(shown(trial) for trial in record.trials))
+    trials, notices = map(shown, record.trials), map(formatting.visible, record.notices)
+    return dataclasses.replace(record, trials=tuple(trials), notices=tuple(notices))
 
 
 @dataclasses.dataclass(frozen=True)

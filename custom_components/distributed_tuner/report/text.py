@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from custom_components.distributed_tuner.record import Direction, SearchRecord, TrialRecord
+from custom_components.distributed_tuner.record import SearchRecord, TrialRecord
 from custom_components.distributed_tuner.report import formatting, summary
 
 # With more hyperparameters than this a column each would be too narrow to read.
@@ -45,9 +45,9 @@ def leaderboard(record: SearchRecord, limit: int) -> Table:
         ]
         table.add_row(*(Text(cell) for cell in [*cells, *values]), style="bold" if rank == 1 else None)
     if trials:
-        better = "lower" if record.direction is Direction.MIN else "higher"
         of_all = formatting.plural(len(record.distinct()), "distinct configuration")
-        table.caption = Text(f"score: {record.objective}, {better} is better; {len(trials)} of {of_all}")
+        better = f"{record.direction.better} is better"
+        table.caption = Text(f"score: {record.objective}, {better}; {len(trials)} of {of_all}")
     else:
         table.caption = Text("No trial has completed.")
     return table

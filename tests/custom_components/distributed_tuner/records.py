@@ -60,4 +60,5 @@ def any_search() -> st.SearchStrategy[SearchRecord]:
         started=times,
         ended=st.none() | times,
         stop_reason=st.none() | texts,
+        notices=st.lists(texts, max_size=2).map(tuple),
     )

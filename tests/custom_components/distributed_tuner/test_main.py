@@ -79,7 +79,8 @@ def stored(tmp_path: Path) -> Path:
     directory = SearchDir(tmp_path / "stored")
     directory.create()
     failed = trial("3", None, TrialStatus.FAILED, x=3, message="Traceback (most recent call last):\nValueError: bad x")
-    record = search(trial("1", 2.0, x=1), trial("2", 1.0, x=2), failed, ended=9.0, stop_reason="enough")
+    trials = (trial("1", 2.0, x=1), trial("2", 1.0, x=2), failed)
+    record = search(*trials, ended=9.0, stop_reason="enough", notices=("more is better",))
     RecordFile(directory.storage).write(record)
     return directory.root
 
@@ -186,7 +187,8 @@ def test_what_nobody_is_seen_to_serve_costs_nothing_after_the_last_change(
 def test_the_status_names_the_cause_of_a_stop_and_of_each_failure(stored: Path, here: Path) -> None:
     first, *others = told("status", str(stored), cwd=here).splitlines()
     assert first.startswith("search (ended): 2 of 3 trials done, 0 running, 1 failed")
-    assert others == ["stopped: enough", "trial 3: ValueError: bad x"]
+    assert first.endswith("best val_loss 1.0000 (trial 2, lower is better)")
+    assert others == ["stopped: enough", "note: more is better", "trial 3: ValueError: bad x"]
 
 
 @pytest.mark.timeout(300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import pty
@@ -18,7 +19,7 @@ from custom_components.distributed_tuner.progress import (
     progress_line,
     seconds_left,
 )
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialRecord, TrialStatus
+from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, TrialRecord, TrialStatus
 from tests.custom_components.distributed_tuner.report.helpers import STARTED, completed, failed, search, stay
 
 NOW = STARTED + 40
@@ -51,7 +52,8 @@ def test_the_line_says_how_the_search_goes() -> None:
         completed("1", 3.0), completed("2", 2.5), running("3", 36), failed("4", "no"), max_trials=7, ended=None
     )
     assert progress_line(record, NOW, 2) == (
-        "2 of 7 trials done, 1 running, 1 failed; 2 workers; about 18 s left; best val_loss 2.5000 (trial 2)"
+        "2 of 7 trials done, 1 running, 1 failed; 2 workers; about 18 s left; best val_loss 2.5000 (trial 2, lower is "
+        "better)"
     )
 
 
@@ -70,12 +72,15 @@ def test_what_the_search_waits_for_stands_alone_before_the_first_trial_and_in_th
 
 
 def test_what_there_is_not_is_left_out() -> None:
-    assert progress_line(search(ended=None), STARTED, 1) == "0 trials done, 0 running, 0 failed; 1 worker"
+    line = progress_line(search(ended=None, direction=Direction.MAX), STARTED, 1)
+    assert line == "0 trials done, 0 running, 0 failed; 1 worker; val_loss: higher is better"
 
 
 def test_waiting_and_stopped_trials_are_told() -> None:
     record = search(waiting("1"), failed("2", "limit", TrialStatus.STOPPED), max_trials=5, ended=None)
-    assert progress_line(record, NOW, 0) == ("0 of 5 trials done, 0 running, 1 waiting, 0 failed, 1 stopped; 0 workers")
+    assert progress_line(record, NOW, 0) == (
+        "0 of 5 trials done, 0 running, 1 waiting, 0 failed, 1 stopped; 0 workers; val_loss: lower is better"
+    )
 
 
 def test_an_ended_search_has_no_time_left_to_tell() -> None:
@@ -119,6 +124,19 @@ def test_a_log_shows_now_and_then_that_nothing_happens(log: io.StringIO) -> None
         for second in range(int(LOG_AT_LEAST_EVERY * 2) + 2):
             display.update(halfway(), NOW + second, 1)
     assert 3 <= log.getvalue().count("\n") <= 4
+
+
+def test_a_notice_is_a_line_of_its_own_once(log: io.StringIO) -> None:
+    record = dataclasses.replace(halfway(), notices=("the seed is the user's",))
+    with ProgressDisplay(log_every=0.0) as display:
+        display.update(record, NOW, 1)
+        display.update(dataclasses.replace(record, notices=(*record.notices, "and so is the end")), NOW + 1, 1)
+    lines = log.getvalue().splitlines()
+    assert [line for line in lines if "note:" in line] == [
+        "search: note: the seed is the user's",
+        "search: note: and so is the end",
+    ]
+    assert len(lines) == 3
 
 
 def test_a_log_line_is_one_line_without_markup_or_control_codes(log: io.StringIO) -> None:

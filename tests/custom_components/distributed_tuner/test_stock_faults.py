@@ -76,7 +76,7 @@ def test_an_idle_hyperband_worker_asks_less_than_once_a_second_and_starts_when_w
     options = SearchOptions(lease_seconds=600.0)  # the trials that this test holds get no heartbeats
     made = make_search("halving", {"seconds": 0.0}, options)
     made.spec.write(made.directory.storage)
-    tuner, _ = user_code.build(made.spec, made.directory.root, process="chief", populate=True)
+    tuner = user_code.build(made.spec, made.directory.root, process="chief", populate=True).tuner
     with chief_here.serving(made.directory, tuner.oracle, made.token, options) as here:
         held: dict[str, str] = {}
         while trial_id := chief_here.ask(here, worker := f"busy-{len(held)}"):

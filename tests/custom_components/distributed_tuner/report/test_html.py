@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -37,6 +38,11 @@ def test_the_header_has_the_figures_of_the_search() -> None:
         "Wall time": "1 min 40 s",
         "Worker time": "24 s",
     }
+
+
+def test_the_header_has_the_notices_as_text() -> None:
+    shown = rendered(dataclasses.replace(search(completed("a", 3.0)), notices=("more is <b>better</b>",)))
+    assert '<p class="notice">Note: more is &lt;b&gt;better&lt;/b&gt;</p>' in shown
 
 
 def test_the_header_has_the_cost_where_prices_are_known() -> None:
