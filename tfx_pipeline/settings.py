@@ -82,12 +82,20 @@ class Settings(pydantic.BaseModel):
         description="Name of the run. The same id again goes on where that run stopped; default: the time",
     )
     runs_dir: Path = Field(PROJECT / "runs", description="Directory for everything that runs leave behind")
-    pipeline_name: str = Field("bikes", regex=_NAME, max_length=40, description="Name of the pipeline")
+    pipeline_name: str = Field(
+        "",
+        regex=_NAME,
+        max_length=40,
+        description="Name of the pipeline; a new model is judged against the last that it blessed. Default: MODEL",
+    )
     pipeline_root: str = Field(
         "", description="Root of the artifacts; a bucket for Kubeflow. Default: a folder in RUNS_DIR"
     )
     model: str = Field(
-        "bikes", regex=r"^[a-z][a-z0-9_]*$", max_length=40, description="The package in models/; also the served name"
+        "bikes",
+        regex=r"^[a-z]([a-z0-9_]*[a-z0-9])?$",
+        max_length=40,
+        description="The package in models/; also the served name",
     )
 
     # The data
@@ -175,6 +183,10 @@ class Settings(pydantic.BaseModel):
     @pydantic.validator("runs_dir", "data", "cluster_options")
     def _absolute(cls, value: Path | None) -> Path | None:  # noqa: N805
         return None if value is None else value.expanduser().absolute()
+
+    @pydantic.root_validator(skip_on_failure=True)
+    def _named_after_the_model(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return {**values, "pipeline_name": values["pipeline_name"] or values["model"].replace("_", "-")}
 
     @pydantic.root_validator(skip_on_failure=True)
     def _agree(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

@@ -91,13 +91,15 @@ def _describe(holder: Path) -> str:
 
 
 def remember(settings: Settings) -> None:
-    """Notes down what the run is made with; a rerun of its id must be made with the same.
+    """Notes down what the run is made with; a rerun of its id must be made with the same, and so must its pipeline.
 
     Finished nodes of a run are not run again, so other settings would mix two runs into one.
 
     Raises:
-      SettingsError: the id was used with other settings; names the differences.
+      SettingsError: the id was used with other settings, or the pipeline's name or root is another model's; names the
+        differences.
     """
+    _check_own(settings)
     path = settings.log_dir / "settings.json"
     now = json.loads(settings.json(exclude=_FREE_TO_CHANGE | {"run_id"}))
     if path.exists():
@@ -118,6 +120,31 @@ def remember(settings: Settings) -> None:
     except OSError as error:
         raise storage_error(error, path.parent) from None
     _write_json(path, now)
+
+
+def _check_own(settings: Settings) -> None:
+    """One pipeline is of one model: what it has blessed is what its new models are judged against."""
+    owner = settings.metadata_path.with_suffix(".json")
+    if owner.exists():
+        model = json.loads(owner.read_text(encoding="utf-8"))["model"]
+        if model != settings.model:
+            raise SettingsError(
+                f"PIPELINE_NAME={settings.pipeline_name} is the pipeline of MODEL={model} in {settings.runs_dir}: "
+                f"MODEL={settings.model} would be judged against its models. Leave PIPELINE_NAME out, or choose another"
+            )
+    root = Path(settings.root)
+    if not settings.metadata_path.exists() and root.is_dir() and any(root.iterdir()):
+        # TFX names the folder of an artifact after its number in the metadata.
+        raise SettingsError(
+            f"{root} (PIPELINE_ROOT) holds artifacts of another pipeline, or of metadata that is gone: "
+            f"{settings.metadata_path} does not exist, so this run would number its own over them. Choose an empty "
+            "folder, or move that one away"
+        )
+    try:
+        owner.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, owner.parent) from None
+    _write_json(owner, {"model": settings.model})
 
 
 def _write_json(path: Path, value: object) -> None:

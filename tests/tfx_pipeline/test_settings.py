@@ -85,6 +85,30 @@ def test_paths_become_absolute() -> None:
     assert load({"DATA": "trips.csv"}).data == Path.cwd() / "trips.csv"
 
 
+@pytest.fixture
+def another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A second package in models/, of which there is only the schema."""
+    schema = tmp_path / "models" / "bikes_2" / "schema" / "schema.pbtxt"
+    schema.parent.mkdir(parents=True)
+    schema.write_text("")
+    monkeypatch.setattr(settings, "PROJECT", tmp_path)
+    return "bikes_2"
+
+
+def test_all_that_a_pipeline_has_follows_the_model(another_model: str) -> None:
+    current = load({"MODEL": another_model})
+    assert current.pipeline_name == "bikes-2"
+    assert current.root == str(current.runs_dir / "pipelines" / "bikes-2")
+    assert current.metadata_path.name == "bikes-2.sqlite"
+    assert current.serving_dir == str(current.runs_dir / "serving" / another_model)
+
+
+def test_a_name_and_a_root_that_are_set_stay_so(another_model: str, tmp_path: Path) -> None:
+    current = load({"MODEL": another_model, "PIPELINE_NAME": "other", "PIPELINE_ROOT": str(tmp_path)})
+    assert (current.pipeline_name, current.root) == ("other", str(tmp_path))
+    assert current.metadata_path.name == "other.sqlite"
+
+
 def test_kubeflow_serves_from_below_the_pipeline_root() -> None:
     current = load({"ENGINE": "kubeflow", "PIPELINE_ROOT": "gs://bucket/root"})
     assert current.serving_dir == "gs://bucket/root/serving/bikes"

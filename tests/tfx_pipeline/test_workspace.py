@@ -77,3 +77,23 @@ def test_a_rerun_must_have_the_same_settings(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="TRIALS was 8, now 9") as raised:
         workspace.remember(at(tmp_path, TRIALS="9"))
     assert "RUN_ID" in str(raised.value)
+
+
+def test_a_pipeline_is_of_one_model(tmp_path: Path) -> None:
+    first = at(tmp_path, PIPELINE_NAME="mine")
+    workspace.remember(first)
+    other = first.copy(update={"model": "other", "run_id": "s"})
+    with pytest.raises(SettingsError, match=r"PIPELINE_NAME=mine is the pipeline of MODEL=bikes .* MODEL=other"):
+        workspace.remember(other)
+    workspace.remember(other.copy(update={"pipeline_name": "another"}))
+
+
+def test_artifacts_that_the_metadata_does_not_know_are_not_written_over(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "Trainer_1" / "model" / "9").mkdir(parents=True)
+    settings = at(tmp_path / "runs", PIPELINE_ROOT=str(root))
+    with pytest.raises(SettingsError, match=rf"{root} \(PIPELINE_ROOT\) holds artifacts of another pipeline"):
+        workspace.remember(settings)
+    settings.metadata_path.parent.mkdir(parents=True)
+    settings.metadata_path.touch()
+    workspace.remember(settings)
