@@ -38,6 +38,7 @@ class Chief:
 
     Attributes:
       service: what it answers to its callers.
+      options: leases, limits, deadlines.
       broken: set when the chief cannot go on.
     """
 
@@ -63,7 +64,7 @@ class Chief:
         self._name = name
         self._notices = tuple(notices)
         self._suggester = suggester
-        self._options = options
+        self.options = options
         self._directory = directory
         self._store = Store(directory, project_dir)
         stored = self._store.open()
@@ -177,23 +178,23 @@ class Chief:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = self._clock()
-            if now - last > 2 * self._options.heartbeat_seconds:
+            if now - last > 2 * self.options.heartbeat_seconds:
                 self._study.extend_leases(now - last)
                 self._flow.extend_silence(now - last)
             last = now
             version = self._study.version
             for trial_id, reason in self._study.tick(now):
                 self._in_background(self._flow.judge(trial_id, failure(reason)))
-            if not self._flow.oracle_lost and self._flow.oracle_silence(now) > self._options.max_oracle_seconds:
+            if not self._flow.oracle_lost and self._flow.oracle_silence(now) > self.options.max_oracle_seconds:
                 self.give_up(self._silent())
             if self._study.stop_reason is not None and not self._study.over:
                 stopped_since = stopped_since or now
                 waited = now - stopped_since
-                if waited > 2 * self._options.grace_seconds and not self._flow.oracle_lost:
+                if waited > 2 * self.options.grace_seconds and not self._flow.oracle_lost:
                     # Their results are stored, and judged when the search is gone on with.
                     _LOG.warning("the oracle takes too long over the last results, which are left out")
                     self._flow.oracle_lost = True
-                if waited > self._options.grace_seconds:
+                if waited > self.options.grace_seconds:
                     self._study.abandon_running(now, unjudged=self._flow.oracle_lost)
             if version != self._study.version:
                 self._in_background(self._flow.commit())
@@ -205,7 +206,7 @@ class Chief:
         await self._store.append({"time": now})
 
     def _silent(self) -> OracleError:
-        limit = self._options.max_oracle_seconds
+        limit = self.options.max_oracle_seconds
         return OracleError(
             f"{type(self._suggester.oracle).__name__} did not answer within max_oracle_seconds={limit:g}: it hangs, or "
             "takes that long for a search of this size"

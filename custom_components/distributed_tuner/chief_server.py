@@ -16,16 +16,22 @@ import grpc
 import grpc.aio
 from keras_tuner.src import protos
 
-from custom_components.distributed_tuner import cause, children, refusals, rpc
+from custom_components.distributed_tuner import cause, children, descriptors, refusals, rpc, shortage
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.chief_service import Handler
 from custom_components.distributed_tuner.credentials import ServerKey
 from custom_components.distributed_tuner.errors import SearchError, SearchLocked
+from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import CHIEF, SearchDir
 from custom_components.distributed_tuner.stock_service import StockService
 from custom_components.distributed_tuner.storage.base import Fenced, StorageError
 
 _LOG = logging.getLogger(__name__)
+
+# TLS takes seconds on a busy machine.
+_HANDSHAKE_SECONDS = 20.0
+_IDLE_SECONDS = 60.0
+_IDLE_HEARTBEATS = 4.0
 
 
 async def run(
@@ -47,6 +53,7 @@ async def run(
     Raises:
       SearchError: the address cannot be had, or the search cannot be stored.
       StorageError: likewise, in a bucket.
+      OSError: a shortage that passes kept the search from being stored, see `shortage`.
     """
     server, bound = await serve(
         chief,
@@ -76,7 +83,7 @@ async def run(
         task.cancel()
     if isinstance(chief.failure, Fenced):
         raise SearchLocked(str(chief.failure))
-    if isinstance(chief.failure, StorageError):
+    if chief.failure is not None and (isinstance(chief.failure, StorageError) or shortage.passes(chief.failure)):
         raise chief.failure
     if isinstance(chief.failure, OSError):
         raise SearchError(
@@ -119,7 +126,7 @@ async def serve(
     Raises:
       SearchError: the address cannot be had, or certificate and key are no pair.
     """
-    server = grpc.aio.server(options=rpc.SERVER_OPTIONS)
+    server = grpc.aio.server(options=(*rpc.SERVER_OPTIONS, *_connection_limits(chief.options)))
     server.add_generic_rpc_handlers((_Door(chief, token, called),))
     if stock_workers:
         protos.get_service_grpc().add_OracleServicer_to_server(StockService(chief), server)
@@ -127,6 +134,21 @@ async def serve(
     await server.start()
     chief.start()
     return server, bound
+
+
+def _connection_limits(options: SearchOptions) -> tuple[tuple[str, int], ...]:
+    """So that no number of callers, also of such as say nothing, takes the descriptors that the chief needs.
+
+    Who comes when there are too many is turned away, and tries again. Who does not say in time what it wants, in TLS or
+    HTTP/2, or has made no call for a while, is cut off; a call that is open, such as an idle worker's question, never
+    is. A worker's heartbeats are calls.
+    """
+    idle = max(_IDLE_SECONDS, _IDLE_HEARTBEATS * options.heartbeat_seconds)
+    return (
+        ("grpc.max_allowed_incoming_connections", descriptors.connections()),
+        ("grpc.server_handshake_timeout_ms", round(1000 * _HANDSHAKE_SECONDS)),
+        ("grpc.max_connection_idle_ms", round(1000 * idle)),
+    )
 
 
 def _listen(server: grpc.aio.Server, host: str, port: int, server_key: ServerKey | None, *, fixed: bool) -> int:

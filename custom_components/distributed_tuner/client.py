@@ -121,7 +121,12 @@ class ChiefClient:
         return answer
 
     def _connect(self) -> grpc.Channel:
-        address = self._find()
+        try:
+            address = self._find()
+        except OSError as error:
+            # Of a file that cannot be read now nothing new is known.
+            _LOG.debug("the chief's address cannot be read: %s", error)
+            address = None
         with self._lock:
             if self._channel is None or (address is not None and address != self._address):
                 if address is None:

@@ -12,16 +12,21 @@ import abc
 import json
 import os
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files, patches
+from custom_components.distributed_tuner import files, patches, shortage
 from custom_components.distributed_tuner.errors import CorruptState
 
 Entry = dict[str, Any]
+
+# A shortage that passes is waited out for so long; callers are patient for longer.
+_SHORTAGE_SECONDS = 30.0
+_PAUSE_SECONDS = 0.1
 
 
 def encode(entry: Entry) -> bytes:
@@ -185,6 +190,7 @@ class FileJournal(Journal):
         # Unbuffered: what the disk refused must not be written by a later flush.
         self._file = path.open("ab", buffering=0)
         self._file.truncate(keep)
+        self._end = keep
         files.sync_directory(path.parent)
         super().__init__()
 
@@ -197,7 +203,18 @@ class FileJournal(Journal):
         """See `Journal.check`: the lock keeps others out."""
 
     def _store(self, lines: bytes) -> None:
-        rest = memoryview(lines)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        os.fdatasync(self._file.fileno())
+        until = time.monotonic() + _SHORTAGE_SECONDS
+        while True:
+            try:
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                os.fdatasync(self._file.fileno())
+                break
+            except OSError as error:
+                if not shortage.passes(error) or time.monotonic() > until:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+            # Of what was written nothing is known.
+            self._file.truncate(self._end)
+        self._end += len(lines)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import cause, chief_address, crash, stock_variables
+from custom_components.distributed_tuner import cause, chief_address, crash, descriptors, shortage, stock_variables
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
@@ -62,6 +62,7 @@ def run_chief(
       How the process should end; the reason of a fatal end is in the search directory's error file.
     """
     stock_variables.drop()
+    descriptors.raise_limit()
     directory = SearchDir(root)
     try:
         with directory.storage.held(LOCK, owner=owner or uuid.uuid4().hex, wait_seconds=lock_seconds):
@@ -75,6 +76,9 @@ def run_chief(
         return ExitCode.FATAL
     except (SearchError, OSError) as error:
         _LOG.error("the chief gives up", exc_info=True)
+        if shortage.passes(error):
+            # Another start may find what this one lacked; its cluster counts how often.
+            return ExitCode.FAULT
         if isinstance(error, StorageError):
             # A bucket that is out of reach is so for the reason too; it is in the log.
             return ExitCode.CANNOT_STORE
@@ -115,6 +119,7 @@ def run_worker(
 
     # The tuner looks at them again when its search begins.
     stock_variables.drop()
+    descriptors.raise_limit()
     directory = SearchDir(root)
     find = chief_address.finder(directory)
     try:

@@ -26,6 +26,7 @@ class ProjectFiles:
         self._project = project
         self._lock = threading.Lock()
         self._pending: dict[str, Mapping[str, Any]] = {}
+        self._oracle_state: str | None = None
         self._ended: list[str] = []
         self._cleared = 0
 
@@ -42,17 +43,25 @@ class ProjectFiles:
     def write(self, oracle_state: str | None) -> None:
         """Writes the trials that changed, and the oracle's state (`Oracle.get_state()` as JSON) if given.
 
-        Clears up after those that ended, too.
+        Clears up after those that ended, too. One thread at a time calls it.
 
         Raises:
-          OSError: the place refuses.
+          OSError: the place refuses; what it did not take is written by the next call.
         """
         with self._lock:
             pending, self._pending = self._pending, {}
-        for trial_id, state in pending.items():
-            self._storage.write(f"{self._project}/trial_{trial_id}/trial.json", patches.dumps(state).encode())
-        if oracle_state is not None:
-            self._storage.write(f"{self._project}/oracle.json", oracle_state.encode())
+        self._oracle_state = self._oracle_state if oracle_state is None else oracle_state
+        try:
+            for trial_id, state in list(pending.items()):
+                self._storage.write(f"{self._project}/trial_{trial_id}/trial.json", patches.dumps(state).encode())
+                del pending[trial_id]
+            if self._oracle_state is not None:
+                self._storage.write(f"{self._project}/oracle.json", self._oracle_state.encode())
+                self._oracle_state = None
+        finally:
+            # What changed meanwhile is newer.
+            with self._lock:
+                self._pending = {**pending, **self._pending}
         self._clear(self._cleared)
 
     def close(self) -> None:

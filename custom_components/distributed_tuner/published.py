@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from custom_components.distributed_tuner.progress_log import ProgressLog
 from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.store import Store
+from custom_components.distributed_tuner.store import NotPublished, Store
 
+_LOG = logging.getLogger(__name__)
+
+_FILES = "record.json and keras-tuner's files"
 _ORACLE_SECONDS = 5.0
 # They take at most this share of the chief's time, however large the search.
 _SHARE = 0.05
@@ -42,12 +46,13 @@ class Published:
         self._clock = clock
         self._progress = ProgressLog(clock)
         self._written = -1
+        self._refused = False
 
     async def keep(self) -> None:
         """Writes what has changed, again and again.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the journal's place refuses.
         """
         oracle_stored = self._clock()
         pause = self._store.record_seconds
@@ -67,18 +72,36 @@ class Published:
                     await asyncio.wait([asked], timeout=self._store.record_seconds)
             oracle_state = told.pop() if told else None
             written = self._clock()
-            changed, self._written = self._record(self._written), self._revision()
-            await asyncio.to_thread(self._write, changed, oracle_state)
+            await self._try(oracle_state)
             share = (self._clock() - written) / _SHARE
             pause = max(self._store.record_seconds, min(share, _LONGEST_PAUSE_SECONDS))
 
     def write(self, oracle_state: str | None) -> None:
-        """Writes what has changed, for the last time.
+        """Writes what has changed, for the last time; what is refused even then stays as it is.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the journal's place refuses.
         """
-        self._write(self._record(self._written), oracle_state, last=True)
+        try:
+            self._write(self._record(self._written), oracle_state, last=True)
+        except NotPublished as error:
+            _LOG.error("%s are left behind the journal, which has everything: %s", _FILES, error)
+
+    async def _try(self, oracle_state: str | None) -> None:
+        """Writes what has changed; what the place refuses is tried again with the next change, or time."""
+        before = self._written
+        changed, self._written = self._record(before), self._revision()
+        try:
+            await asyncio.to_thread(self._write, changed, oracle_state)
+        except NotPublished as error:
+            self._written = before
+            if not self._refused:
+                _LOG.warning("%s cannot be written, and are tried again; the search goes on: %s", _FILES, error)
+            self._refused = True
+        else:
+            if self._refused:
+                _LOG.info("%s are up to date again", _FILES)
+            self._refused = False
 
     def _write(self, changed: SearchRecord, oracle_state: str | None, *, last: bool = False) -> None:
         self._store.write_files(changed, oracle_state)

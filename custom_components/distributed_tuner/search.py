@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from custom_components.distributed_tuner import rpc, watchdog
+from custom_components.distributed_tuner import descriptors, rpc, watchdog
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Loss, Member, MemberState, Snapshot
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
@@ -77,6 +77,7 @@ def run(
       SearchError: the search could not be run: chief or workers cannot start, or the chief is gone for good.
       ClusterError: the cluster refused.
     """
+    descriptors.raise_limit()
     directory = SearchDir(directory.storage.patient(spec.options.bucket_patience_seconds))
     with _locked(directory) as hold:
         directory.storage.remove(ERROR)

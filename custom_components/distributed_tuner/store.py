@@ -15,10 +15,15 @@ from custom_components.distributed_tuner.project_files import ProjectFiles
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import JOURNAL, RECORD, SearchDir
+from custom_components.distributed_tuner.storage.base import Fenced
 
 # keras-tuner's words, see `Trial.get_state()`.
 _COMPLETED = "COMPLETED"
 _FINAL = (_COMPLETED, "FAILED")
+
+
+class NotPublished(OSError):
+    """What others read of the search could not be written. The search itself is stored."""
 
 
 @dataclasses.dataclass
@@ -158,7 +163,9 @@ class Store:
           oracle_state: `Oracle.get_state()` as JSON, None to leave its file as it is.
 
         Raises:
-          OSError: the disk refuses.
+          NotPublished: the place refuses these files; what they should hold is in the journal, and another call with
+            the same trials, or more, brings them up to date.
+          OSError: the journal's own place refuses.
         """
         assert self._journal is not None
         written = self._written
@@ -166,8 +173,13 @@ class Store:
             if written is not None:
                 written.result()
             self._journal.check()
-            self._record.write(changed)
-            self._project.write(oracle_state)
+            try:
+                self._record.write(changed)
+                self._project.write(oracle_state)
+            except Fenced:
+                raise
+            except OSError as error:
+                raise NotPublished(str(error)) from error
 
     def close(self) -> None:
         """Brings what is queued to the disk, and clears up."""

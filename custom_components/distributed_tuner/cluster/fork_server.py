@@ -28,7 +28,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from custom_components.distributed_tuner import crash
+from custom_components.distributed_tuner import crash, descriptors
 
 # Imported before the first fork, each only as a module: no channel is opened and no TensorFlow operation is run here,
 # since neither survives a fork. TFX's part is what `fn_args` is made with.
@@ -174,6 +174,7 @@ def share_cores(workers: int) -> None:
 def main() -> None:
     """Imports, says so, and serves standard input."""
     crash.tell()
+    descriptors.raise_limit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for whoever started the server
     requests, output = os.dup(0), os.dup(1)
     os.set_inheritable(output, False)

@@ -50,6 +50,7 @@ class ChiefHere:
 
     calls: list[Call]
     client: ChiefClient
+    port: int
 
     def calls_of(self, worker: str, method: str = "") -> list[Call]:
         """The calls of one worker."""
@@ -87,7 +88,7 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
     files.write_atomically(directory.chief, json.dumps({"address": address}).encode())
     client = ChiefClient(lambda: address, Access(token), patience_seconds=10.0)
     try:
-        yield ChiefHere(calls, client)
+        yield ChiefHere(calls, client, port)
     finally:
         client.close()
         end()

@@ -20,6 +20,7 @@ from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access, Credentials, ServerKey
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, SearchError
+from custom_components.distributed_tuner.options import SearchOptions
 
 HOSTS = ["s-chief", "s-chief.ml", "s-chief.ml.svc", "localhost"]
 
@@ -38,6 +39,7 @@ class Echo:
     """As much of a chief as the server needs."""
 
     failure = None
+    options = SearchOptions()
     service = EchoService()
 
     def start(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -137,6 +140,47 @@ def test_a_disk_that_refuses_fails_the_future_and_nothing_follows(path: Path, di
     assert list(journal.read(path)) == acknowledged
     write(path, {"n": "room again"})
     assert list(journal.read(path)) == [*acknowledged, {"n": "room again"}]
+
+
+def short(monkeypatch: pytest.MonkeyPatch, times: int, number: int = errno.ENOMEM) -> None:
+    """The kernel is short of memory the next few times."""
+    really, left = os.fdatasync, itertools.repeat(None, times)
+
+    def sync(descriptor: int) -> None:
+        if next(left, "none") is None:
+            raise OSError(number, os.strerror(number))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+
+
+def test_a_shortage_that_passes_is_waited_out_and_nothing_is_written_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = journal.FileJournal(path)
+    writer.append({"n": 0}).result(10)
+    short(monkeypatch, times=3)
+    writer.append({"n": 1}).result(10)
+    writer.append({"n": 2}).result(10)
+    writer.close()
+    assert list(journal.read(path)) == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_a_shortage_that_lasts_is_told_in_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_SHORTAGE_SECONDS", 0.3)
+    writer = journal.FileJournal(path)
+    short(monkeypatch, times=1_000)
+    refusal = writer.append({"n": 1}).exception(10)
+    writer.close()
+    assert isinstance(refusal, OSError) and refusal.errno == errno.ENOMEM
+
+
+def test_a_disk_that_refuses_is_told_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = journal.FileJournal(path)
+    short(monkeypatch, times=1, number=errno.EIO)
+    refusal = writer.append({"n": 1}).exception(10)
+    writer.close()
+    assert isinstance(refusal, OSError) and refusal.errno == errno.EIO
 
 
 def test_what_has_no_place_in_json_is_refused_at_once(path: Path) -> None:

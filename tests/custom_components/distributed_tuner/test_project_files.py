@@ -29,6 +29,21 @@ def test_trials_that_changed_and_the_oracle_are_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "project" / "oracle.json").read_text()) == {"seed": 1}
 
 
+def test_what_could_not_be_written_is_written_later_and_what_is_newer_stays(tmp_path: Path) -> None:
+    project = ProjectFiles(LocalStorage(tmp_path), "project")
+    obstacle = tmp_path / "project"
+    obstacle.touch()
+    project.update({"0": {"status": "RUNNING"}, "1": {"status": "RUNNING"}})
+    with pytest.raises(OSError):
+        project.write('{"seed":1}')
+    project.update({"1": {"status": "COMPLETED"}})
+    obstacle.unlink()
+    project.write(None)
+    stored = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("project/*/trial.json")}
+    assert stored == {"trial_0": {"status": "RUNNING"}, "trial_1": {"status": "COMPLETED"}}
+    assert json.loads((tmp_path / "project" / "oracle.json").read_text()) == {"seed": 1}
+
+
 def test_the_state_of_a_trial_that_ended_is_removed_and_no_other(tmp_path: Path) -> None:
     project = ProjectFiles(LocalStorage(tmp_path), ".")
     ended, running = save_epoch(tmp_path, "0"), save_epoch(tmp_path, "1")

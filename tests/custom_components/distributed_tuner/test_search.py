@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -273,6 +274,51 @@ def test_a_removal_that_fails_neither_takes_the_result_nor_hides_an_earlier_erro
         with pytest.raises(SearchError, match=fault):
             made.run(watch=watch)
     assert "a Job is left; kubectl delete job" in caplog.text
+
+
+@pytest.mark.timeout(180)
+def test_a_copy_that_cannot_be_written_is_written_later(make_search: Callable[..., Any]) -> None:
+    made = make_search("waiting", {"max_trials": 8, "seconds": 0.5})
+    path, states = made.directory.record, list[str]()
+
+    def obstruct(running: Any, record: SearchRecord) -> None:
+        log = made.directory.log("chief")
+        if not states and record.count(TrialStatus.COMPLETED):
+            path.unlink(missing_ok=True)
+            path.mkdir()
+            states.append("refused")
+        elif states == ["refused"] and "record.json and keras-tuner's files cannot be written" in log.read_text():
+            path.rmdir()
+            states.append("free")
+
+    found = made.run(watch=obstruct)
+    assert states == ["refused", "free"]
+    assert (found.record.count(TrialStatus.COMPLETED), found.record.stop_reason, found.error) == (8, None, None)
+    assert made.directory.read_record().count(TrialStatus.COMPLETED) == 8
+    log = made.directory.log("chief").read_text()
+    assert log.count("cannot be written") == 1 and "are up to date again" in log
+
+
+@pytest.mark.timeout(180)
+def test_callers_that_say_nothing_do_not_end_the_search(make_search: Callable[..., Any]) -> None:
+    made = make_search("few_descriptors", {"max_trials": 6, "seconds": 0.5})
+    idle: list[socket.socket] = []
+
+    def crowd(running: Any, record: SearchRecord) -> None:
+        address = made.directory.read_address()
+        if address is not None and record.count(TrialStatus.RUNNING) and not idle:
+            host, _, port = address.rpartition(":")
+            idle.extend(socket.create_connection((host, int(port))) for _ in range(400))
+
+    found = made.run(watch=crowd)
+    assert len(idle) == 400
+    for connection in idle:
+        connection.close()
+    assert (found.record.count(TrialStatus.COMPLETED), found.record.stop_reason, found.error) == (6, None, None)
+    assert all(len(trial.stays) == 1 for trial in found.record.trials)
+    assert made.directory.read_record().count(TrialStatus.COMPLETED) == 6
+    log = made.directory.log("chief").read_text()
+    assert "Too many open files" not in log and "File descriptor limit" not in log, log
 
 
 def test_a_chief_that_cannot_write_says_where(make_search: Callable[..., Any], tmp_path: Path) -> None:
