@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import tensorflow_model_analysis as tfma
 
+from custom_components.model_gate import metrics
+
 SPLIT = "test"
 SIGNATURE = "serving_examples"
-MAE = "mean_absolute_error"
-RMSE = "root_mean_squared_error"
+COUNT = "example_count"
 
 
 def eval_config(label_key: str, max_mae: float, max_worsening: float) -> tfma.EvalConfig:
-    """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE.
+    """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE; each row must be predicted.
 
     The thresholds name the overall slice: written the plain way they would apply to every slice that is ever added,
     and small slices scatter widely.
@@ -24,21 +26,25 @@ def eval_config(label_key: str, max_mae: float, max_worsening: float) -> tfma.Ev
       max_worsening: by how much the MAE may exceed the baseline's, in the label's unit.
     """
     overall = tfma.SlicingSpec()
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(upper_bound={"value": max_mae}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.LOWER_IS_BETTER, absolute={"value": max_worsening}
-        ),
-    )
-    gate = tfma.PerSliceMetricThreshold(slicing_specs=[overall], threshold=threshold)
+
+    def metric(kind: type[tfma.metrics.Metric], at_most: float | None = None) -> tfma.MetricConfig:
+        config = tfma.MetricConfig(class_name=kind.__name__, module=kind.__module__)
+        if at_most is not None:
+            bound = tfma.GenericValueThreshold(upper_bound={"value": at_most})
+            gate = config.per_slice_thresholds.add(threshold=tfma.MetricThreshold(value_threshold=bound))
+            gate.slicing_specs.append(overall)
+        return config
+
     return tfma.EvalConfig(
         model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=label_key)],
         slicing_specs=[overall],
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[
-                    tfma.MetricConfig(class_name="MeanAbsoluteError", per_slice_thresholds=[gate]),
-                    tfma.MetricConfig(class_name="RootMeanSquaredError"),
+                    metric(metrics.MeanAbsoluteErrorOfAll, max_mae),
+                    metric(metrics.RootMeanSquaredErrorOfAll),
+                    metric(metrics.Unpredicted, 0),
+                    metric(metrics.Worsening, max_worsening),
                     tfma.MetricConfig(class_name="ExampleCount"),
                 ]
             )
@@ -51,6 +57,8 @@ class Verdict:
     """What the gate found on the test split. Errors are in seconds; `baseline_mae` is None in a first run."""
 
     passed: bool
+    rows: int
+    unpredicted: int
     mae: float
     rmse: float
     baseline_mae: float | None
@@ -59,19 +67,39 @@ class Verdict:
 
     def line(self) -> str:
         """The verdict in one line, with the reason of a refusal."""
-        found = f"MAE {self.mae:.1f} s, RMSE {self.rmse:.1f} s on the test split"
-        if self.passed:
-            baseline = "" if self.baseline_mae is None else f", the last blessed model's {self.baseline_mae:.1f} s"
-            return f"The gate let the model through: {found} (limit {self.max_mae:g} s{baseline})"
-        reasons = []
-        if not self.mae <= self.max_mae:
-            reasons.append(f"the MAE is above the limit of {self.max_mae:g} s (MAX_MAE_SECONDS)")
-        if self.baseline_mae is not None and not self.mae - self.baseline_mae <= self.max_worsening:
-            reasons.append(
-                f"the last blessed model's MAE of {self.baseline_mae:.1f} s is better by "
-                f"{self.mae - self.baseline_mae:.1f} s (MAX_WORSENING_SECONDS allows {self.max_worsening:g} s)"
+        if not self.rows:
+            return f"The gate refused the model: the {SPLIT} split has no rows, so there is nothing to judge it by"
+        if self.unpredicted:
+            return (
+                f"The gate refused the model: for {self.unpredicted} of the {self.rows} rows of the {SPLIT} split it "
+                "predicts NaN or infinity"
             )
-        return f"The gate refused the model: {found}; {' and '.join(reasons) or 'TFMA could not check its thresholds'}"
+        found = f"MAE {self.mae:.1f} s, RMSE {self.rmse:.1f} s on the {SPLIT} split"
+        if self.passed:
+            return f"The gate let the model through: {found} (limit {self.max_mae:g} s{self._baseline()})"
+        return f"The gate refused the model: {found}; {' and '.join(self._reasons()) or 'TFMA gives no reason'}"
+
+    def _baseline(self) -> str:
+        if self.baseline_mae is None:
+            return ""
+        if not math.isfinite(self.baseline_mae):
+            return ", the last blessed model predicts NaN or infinity"
+        return f", the last blessed model's {self.baseline_mae:.1f} s"
+
+    def _reasons(self) -> list[str]:
+        reasons = []
+        if not math.isfinite(self.mae):
+            reasons.append("a label is NaN or infinite")
+        elif self.mae > self.max_mae:
+            reasons.append(f"the MAE is above the limit of {self.max_mae:g} s (MAX_MAE_SECONDS)")
+        if self.baseline_mae is not None:
+            worse = metrics.worsening(self.mae, self.baseline_mae)
+            if math.isfinite(worse) and worse > self.max_worsening:
+                reasons.append(
+                    f"the last blessed model's MAE of {self.baseline_mae:.1f} s is better by {worse:.1f} s "
+                    f"(MAX_WORSENING_SECONDS allows {self.max_worsening:g} s)"
+                )
+        return reasons
 
 
 def read_verdict(evaluation_uri: str, max_mae: float, max_worsening: float) -> Verdict:
@@ -94,9 +122,12 @@ def read_verdict(evaluation_uri: str, max_mae: float, max_worsening: float) -> V
             values[item.key.name] = item.value.double_value.value
     return Verdict(
         passed=tfma.load_validation_result(evaluation_uri).validation_ok,
-        mae=candidate[MAE],
-        rmse=candidate[RMSE],
-        baseline_mae=baseline.get(MAE),
+        # TFMA writes no metrics at all of a split without rows.
+        rows=int(candidate.get(COUNT, 0)),
+        unpredicted=int(candidate.get(metrics.UNPREDICTED, 0)),
+        mae=candidate.get(metrics.MEAN_ABSOLUTE_ERROR, math.nan),
+        rmse=candidate.get(metrics.ROOT_MEAN_SQUARED_ERROR, math.nan),
+        baseline_mae=baseline.get(metrics.MEAN_ABSOLUTE_ERROR),
         max_mae=max_mae,
         max_worsening=max_worsening,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TextIO
 
@@ -38,7 +39,7 @@ def show(settings: Settings, record: RunRecord, log_file: Path, stream: TextIO) 
         kept = f"version {versions[-1]} keeps serving" if versions else "no model is served yet"
         print(f"Nothing was pushed; {kept}.", file=stream)
     stream.flush()
-    if serving.pushed_versions(settings):
+    if verdict.rows and serving.pushed_versions(settings):
         _predict(settings, record, stream)
     _show_search(record, stream)
     _show_places(settings, record, log_file, stream)
@@ -70,7 +71,10 @@ def _output(record: RunRecord, node_id: str, key: str) -> ArtifactRecord:
 def _selection(record: RunRecord) -> str:
     properties = _output(record, nodes.SELECTOR, "model").properties
     scores = json.loads(str(properties[selector.PROPERTY_SCORES]))
-    listed = ", ".join(f"{nodes.TRAINER}{rank} {score:.1f} s" for rank, score in scores.items())
+    listed = ", ".join(
+        f"{nodes.TRAINER}{rank} {f'{score:.1f} s' if math.isfinite(score) else 'predicts NaN or infinity'}"
+        for rank, score in scores.items()
+    )
     return f"Selected {nodes.TRAINER}{properties[selector.PROPERTY_CANDIDATE]} by MAE on the eval split: {listed}."
 
 

@@ -1,5 +1,7 @@
 """TFX's ExampleValidator, whose own questions of the data are asked only where there is somebody to answer them.
 
+A split without examples is an anomaly: TFDV finds nothing wrong with it, whatever the schema asks to be there.
+
 TFDV 1.15.1 gives up the whole validation, with the anomalies that the schema found, over one question about a column
 that the statistics do not have ("INTERNAL: Failed to run custom validations"; findings/tfdv_custom_validation.sh). A
 column that is missing is for the schema to tell.
@@ -7,14 +9,16 @@ column that is missing is for the schema to tell.
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from tfx.components import example_validator
-from tfx.components.example_validator import executor
+from tfx.components.example_validator import executor, labels
 from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_component_specs as keys
+from tfx.utils import writer_utils
 
 
 def answerable(
@@ -35,15 +39,21 @@ def answerable(
 
 
 class Executor(executor.Executor):
-    """Leaves out the questions about columns that are missing."""
+    """Leaves out the questions about columns that are missing, and finds a split without examples."""
 
     def _Validate(  # noqa: N802  (the name is TFX's)
         self, inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> anomalies_pb2.Anomalies:
+        statistics = inputs[keys.STATISTICS_KEY]
         config = inputs[keys.CUSTOM_VALIDATION_CONFIG_KEY]
         if config is not None:
-            config = answerable(config, inputs[keys.STATISTICS_KEY])
-        return super()._Validate({**inputs, keys.CUSTOM_VALIDATION_CONFIG_KEY: config}, outputs)
+            config = answerable(config, statistics)
+        anomalies = super()._Validate({**inputs, keys.CUSTOM_VALIDATION_CONFIG_KEY: config}, outputs)
+        if not any(dataset.num_examples for dataset in statistics.datasets):
+            anomalies.data_missing = True
+            path = posixpath.join(outputs[labels.SCHEMA_DIFF_PATH], executor.DEFAULT_FILE_NAME)
+            writer_utils.write_anomalies(path, anomalies)
+        return anomalies
 
 
 class ExampleValidator(example_validator.component.ExampleValidator):

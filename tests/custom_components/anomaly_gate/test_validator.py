@@ -31,10 +31,10 @@ ASKED = text_format.Parse(
 )
 
 
-def validated(
+def validate(
     folder: Path, table: pd.DataFrame, asked: custom_validation_config_pb2.CustomValidationConfig | None
-) -> dict[str, list[str]]:
-    """What the executor writes down of one split: the reasons by column."""
+) -> anomalies_pb2.Anomalies:
+    """What the executor writes down of one split."""
     schema = schema_pb2.Schema()
     schema.feature.add(name="temp", type=schema_pb2.FLOAT)
     schema.feature.add(name="rain", type=schema_pb2.FLOAT).presence.min_fraction = 1.0
@@ -53,7 +53,15 @@ def validated(
     (Path(kept.uri) / "schema.pbtxt").write_text(text_format.MessageToString(schema))
     properties = {keys.CUSTOM_VALIDATION_CONFIG_KEY: asked}
     validator.Executor().Do({name: [made] for name, made in inputs.items()}, {"anomalies": [anomalies]}, properties)
-    found = anomalies_pb2.Anomalies.FromString((Path(anomalies.uri) / "Split-train" / "SchemaDiff.pb").read_bytes())
+    return anomalies_pb2.Anomalies.FromString((Path(anomalies.uri) / "Split-train" / "SchemaDiff.pb").read_bytes())
+
+
+def validated(
+    folder: Path, table: pd.DataFrame, asked: custom_validation_config_pb2.CustomValidationConfig | None
+) -> dict[str, list[str]]:
+    """The reasons by column."""
+    found = validate(folder, table, asked)
+    assert not found.data_missing
     return {name: [one.short_description for one in info.reason] for name, info in found.anomaly_info.items()}
 
 
@@ -70,3 +78,8 @@ def test_a_missing_column_is_told_by_the_schema_and_the_other_questions_are_aske
 @pytest.mark.parametrize("asked", [None, custom_validation_config_pb2.CustomValidationConfig()])
 def test_no_questions(tmp_path: Path, asked: custom_validation_config_pb2.CustomValidationConfig | None) -> None:
     assert validated(tmp_path, pd.DataFrame({"temp": [1.0], "rain": [3.0]}), asked) == {}
+
+
+def test_a_split_without_examples_is_an_anomaly(tmp_path: Path) -> None:
+    table = pd.DataFrame({"temp": [1.0], "rain": [3.0]})
+    assert validate(tmp_path, table.iloc[:0], ASKED).data_missing
