@@ -1,4 +1,4 @@
-"""Sends heartbeats as a worker does, from a process of its own, and measures how long each takes.
+"""Sends heartbeats as a worker does, from a process of its own (`beside`), and measures how long each takes.
 
     python -m benchmarks.heartbeats ADDRESS < token
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.client import ChiefClient
@@ -19,6 +21,19 @@ from custom_components.distributed_tuner.credentials import Access
 
 _PAUSE_SECONDS = 0.02
 _PATIENCE_SECONDS = 10.0
+_END_SECONDS = 120.0
+
+
+def beside(address: str, token: str, work: Callable[[], None]) -> list[float]:
+    """How long heartbeats of another process took while `work` went on, seconds."""
+    command = [sys.executable, "-m", "benchmarks.heartbeats", address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as beating:
+        assert beating.stdin is not None
+        beating.stdin.write(token + "\n")
+        beating.stdin.flush()
+        work()
+        times, _ = beating.communicate(timeout=_END_SECONDS)
+    return [float(seconds) for seconds in json.loads(times)]
 
 
 def main() -> None:

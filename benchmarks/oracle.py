@@ -1,14 +1,19 @@
-"""How many trials a second a chief can hand out and take back, beside keras-tuner's own chief, in one run.
+"""How many trials a second a chief can hand out and take back, beside keras-tuner's own chief and an earlier build's.
 
-    python -m benchmarks.oracle [--quick]
+    python -m benchmarks.oracle [--quick] [--baseline REVISION]
 
-- Rounds (create, report, end) a second over gRPC with random search, by 8 clients without a pause, over 2,000 trials:
-  `speedup_vs_stock` compares the last 200 of both; ours has every transition synced to the disk, keras-tuner's has not.
+- Rounds (create, report, end) a second over gRPC with random search, by 8 clients without a pause. Three chiefs, ours,
+  the earlier build's and keras-tuner's, take short turns (`race`), and are compared turn by turn, with as many trials
+  behind them. Ours and the earlier build's have every transition synced to the disk, keras-tuner's has not.
+  `speedup_vs_stock` is the median of the ratios over the second half of 2,000 trials, since keras-tuner's chief slows
+  down with their number; then ours and the earlier build's go on in turns of their own, and `throughput_vs_baseline` is
+  the median of their ratios. Less than 0.95 means that a change since made the chief slower. `cpu_vs_baseline`, the
+  processor time of a round over that of the earlier build's, says the same on a machine too busy for times.
 - With 1, 8, 64 and 500 simulated workers that each hold a trial for 5 s and send heartbeats as real ones do: p50 and
   p99 of the wait for a suggestion, and the share of time that workers were busy.
 - While Bayesian optimization computes suggestions: p99 of a heartbeat, which a process of its own sends.
 
-Clients and chief share the machine's cores.
+Clients and chiefs share the machine's cores.
 """
 
 from __future__ import annotations
@@ -18,288 +23,203 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
-import secrets
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import grpc
-import grpc.aio
 import numpy as np
-import psutil
 import rich.console
 import rich.table
-from keras_tuner.src import protos
 
-from custom_components.distributed_tuner import files, rpc
-from custom_components.distributed_tuner.options import SearchOptions
+from benchmarks import chiefs, earlier_build, heartbeats, oracle_clients
+from benchmarks.crowd import TRIAL_SECONDS, crowd
+from benchmarks.race import paired_ratio, race, ratios, together
 
-CLIENTS = 8
-START_SECONDS = 120.0
-TRIAL_SECONDS = 5.0
+# The last build before messages were checked at the chief's door.
+BASELINE = "de00c83"
+
+OURS = "ours"
+EARLIER = "earlier"
+STOCK = "stock"
+
+# The oracle keeps none of them from beginning: a race is over before.
+_ENDLESS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Server:
-    """A chief under load."""
+class Plan:
+    """How much is measured.
 
-    address: str
-    token: str
-    pid: int
+    Attributes:
+      turns: of all three chiefs, of `rounds` rounds each.
+      rounds: see `turns`.
+      ends: how many turns count as the first, and as the last.
+      pairs: turns of ours and the earlier build's after that, of `pair_rounds` rounds each.
+      pair_rounds: see `pairs`.
+      crowds: numbers of simulated workers.
+      crowd_seconds: for how long each crowd works.
+      bayesian_trials: of the search that computes while heartbeats are sent.
+    """
 
-    def memory_mib(self) -> float:
-        """Its resident memory, MiB."""
-        return psutil.Process(self.pid).memory_info().rss / 2**20
-
-
-@contextlib.contextmanager
-def serving(which: str, kind: str, max_trials: int) -> Iterator[Server]:
-    """Starts a chief of ours or of keras-tuner, and ends it."""
-    token = secrets.token_urlsafe(16)
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as reserved:
-        root = Path(folder)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-        reserved.close()
-        command = [sys.executable, "-m", "benchmarks.oracle_server", which, folder, kind, str(max_trials)]
-        environment = {**os.environ, "KERASTUNER_ORACLE_PORT": str(port), "KERASTUNER_TUNER_ID": "chief"}
-        log = root / "server.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment)
-        try:
-            assert process.stdin is not None
-            process.stdin.write(token.encode() + b"\n")
-            process.stdin.close()
-            address = _wait_until_serving(which, root, port, process, log)
-            yield Server(address, token, process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM if which == "ours" else signal.SIGKILL)
-            process.wait(30)
+    turns: int
+    rounds: int
+    ends: int
+    pairs: int
+    pair_rounds: int
+    crowds: tuple[int, ...]
+    crowd_seconds: float
+    bayesian_trials: int
 
 
-def _wait_until_serving(which: str, root: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if which == "ours":
-            data = files.read_json(root / "chief.json")
-            if data is not None:
-                return str(data["address"])
-        else:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 1.0):
-                return f"127.0.0.1:{port}"
-        time.sleep(0.05)
-    raise RuntimeError(f"the {which} chief does not serve:\n{files.tail(log)}")
+FULL = Plan(20, 100, 2, 40, 150, (1, 8, 64, 500), 25.0, 100)
+QUICK = Plan(4, 50, 1, 10, 100, (1, 8), 12.0, 30)
+
+Rates = Mapping[str, Sequence[float]]
 
 
-class OurClient:
-    """Speaks to our chief as a worker does."""
+@dataclasses.dataclass(frozen=True)
+class Raced:
+    """What the chiefs did.
 
-    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
-        self._metadata = ((rpc.TOKEN_KEY, rpc.bearer(token)),)
-        self._calls = {
-            method: channel.unary_unary(
-                f"/{rpc.SERVICE}/{method}", request_serializer=rpc.encode, response_deserializer=rpc.decode
-            )
-            for method in (rpc.SUGGEST, rpc.FINISH, rpc.HEARTBEAT)
+    Attributes:
+      all_of_them: rounds a second of each chief, turn by turn.
+      pairs: the same of ours and the earlier build's, in their own turns after that.
+      memory: resident memory in the end, MiB.
+      cpu_ms: processor time of a round in `pairs`, ms.
+    """
+
+    all_of_them: Rates
+    pairs: Rates
+    memory: Mapping[str, float]
+    cpu_ms: Mapping[str, float]
+
+
+def run_race(plan: Plan, earlier: Path | None) -> Raced:
+    """Starts the chiefs and has them take turns; without the earlier build where there is none."""
+    with contextlib.ExitStack() as started:
+        waits = {
+            OURS: started.enter_context(chiefs.starting(chiefs.OURS, "random", _ENDLESS)),
+            STOCK: started.enter_context(chiefs.starting(chiefs.STOCK, "random", _ENDLESS)),
         }
+        if earlier is not None:
+            waits[EARLIER] = started.enter_context(chiefs.starting(chiefs.OURS, "random", _ENDLESS, earlier))
+        return asyncio.run(take_turns(plan, {name: wait() for name, wait in waits.items()}))
 
-    async def call(self, method: str, message: dict[str, Any]) -> dict[str, Any]:
-        """One call."""
-        return await self._calls[method](message, metadata=self._metadata, timeout=120.0)
 
-    async def suggest(self, worker: str) -> dict[str, Any] | None:
-        """A trial, None when the search is over."""
-        while True:
-            answer = await self.call(rpc.SUGGEST, {"worker": worker})
-            if answer["answer"] != "wait":
-                return answer["trial"] if answer["answer"] == "trial" else None
-
-    async def finish(self, worker: str, trial: dict[str, Any]) -> dict[str, Any] | None:
-        """Reports a score, ends the trial, and returns the next one as `suggest` does."""
-        answer = await self.call(
-            rpc.FINISH,
-            {
-                "worker": worker,
-                "next": True,
-                "trial_id": trial["trial_id"],
-                "succeeded": True,
-                "reports": [[0, {"val_loss": _score(trial["hyperparameters"]["values"])}]],
-                "hyperparameters": trial["hyperparameters"],
-            },
+async def take_turns(plan: Plan, servers: Mapping[str, chiefs.Server]) -> Raced:
+    """First all of the chiefs, then those that are not keras-tuner's."""
+    async with contextlib.AsyncExitStack() as open_channels:
+        runners: dict[str, oracle_clients.Rounds] = {}
+        for name, server in servers.items():
+            connect = oracle_clients.connected_to_stock if name == STOCK else oracle_clients.connected_to_ours
+            runners[name] = await open_channels.enter_async_context(connect(server))
+        all_of_them = await race(runners, turns=plan.turns, rounds=plan.rounds)
+        builds = {name: runners[name] for name in (OURS, EARLIER) if EARLIER in runners}
+        before = {name: servers[name].cpu_seconds() for name in builds}
+        pairs = await race(builds, turns=plan.pairs, rounds=plan.pair_rounds) if builds else {}
+        taken = {name: servers[name].cpu_seconds() - before[name] for name in builds}
+        rounds = plan.pairs * plan.pair_rounds
+        return Raced(
+            all_of_them,
+            pairs,
+            memory={name: server.memory_mib() for name, server in servers.items()},
+            cpu_ms={name: seconds / rounds * 1000 for name, seconds in taken.items()},
         )
-        return answer["trial"] if answer["answer"] == "trial" else await self.suggest(worker)
 
 
-class OurRounds:
-    """A worker of ours: the end of a trial brings the next one."""
-
-    def __init__(self, client: OurClient) -> None:
-        self._client = client
-        self._held: dict[str, dict[str, Any] | None] = {}
-
-    async def round(self, worker: str) -> bool:
-        """One trial; False when the search is over."""
-        if worker not in self._held:
-            self._held[worker] = await self._client.suggest(worker)
-        trial = self._held[worker]
-        if trial is not None:
-            self._held[worker] = await self._client.finish(worker, trial)
-        return trial is not None
-
-
-class StockClient:
-    """Speaks keras-tuner's protocol as its worker does: four calls a trial."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = protos.get_service_grpc().OracleStub(channel)
-        self._messages = protos.get_service()
-        self._running = protos.get_proto().TrialStatus.RUNNING
-        self._completed = protos.get_proto().TrialStatus.COMPLETED
-
-    async def round(self, worker: str) -> bool:
-        """One trial; False when the search is over."""
-        trial = (await self._stub.CreateTrial(self._messages.CreateTrialRequest(tuner_id=worker))).trial
-        if trial.status != self._running:
-            return False
-        await self._stub.GetTrial(self._messages.GetTrialRequest(trial_id=trial.trial_id))
-        score = (len(trial.trial_id) + hash(trial.trial_id) % 997) / 997
-        await self._stub.UpdateTrial(
-            self._messages.UpdateTrialRequest(trial_id=trial.trial_id, metrics={"val_loss": score}, step=0)
-        )
-        trial.status = self._completed
-        await self._stub.EndTrial(self._messages.EndTrialRequest(trial=trial))
-        return True
+def race_figures(raced: Raced, plan: Plan) -> dict[str, float]:
+    """What the race says, by name; `…_vs_baseline` only where the earlier build took part."""
+    ours, stock = raced.all_of_them[OURS], raced.all_of_them[STOCK]
+    last = slice(plan.turns // 2, None)
+    figures = {
+        "speedup_vs_stock": paired_ratio(ours[last], stock[last]),
+        "per_second_first_200": together(ours[: plan.ends]),
+        "per_second_last_200": together(ours[-plan.ends :]),
+        "stock_per_second_first_200": together(stock[: plan.ends]),
+        "stock_per_second_last_200": together(stock[-plan.ends :]),
+    }
+    if raced.pairs:
+        figures["throughput_vs_baseline"] = paired_ratio(raced.pairs[OURS], raced.pairs[EARLIER])
+        figures["cpu_ms_a_round"] = raced.cpu_ms[OURS]
+        figures["cpu_vs_baseline"] = raced.cpu_ms[OURS] / raced.cpu_ms[EARLIER]
+    return figures
 
 
-def _score(values: dict[str, Any]) -> float:
-    return float(values["dropout"]) + 1.0 / float(values["units"])
+def show_race(raced: Raced, plan: Plan, console: rich.console.Console) -> None:
+    """Prints the chiefs' rates, and how far the ratios lie apart."""
+    count = plan.ends * plan.rounds
+    table = rich.table.Table("chief", f"first {count}", f"last {count}", "MiB", title="rounds a second")
+    for name, rates in raced.all_of_them.items():
+        first, last = together(rates[: plan.ends]), together(rates[-plan.ends :])
+        table.add_row(name, f"{first:.0f}", f"{last:.0f}", f"{raced.memory[name]:.0f}")
+    console.print(table)
+    others = {f"ours / {STOCK}": (raced.all_of_them, STOCK)}
+    if raced.pairs:
+        others[f"ours / {EARLIER} build"] = (raced.pairs, EARLIER)
+    for words, (rates_by_name, other) in others.items():
+        low, middle, high = statistics.quantiles(ratios(rates_by_name[OURS], rates_by_name[other]), n=4)
+        console.print(f"{words}: median {middle:.3f} of all turns, half of them from {low:.3f} to {high:.3f}")
 
 
-async def throughput(which: str, server: Server, trials: int) -> list[float]:
-    """The times at which rounds ended, seconds, by `CLIENTS` clients without a pause."""
-    async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
-        client = OurRounds(OurClient(channel, server.token)) if which == "ours" else StockClient(channel)
-        ended: list[float] = []
+def crowd_figures(plan: Plan, console: rich.console.Console) -> dict[str, float]:
+    """Waits and busy shares of the crowds, one after another at one chief of ours."""
+    title = f"waiting for a suggestion, trials of {TRIAL_SECONDS:g} s"
+    table = rich.table.Table("workers", "p50 ms", "p99 ms", "busy", title=title)
+    figures: dict[str, float] = {}
+    with chiefs.serving(chiefs.OURS, "random", _ENDLESS) as server:
+        for workers in plan.crowds:
+            waits, busy = asyncio.run(crowd(server, workers, plan.crowd_seconds))
+            p50, p99 = (float(each) for each in np.percentile(waits, [50, 99]) * 1000)
+            table.add_row(str(workers), f"{p50:.1f}", f"{p99:.1f}", f"{busy:.3f}")
+            figures |= {f"p50_ms_{workers}": p50, f"p99_ms_{workers}": p99, f"busy_share_{workers}": busy}
+        figures["memory_mib"] = server.memory_mib()
+    console.print(table)
+    return figures
+
+
+def heartbeat_figures(plan: Plan, console: rich.console.Console) -> dict[str, float]:
+    """How long a heartbeat takes while a Bayesian oracle computes."""
+    with chiefs.serving(chiefs.OURS, "bayesian", plan.bayesian_trials) as server:
+        beats = heartbeats.beside(server.address, server.token, lambda: asyncio.run(_use_up(server)))
+    p99 = float(np.percentile(beats, 99)) * 1000
+    console.print(f"heartbeat beside a Bayesian oracle: p99 {p99:.1f} ms")
+    return {"heartbeat_p99_ms_bayesian": p99}
+
+
+async def _use_up(server: chiefs.Server) -> None:
+    """4 clients keep the oracle computing until its search is over."""
+    async with oracle_clients.connected_to_ours(server) as rounds:
 
         async def work(worker: str) -> None:
-            while len(ended) < trials and await client.round(worker):
-                ended.append(time.perf_counter())
+            while await rounds.round(worker):
+                continue
 
-        await asyncio.gather(*(work(f"worker-{index}") for index in range(CLIENTS)))
-        return ended
-
-
-async def crowd(server: Server, workers: int, seconds: float) -> tuple[list[float], float]:
-    """Simulated workers that hold each trial for `TRIAL_SECONDS`.
-
-    Returns:
-      (each wait for a suggestion after the first, seconds; the share of time from the first trials' end on in which
-      workers were busy).
-    """
-    beat = SearchOptions().heartbeat_seconds
-    async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
-        client = OurClient(channel, server.token)
-        waits: list[float] = []
-        busy = 0.0
-        ends = time.perf_counter() + seconds
-
-        async def hold(worker: str, trial: dict[str, Any], until: float) -> None:
-            while (left := until - time.perf_counter()) > 0:
-                await asyncio.sleep(min(beat, left))
-                await client.call(rpc.HEARTBEAT, {"worker": worker, "trial_id": trial["trial_id"], "epochs": 1})
-
-        async def work(index: int) -> None:
-            nonlocal busy
-            worker = f"{workers}-{index}"
-            # Real workers come in one by one; all at once is another question.
-            await asyncio.sleep(TRIAL_SECONDS * index / workers)
-            trial = await client.suggest(worker)
-            while trial is not None and time.perf_counter() < ends:
-                await hold(worker, trial, time.perf_counter() + TRIAL_SECONDS)
-                busy += TRIAL_SECONDS
-                asked = time.perf_counter()
-                trial = await client.finish(worker, trial)
-                waits.append(time.perf_counter() - asked)
-            spans.append(time.perf_counter() - begins)
-
-        spans: list[float] = []
-        begins = time.perf_counter()
-        await asyncio.gather(*(work(index) for index in range(workers)))
-        idle_before_start = TRIAL_SECONDS * (workers - 1) / 2
-        return waits, busy / (sum(spans) - idle_before_start)
+        await asyncio.gather(*(work(f"worker-{index}") for index in range(4)))
 
 
-def heartbeats_beside_bayesian(server: Server) -> list[float]:
-    """How long heartbeats of another process took while 4 clients kept the Bayesian oracle computing, seconds."""
-
-    async def work() -> None:
-        async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
-            client = OurRounds(OurClient(channel, server.token))
-
-            async def rounds(worker: str) -> None:
-                while await client.round(worker):
-                    continue
-
-            await asyncio.gather(*(rounds(f"worker-{index}") for index in range(4)))
-
-    command = [sys.executable, "-m", "benchmarks.heartbeats", server.address]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as beating:
-        assert beating.stdin is not None
-        beating.stdin.write(server.token + "\n")
-        beating.stdin.flush()
-        asyncio.run(work())
-        times, _ = beating.communicate(timeout=START_SECONDS)
-    return [float(seconds) for seconds in json.loads(times)]
-
-
-def rate(ended: list[float], first: int, last: int) -> float:
-    """Rounds a second from the `first` to the `last` of them."""
-    return (last - first - 1) / (ended[last - 1] - ended[first])
-
-
-def main() -> None:
-    """Measures and prints a table and one line of JSON."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures and prints tables and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the trials, and no crowd of 500")
-    quick = parser.parse_args().quick
-    trials, window = (200, 50) if quick else (2000, 200)
-    crowds = (1, 8) if quick else (1, 8, 64, 500)
+    parser.add_argument(
+        "--baseline",
+        metavar="REVISION",
+        default=BASELINE,
+        help="the git revision to compare with (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    plan = QUICK if options.quick else FULL
     console = rich.console.Console()
-    rates: dict[str, tuple[float, float]] = {}
-    for which in ("ours", "stock"):
-        with serving(which, "random", trials + 2 * CLIENTS) as server:
-            ended = asyncio.run(throughput(which, server, trials))
-            rates[which] = rate(ended, 0, window), rate(ended, len(ended) - window, len(ended))
-            console.print(
-                f"{which}: {rates[which][0]:.0f} rounds/s over the first {window}, "
-                f"{rates[which][1]:.0f} over the last, {server.memory_mib():.0f} MiB"
-            )
-    result: dict[str, float] = {
-        "speedup_vs_stock": rates["ours"][1] / rates["stock"][1],
-        "per_second_first_200": rates["ours"][0],
-        "per_second_last_200": rates["ours"][1],
-    }
-    table = rich.table.Table("workers", "p50 ms", "p99 ms", "busy", title="waiting for a suggestion, trials of 5 s")
-    with serving("ours", "random", 1_000_000) as server:
-        for workers in crowds:
-            waits, busy = asyncio.run(crowd(server, workers, 12.0 if quick else 25.0))
-            p50, p99 = np.percentile(waits, [50, 99]) * 1000
-            table.add_row(str(workers), f"{p50:.1f}", f"{p99:.1f}", f"{busy:.3f}")
-            result |= {f"p50_ms_{workers}": p50, f"p99_ms_{workers}": p99, f"busy_share_{workers}": busy}
-        result["memory_mib"] = server.memory_mib()
-    console.print(table)
-    with serving("ours", "bayesian", 30 if quick else 100) as server:
-        beats = heartbeats_beside_bayesian(server)
-        result["heartbeat_p99_ms_bayesian"] = float(np.percentile(beats, 99)) * 1000
-    console.print(f"heartbeat beside a Bayesian oracle: p99 {result['heartbeat_p99_ms_bayesian']:.1f} ms")
-    print(json.dumps({name: round(value, 3) for name, value in result.items()}))
+    with contextlib.ExitStack() as stack:
+        earlier: Path | None = None
+        try:
+            earlier = stack.enter_context(earlier_build.unpacked(options.baseline))
+        except earlier_build.NoSuchBuild as error:
+            console.print(str(error))
+        raced = run_race(plan, earlier)
+    show_race(raced, plan, console)
+    figures = {**race_figures(raced, plan), **crowd_figures(plan, console), **heartbeat_figures(plan, console)}
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
 if __name__ == "__main__":

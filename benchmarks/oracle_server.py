@@ -2,7 +2,7 @@
 
     python -m benchmarks.oracle_server ours|stock DIRECTORY KIND MAX_TRIALS < token
 
-writes `port` into DIRECTORY once it serves, and ends with SIGTERM.
+writes chief.json (ours) into DIRECTORY once it serves, and ends with SIGTERM. Later builds start this one by that line.
 """
 
 from __future__ import annotations
