@@ -44,11 +44,19 @@ class Grant:
 
 
 class Ask(enum.Enum):
-    """Other answers to a worker that asks: compute a suggestion for it, let it wait, or send it home."""
+    """Other answers to a worker that asks.
+
+    Attributes:
+      SUGGEST: compute a suggestion for it.
+      WAIT: there is nothing for it now.
+      OVER: nothing is left to do.
+      REPLACED: another process of the same worker has taken the place of the one that asks, which has to end.
+    """
 
     SUGGEST = "suggest"
     WAIT = "wait"
     OVER = "over"
+    REPLACED = "replaced"
 
 
 class Directive(str, enum.Enum):

@@ -14,7 +14,7 @@ from typing import Any
 
 from keras_tuner.src.engine.objective import Objective
 
-from custom_components.distributed_tuner import identity
+from custom_components.distributed_tuner import identity, trial_flow
 from custom_components.distributed_tuner.chief_service import ChiefService
 from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.options import SearchOptions
@@ -24,7 +24,7 @@ from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.store import Store, Stored
 from custom_components.distributed_tuner.study import Study
 from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
-from custom_components.distributed_tuner.trial_flow import TrialFlow, failure
+from custom_components.distributed_tuner.trial_flow import End, TrialFlow, failure
 
 _LOG = logging.getLogger(__name__)
 
@@ -233,7 +233,7 @@ class Chief:
             since=since,
         )
 
-    def _restore(self, stored: Stored, go_on: bool) -> dict[str, dict[str, Any]]:
+    def _restore(self, stored: Stored, go_on: bool) -> dict[str, End]:
         """Takes up what is stored. Returns the results that the oracle has not judged, by trial id."""
         if stored.time is None:
             return {}
@@ -244,4 +244,13 @@ class Chief:
         unjudged = self._study.restore(stored.study, self._clock(), go_on=go_on, more=more, results=attempts)
         self._study.requeued(self._suggester.queued())
         _LOG.info("restored %d trials", len(self._store.trials))
-        return {trial_id: stored.results[trial_id] for trial_id in sorted(unjudged)}
+        return {trial_id: _judgeable(trial_id, stored.results[trial_id]) for trial_id in sorted(unjudged)}
+
+
+def _judgeable(trial_id: str, end: End) -> End:
+    """The stored end of a trial, or its failure where nobody could judge that."""
+    fault = trial_flow.fault(end)
+    if fault is None:
+        return end
+    _LOG.error("trial %s: its stored result cannot be judged: %s", trial_id, fault)
+    return failure(f"its stored result cannot be judged: {fault}")

@@ -206,10 +206,6 @@ def _guarded(chief: Chief, handler: Handler, called: Callable[[], None] | None) 
         except (ValueError, RecursionError) as error:
             # Here and not in gRPC's own hands, which would tell the caller nothing.
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is no JSON object: {error}")
-        try:
-            return await refusals.answer(chief, context, handler(request))
-        except (KeyError, TypeError, ValueError) as error:
-            _LOG.warning("bad request", exc_info=True)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{type(error).__name__}: {error}")
+        return await refusals.answer(chief, context, handler(request))
 
     return handle

@@ -1,4 +1,4 @@
-"""What a chief answers to its callers: the methods of its gRPC service, each a dict in and a dict out."""
+"""What a chief answers to its callers: the methods of its gRPC service, each a message in and a dict out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from custom_components.distributed_tuner import cause, patches, rpc
+from custom_components.distributed_tuner import messages, patches, rpc, trial_flow, trial_values
 from custom_components.distributed_tuner.answers import Ask, Grant
 from custom_components.distributed_tuner.clock import Clock
-from custom_components.distributed_tuner.errors import storable
+from custom_components.distributed_tuner.messages import Message
 from custom_components.distributed_tuner.record import Direction, SearchRecord
 from custom_components.distributed_tuner.search_dir import record_to_json
 from custom_components.distributed_tuner.store import Store
@@ -62,128 +62,124 @@ class ChiefService:
         self._fault: tuple[str, str] | None = None
 
     def methods(self) -> dict[str, Handler]:
-        """The service: each method's name in `rpc`, and what answers it."""
+        """The service: each method's name in `rpc`, and what answers it.
+
+        Each of them raises `InvalidMessage`, before anything has changed, for a message that is not what it takes.
+        """
         return {
-            rpc.SUGGEST: self.suggest,
-            rpc.FINISH: self.finish,
-            rpc.HEARTBEAT: self.heartbeat,
-            rpc.RELEASE: self.release,
-            rpc.FAIL: self.fail,
-            rpc.SPACE: self.space,
-            rpc.UPDATE_SPACE: self.update_space,
-            rpc.BEST: self.best,
-            rpc.STATUS: self.status,
-            rpc.GONE: self.gone,
-            rpc.STOP: self.stop,
+            rpc.SUGGEST: _takes(messages.Suggest, self.suggest),
+            rpc.FINISH: _takes(messages.Finish, self.finish),
+            rpc.HEARTBEAT: _takes(messages.Heartbeat, self.heartbeat),
+            rpc.RELEASE: _takes(messages.Release, self.release),
+            rpc.FAIL: _takes(messages.Fail, self.fail),
+            rpc.SPACE: _takes(messages.Space, self.space),
+            rpc.UPDATE_SPACE: _takes(messages.UpdateSpace, self.update_space),
+            rpc.BEST: _takes(messages.Best, self.best),
+            rpc.STATUS: _takes(messages.Status, self.status),
+            rpc.GONE: _takes(messages.Gone, self.gone),
+            rpc.STOP: _takes(messages.Stop, self.stop),
         }
 
-    async def suggest(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def suggest(self, asked: messages.Suggest) -> dict[str, Any]:
         """A worker wants a trial; held open while there is none."""
-        worker, process = request["worker"], request.get("process", "")
-        ends = self._clock() + min(float(request.get("wait_seconds", rpc.LONG_POLL_SECONDS)), rpc.LONG_POLL_SECONDS)
+        ends = self._clock() + min(asked.wait_seconds, rpc.LONG_POLL_SECONDS)
         while True:
             version = self._study.version
-            answer = await self._flow.ask(worker, process, max(0.0, ends - self._clock()))
+            answer = await self._flow.ask(asked.worker, asked.process, max(0.0, ends - self._clock()))
             await self._flow.commit()
             left = ends - self._clock()
             if answer is not Ask.WAIT or left <= 0:
                 return self._told(answer)
             await self._flow.changes.wait(version, left)
 
-    async def finish(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def finish(self, told: messages.Finish) -> dict[str, Any]:
         """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one at once.
 
         Until it has the answer the worker takes the ended trial for its own: nothing here may wait for a slow oracle.
+
+        Raises:
+          InvalidMessage: no oracle could take the trial's hyperparameters.
         """
-        worker, trial_id = request["worker"], request["trial_id"]
+        self._check_hyperparameters(told)
         accepted = self._study.begin_finish(
-            worker,
-            trial_id,
-            request.get("epochs"),
-            request.get("attempt"),
-            succeeded=bool(request["succeeded"]),
-            process=request.get("process", ""),
+            told.worker, told.trial_id, told.epochs, told.attempt, succeeded=told.succeeded, process=told.process
         )
         if accepted:
-            end = {
-                "succeeded": bool(request["succeeded"]),
-                "retry": bool(request.get("retry", True)),
-                "dropped": bool(request.get("dropped", False)),
-                "reports": request.get("reports", []),
-                "message": None if request.get("message") is None else storable(request["message"]),
-                "hyperparameters": request.get("hyperparameters"),
-                "cut": request.get("cut"),
-            }
-            await self._flow.take(trial_id, end)
-        answer = self._flow.ask_at_once(worker, request.get("process", "")) if request.get("next") else None
+            await self._flow.take(told.trial_id, trial_flow.end(told))
+        answer = self._flow.ask_at_once(told.worker, told.process) if told.next else None
         await self._flow.commit()
         return {"accepted": accepted, **(self._told(answer) if answer else {})}
 
-    async def heartbeat(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def heartbeat(self, told: messages.Heartbeat) -> dict[str, Any]:
         """A worker lives."""
-        directive, reason = self._study.heartbeat(
-            request["worker"], request.get("trial_id"), request.get("epochs"), self._clock(), request.get("process", "")
-        )
+        directive, reason = self._study.heartbeat(told.worker, told.trial_id, told.epochs, self._clock(), told.process)
         return {"directive": directive.value, "reason": reason}
 
-    async def release(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def release(self, told: messages.Release) -> dict[str, Any]:
         """A preempted worker gives its trial back."""
-        self._study.release(request["worker"], request["trial_id"], self._clock())
+        self._study.release(told.worker, told.trial_id, self._clock(), told.process)
         await self._flow.commit()
         return {}
 
-    async def gone(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def gone(self, told: messages.Gone) -> dict[str, Any]:
         """The cluster saw a worker die."""
-        trial_id = self._study.gone(
-            request["worker"],
-            request["reason"],
-            self._clock(),
-            request.get("process", ""),
-            bool(request.get("fault", True)),
-        )
+        trial_id = self._study.gone(told.worker, told.reason, self._clock(), told.process, told.fault)
         await self._flow.commit()
         return {"trial_id": trial_id}
 
-    async def fail(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def fail(self, told: messages.Fail) -> dict[str, Any]:
         """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
-        worker, message, trace = request["worker"], storable(request["message"]), storable(request.get("traceback", ""))
-        trace = trace or message
-        message = cause.of_message(message)
-        if request.get("again"):
-            _LOG.warning("%s: %s\n%s", worker, message, trace)
-            # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
-            self._fault = (worker, trace) if self._fault is None or not self._study.faults else self._fault
-            reason = self._study.fault(worker, message)
-            if reason is None:
-                await self._flow.commit()
-            else:
-                await self._end_with(reason, *self._fault)
+        if self._study.replaced(told.worker, told.process):
+            _LOG.warning("%s: an error of a process that was replaced before: %s", told.worker, told.message)
+            return {}
+        if not told.again:
+            await self._end_with(told.message, told.worker, told.traceback)
+            return {}
+        _LOG.warning("%s: %s\n%s", told.worker, told.message, told.traceback)
+        # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
+        self._fault = (told.worker, told.traceback) if self._fault is None or not self._study.faults else self._fault
+        reason = self._study.fault(told.worker, told.message)
+        if reason is None:
+            await self._flow.commit()
         else:
-            await self._end_with(message, worker, trace)
+            await self._end_with(reason, *self._fault)
         return {}
 
-    async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def stop(self, told: messages.Stop) -> dict[str, Any]:
         """Somebody wants the search to end with what there is."""
-        self._study.stop(request["reason"], self._clock())
+        self._study.stop(told.reason, self._clock())
         await self._flow.commit()
         return {}
 
-    async def space(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def space(self, asked: messages.Space) -> dict[str, Any]:
         """The search space."""
-        del request
+        del asked
         return {"hyperparameters": self._suggester.space()}
 
-    async def update_space(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A worker met new hyperparameters."""
-        await self._flow.update_space(request["hyperparameters"])
+    async def update_space(self, told: messages.UpdateSpace) -> dict[str, Any]:
+        """A worker met new hyperparameters.
+
+        Raises:
+          InvalidMessage: no oracle could take them.
+        """
+        _check_config(told.hyperparameters)
+        await self._flow.update_space(told.hyperparameters)
         await self._flow.commit()
         return {}
 
-    async def best(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The best trials, as keras-tuner stores them: as many as one message holds, and which to ask for next."""
-        ids = request.get("ids")
+    async def best(self, asked: messages.Best) -> dict[str, Any]:
+        """The best trials, as keras-tuner stores them: as many as one message holds, and which to ask for next.
+
+        Raises:
+          InvalidMessage: it asks for neither, or for a trial that there is not.
+        """
+        ids = asked.ids
         if ids is None:
-            ids = [trial["trial_id"] for trial in self.best_trials(int(request["count"]))]
+            if asked.count is None:
+                raise messages.InvalidMessage("Best: neither count nor ids are given")
+            ids = [trial["trial_id"] for trial in self.best_trials(asked.count)]
+        if unknown := [trial_id for trial_id in ids if trial_id not in self._store.trials]:
+            raise messages.InvalidMessage(f"Best: ids: there is no trial {unknown[0]}")
         trials: list[dict[str, Any]] = []
         size = 0
         for trial_id in ids:
@@ -192,11 +188,11 @@ class ChiefService:
             if trials and size > rpc.PORTION_BYTES:
                 break
             trials.append(trial)
-        return {"trials": trials, "left": ids[len(trials) :]}
+        return {"trials": trials, "left": list(ids[len(trials) :])}
 
-    async def status(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def status(self, asked: messages.Status) -> dict[str, Any]:
         """The search as data: the trials that changed since the revision that the caller knows, if it knows one."""
-        incarnation, known = request.get("revision") or ("", -1)
+        incarnation, known = asked.revision or ("", -1)
         since = known if incarnation == self._incarnation else -1
         revision = self._study.revision
         return {
@@ -220,10 +216,28 @@ class ChiefService:
         """The best completed trials as keras-tuner stores them, best first."""
         return self._store.best(count, Direction(self._suggester.oracle.objective.direction))
 
+    def _check_hyperparameters(self, told: messages.Finish) -> None:
+        known = self._store.trials.get(told.trial_id)
+        # Most trials come back as they were given; to build their entries anew takes longer than all the rest.
+        if told.hyperparameters is not None and (known is None or told.hyperparameters != known["hyperparameters"]):
+            _check_config(told.hyperparameters)
+
     def _told(self, answer: Grant | Ask) -> dict[str, Any]:
         if isinstance(answer, Grant):
             trial = self.trial_state(answer.trial_id)
             return {"answer": "trial", "trial": trial, "attempt": answer.attempt, "search": self._search}
         if answer is Ask.OVER:
             return {"answer": "over", "reason": self._study.stop_reason}
-        return {"answer": "wait"}
+        return {"answer": answer.value}
+
+
+def _takes(kind: type[Message], method: Callable[[Message], Awaitable[dict[str, Any]]]) -> Handler:
+    async def handle(request: dict[str, Any]) -> dict[str, Any]:
+        return await method(messages.parse(kind, request))
+
+    return handle
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    if (fault := trial_values.fault_of_config(config)) is not None:
+        raise messages.InvalidMessage(fault)

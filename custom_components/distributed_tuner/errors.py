@@ -20,6 +20,10 @@ class ChiefRefused(SearchError):
     """The chief answered that the call is not allowed."""
 
 
+class WorkerReplaced(SearchError):
+    """Another process of the same worker has taken this one's place."""
+
+
 class SearchLocked(SearchError):
     """Another chief serves the same search directory."""
 
@@ -46,7 +50,8 @@ class ExitCode(enum.IntEnum):
     FAULT = 71
     # The disk is full or may not be written; there may be no room for the reason either.
     CANNOT_STORE = 74
-    # The worker's trial was taken from it and did not stop by itself: start it afresh.
+    # The worker's trial was taken from it and did not stop by itself, or another process of this worker has taken this
+    # one's place: start it afresh.
     ABANDONED = 75
     # No chief within reach for too long.
     CHIEF_LOST = 76

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -10,7 +11,10 @@ import grpc.aio
 
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.messages import InvalidMessage
 from custom_components.distributed_tuner.suggester import OracleError
+
+_LOG = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -23,6 +27,9 @@ async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work
     """
     try:
         return await work
+    except InvalidMessage as error:
+        _LOG.warning("a message is refused: %s", error)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
     except StudyError as error:
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     except OracleError as error:

@@ -14,10 +14,10 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner import full_disk, metric_history, rpc, unchanged
+from custom_components.distributed_tuner import full_disk, metric_history, rpc, trial_values, unchanged
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
-from custom_components.distributed_tuner.errors import DiskFull, describe, storable
+from custom_components.distributed_tuner.errors import DiskFull, WorkerReplaced, describe, storable
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,6 +129,7 @@ class RemoteOracle:
         Raises:
           ChiefUnreachable: no chief within the worker's patience.
           DiskFull: see `end_trial`.
+          WorkerReplaced: another process of this worker has taken this one's place.
         """
         del tuner_id
         self._asked.set()
@@ -145,6 +146,8 @@ class RemoteOracle:
         if answer is None:
             message = {"worker": self._worker, "process": self._process}
             answer = self._client.call(rpc.SUGGEST, message, timeout=_SUGGEST_TIMEOUT_SECONDS)
+        if answer["answer"] == "replaced":
+            raise WorkerReplaced(f"another process of {self._worker} has taken the place of this one, which ends")
         if answer["answer"] != "trial":
             self.over = answer["answer"] == "over"
             status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
@@ -156,10 +159,18 @@ class RemoteOracle:
         return trial
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:
-        """Keeps metrics of the running trial; of one that has ended they have no effect."""
+        """Keeps metrics of the running trial; of one that has ended they have no effect.
+
+        Raises:
+          KeyError: this worker does not run it.
+          ValueError: a metric, or the step, is no number.
+        """
         trial = self.get_trial(trial_id)
-        values = {name: float(value) for name, value in metrics.items()}
-        self._reports.append((int(step), values))
+        values = {name: _number(value, f"the metric {name!r}") for name, value in metrics.items()}
+        at = _number(step, "the step")
+        if not 0 <= at < 2**53:
+            raise ValueError(f"metrics were reported at step {step}, which is no count of epochs")
+        self._reports.append((int(at), values))
         metric_history.add(trial.metrics, self._local.objective, values, int(step))
         return trial
 
@@ -238,7 +249,8 @@ class RemoteOracle:
             trial_id = self._next["trial"]["trial_id"]
             self._next = None
             self._current.promise(None)
-            self._client.call(rpc.RELEASE, {"worker": self._worker, "trial_id": trial_id})
+            told = {"worker": self._worker, "process": self._process, "trial_id": trial_id}
+            self._client.call(rpc.RELEASE, told)
 
     def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None) -> None:
         succeeded = trial.status == _Status.COMPLETED
@@ -326,25 +338,22 @@ class RemoteOracle:
 
 def _unsendable(config: dict[str, Any]) -> str | None:
     """Why hyperparameters cannot be sent to the chief, with the name of the one at fault; None if they can."""
-    fault = _json_fault(config)
-    if fault is None:
-        return None
-    for name, value in config["values"].items():
-        of_value = _json_fault(value)
-        if of_value is not None:
-            return (
-                f"hyperparameter {name!r} has a value of type {type(value).__name__}, which JSON cannot hold "
-                f"({of_value}). Values must be numbers, strings or booleans"
-            )
-    return f"its hyperparameters are not what JSON can hold: {fault}"
-
-
-def _json_fault(value: Any) -> str | None:
+    fault = trial_values.fault(config["values"])
+    if fault is not None:
+        return fault
     try:
-        rpc.encode({"value": value})
+        rpc.encode(config)
     except (TypeError, ValueError, RecursionError) as error:
-        return describe(error)
+        return f"its hyperparameters are not what JSON can hold: {describe(error)}"
     return None
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = f"{value!r:.60}"
+        raise ValueError(f"{name} was reported as {shown}, which is no number: {describe(error)}") from error
 
 
 def _with_own(reason: str, trial: trial_module.Trial) -> str:

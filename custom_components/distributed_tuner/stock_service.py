@@ -21,9 +21,9 @@ from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import hyperband
 
-from custom_components.distributed_tuner import metric_history, refusals, unchanged
+from custom_components.distributed_tuner import messages, metric_history, refusals, unchanged
 from custom_components.distributed_tuner.chief import Chief
-from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.errors import SearchError, describe
 from custom_components.distributed_tuner.limits import STOCK_PROCESS
 
 _Status = trial_module.TrialStatus
@@ -68,18 +68,18 @@ class StockService:
         self._reports: dict[str, list[tuple[int, dict[str, float]]]] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._holders: dict[str, str] = {}
-        self._stopped: dict[str, dict[str, Any]] = {}  # by tuner
+        self._stopped: dict[str, messages.Finish] = {}  # by tuner
 
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
-        config = (await self.chief.service.space({}))["hyperparameters"]
+        config = (await self.chief.service.space(messages.Space()))["hyperparameters"]
         return protos.get_service().GetSpaceResponse(hyperparameters=unchanged.hyperparameters(config).to_proto())
 
     @_guarded
     async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker met new hyperparameters."""
-        hyperparameters = hp_module.HyperParameters.from_proto(request.hyperparameters)
-        await self.chief.service.update_space({"hyperparameters": hyperparameters.get_config()})
+        config = _read(lambda: hp_module.HyperParameters.from_proto(request.hyperparameters)).get_config()
+        await self.chief.service.update_space(messages.parse(messages.UpdateSpace, {"hyperparameters": config}))
         return protos.get_service().UpdateSpaceResponse()
 
     @_guarded
@@ -87,7 +87,8 @@ class StockService:
         """A worker wants a trial."""
         if (end := self._stopped.pop(request.tuner_id, None)) is not None:
             await self.chief.service.finish(end)
-        answer = await self.chief.service.suggest({"worker": request.tuner_id, "process": STOCK_PROCESS})
+        asked = messages.parse(messages.Suggest, {"worker": request.tuner_id, "process": STOCK_PROCESS})
+        answer = await self.chief.service.suggest(asked)
         if answer["answer"] == "trial":
             state = answer["trial"]
             trial = unchanged.trial(state)
@@ -99,12 +100,15 @@ class StockService:
             trial = trial_module.Trial(hp_module.HyperParameters(), trial_id="", status=status)
         return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
 
+    @_guarded
     async def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Metrics of a running trial: kept until its end."""
         trial = await self._known(request.trial_id, context)
-        self._reports[request.trial_id].append((int(request.step), dict(request.metrics)))
+        (report,) = _read(lambda: messages.reports([[int(request.step), dict(request.metrics)]], "metrics"))
+        self._reports[request.trial_id].append(report)
         return protos.get_service().UpdateTrialResponse(trial=self._with_metrics(trial).to_proto())
 
+    @_guarded
     async def GetTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A running trial."""
         trial = await self._known(request.trial_id, context)
@@ -113,27 +117,32 @@ class StockService:
     @_guarded
     async def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A trial ended, or its tuner stops it from inside of `run_trial`: keras-tuner ends it again after that."""
-        ended = trial_module.Trial.from_proto(request.trial)
+        ended = _read(lambda: trial_module.Trial.from_proto(request.trial))
         trial_id = ended.trial_id
         known = await self._known(trial_id, context)
         reports = self._reports[trial_id]
         succeeded = ended.status == _Status.COMPLETED
         stopped = ended.status == _Status.STOPPED
-        end = {
-            "worker": self._holders[trial_id],
-            "trial_id": trial_id,
-            "succeeded": succeeded,
-            "retry": ended.status == _Status.INVALID,
-            "dropped": stopped,
-            "reports": reports,
-            "message": None if succeeded else _STOPPED if stopped else _NO_REASON,
-            "hyperparameters": exact(ended.hyperparameters, known.hyperparameters).get_config(),
-        }
-        self._stopped.pop(self._holders[trial_id], None)
+        worker = self._holders[trial_id]
+        end = messages.parse(
+            messages.Finish,
+            {
+                "worker": worker,
+                "process": STOCK_PROCESS,
+                "trial_id": trial_id,
+                "succeeded": succeeded,
+                "retry": ended.status == _Status.INVALID,
+                "dropped": stopped,
+                "reports": [[step, metrics] for step, metrics in reports],
+                "message": None if succeeded else _STOPPED if stopped else _NO_REASON,
+                "hyperparameters": exact(ended.hyperparameters, known.hyperparameters).get_config(),
+            },
+        )
+        self._stopped.pop(worker, None)
         if stopped:
-            self._stopped[self._holders[trial_id]] = end
+            self._stopped[worker] = end
         elif succeeded and not reports:
-            await self.chief.service.release({"worker": self._holders[trial_id], "trial_id": trial_id})
+            await self.chief.service.release(messages.Release(worker, trial_id, STOCK_PROCESS))
         else:
             await self.chief.service.finish(end)
         return protos.get_service().EndTrialResponse()
@@ -159,6 +168,19 @@ class StockService:
         for step, metrics in self._reports[trial.trial_id]:
             metric_history.add(trial.metrics, self.chief.objective, metrics, step)
         return trial
+
+
+def _read(read: Callable[[], Any]) -> Any:
+    """What `read` makes of a request.
+
+    Raises:
+      InvalidMessage: keras-tuner cannot make anything of it.
+    """
+    try:
+        return read()
+    except Exception as error:
+        # Whatever its classes do with values that they do not expect: nothing else is run here.
+        raise messages.InvalidMessage(f"the request is not such as keras-tuner sends: {describe(error)}") from error
 
 
 def exact(received: hp_module.HyperParameters, known: hp_module.HyperParameters) -> hp_module.HyperParameters:

@@ -48,6 +48,7 @@ from custom_components.distributed_tuner.record import (
     TrialStatus,
 )
 from custom_components.distributed_tuner.search_state import SearchState
+from custom_components.distributed_tuner.succession import Succession
 
 # An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). So many answers in a
 # row end the search instead of letting its workers wait for ever.
@@ -63,6 +64,7 @@ class Study:
         self._ledger = Ledger(self._limits, now)
         self._trials = self._ledger.trials
         self._leases = self._ledger.leases
+        self._succession = Succession()
         self._seen: dict[str, float] = {}
         self._barren_idles = 0
         self._idle_version = -1
@@ -75,9 +77,12 @@ class Study:
         Args:
           worker: the worker's id, which outlives its process.
           now: the time, seconds.
-          process: tells apart two processes that bear the same id, one of them thought dead. The last one to ask holds
-            the trial.
+          process: tells apart two processes that bear the same id, one of them thought dead. The last one to begin
+            holds the trial; one whose place it took is told so, and what it says from then on changes nothing but to
+            bring the result of a trial that has none.
         """
+        if not self._succession.begin(worker, process):
+            return Ask.REPLACED
         self._seen[worker] = now
         lease = self._leases.of_worker(worker)
         if lease is not None:
@@ -130,7 +135,8 @@ class Study:
             raise StudyError(f"the oracle suggested trial {trial.trial_id} again, which is {trial.status.value}")
         self._trials.changed(trial)
         self._ledger.withdraw(trial.trial_id)
-        if self._search.stop_reason is not None or self._leases.of_worker(worker):
+        occupied = self._leases.of_worker(worker) is not None or self.replaced(worker, process)
+        if self._search.stop_reason is not None or occupied:
             self._ledger.queue(trial.trial_id)
             if self._search.ended is not None:
                 self._ledger.end(self._search.ended)
@@ -141,7 +147,8 @@ class Study:
         self, worker: str, trial_id: str | None, epochs: int | None, now: float, process: str = ""
     ) -> tuple[Directive, str]:
         """A worker lives; `epochs` counts the epochs of its trial so far. Answers what to do and why."""
-        self._seen[worker] = now
+        if not self.replaced(worker, process):
+            self._seen[worker] = now
         if trial_id is None:
             return Directive.CONTINUE, ""
         lease = self._leases.of_trial(trial_id)
@@ -165,6 +172,10 @@ class Study:
         lease.limit = self._limits.should_finish(lease, now) or lease.limit
         return (Directive.FINISH, lease.limit) if lease.limit else (Directive.CONTINUE, "")
 
+    def replaced(self, worker: str, process: str) -> bool:
+        """Whether another process of this worker has taken this one's place, whose word counts no more."""
+        return self._succession.replaced(worker, process)
+
     def fault(self, worker: str, message: str) -> str | None:
         """A worker met an error outside of a trial. Returns why the caller has to stop the search, if so."""
         self._search.faults += 1
@@ -175,10 +186,11 @@ class Study:
             return None
         return self._limits.faults(self._search.faults, self._search.first_fault)
 
-    def release(self, worker: str, trial_id: str, now: float) -> None:
-        """A preempted worker gives its trial back; without a lease that does nothing."""
-        lease = self._leases.of_worker(worker)
-        if lease is not None and lease.trial_id == trial_id and trial_id not in self._ledger.finishing:
+    def release(self, worker: str, trial_id: str, now: float, process: str = "") -> None:
+        """A preempted worker gives its trial back; a process that does not hold it has nothing to give."""
+        if self._holds(worker, trial_id, process) and trial_id not in self._ledger.finishing:
+            lease = self._leases.of_trial(trial_id)
+            assert lease is not None
             self._trials[trial_id].fruitless_releases += not lease.fruitful
             self._ledger.give_back(trial_id, Outcome.RELEASED, now)
             self._ledger.end_if_over(now)
@@ -402,6 +414,8 @@ class Study:
           The trials whose result is still to be judged; each is as after `begin_finish`.
         """
         self._ledger.put_back(state, now, go_on=go_on, more=more, results=results or {})
+        for lease in self._leases:
+            self._succession.begin(lease.worker, lease.process)
         return frozenset(self._ledger.finishing)
 
     def requeued(self, trial_ids: frozenset[str]) -> None:
@@ -415,4 +429,4 @@ class Study:
 
     def _holds(self, worker: str, trial_id: str, process: str) -> bool:
         lease = self._leases.of_trial(trial_id)
-        return lease is not None and lease.worker == worker and (not process or lease.process in ("", process))
+        return lease is not None and lease.worker == worker and lease.process in ("", process)

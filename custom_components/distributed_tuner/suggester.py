@@ -19,7 +19,16 @@ from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
-from custom_components.distributed_tuner import cause, hyperband, metric_history, missing_objective, patches, unchanged
+from custom_components.distributed_tuner import (
+    cause,
+    hyperband,
+    metric_history,
+    missing_objective,
+    patches,
+    rollback,
+    trial_values,
+    unchanged,
+)
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.oracle_state import OracleState
@@ -77,8 +86,11 @@ class OracleSuggester:
         Raises:
           OracleError: the oracle raised or answered nonsense.
         """
-        with hyperband.failures_thrown_out(self._oracle):
+        with hyperband.failures_thrown_out(self._oracle), rollback.of_new_trials(self._oracle):
             trial = self._call("create_trial", worker)
+            if trial.status == _Status.RUNNING and (fault := trial_values.fault(trial.hyperparameters.values)):
+                name = f"{type(self._oracle).__name__}.populate_space"
+                raise OracleError(f"{name} gave trial {trial.trial_id} what nobody can run it with: {fault}")
         self._oracle.tuner_ids.discard(worker)
         if trial.status == _Status.IDLE:
             return NoSuggestion.IDLE
@@ -124,6 +136,28 @@ class OracleSuggester:
         Raises:
           OracleError: the oracle raised.
         """
+        with rollback.of_end(self._oracle, self._oracle.trials[trial_id]):
+            return self._finish(
+                trial_id,
+                succeeded=succeeded,
+                retry=retry,
+                dropped=dropped,
+                reports=reports,
+                message=message,
+                hyperparameters=hyperparameters,
+            )
+
+    def _finish(
+        self,
+        trial_id: str,
+        *,
+        succeeded: bool,
+        retry: bool,
+        dropped: bool,
+        reports: Sequence[Report],
+        message: str | None,
+        hyperparameters: Mapping[str, Any] | None,
+    ) -> Result:
         trial = self._oracle.trials[trial_id]
         trial.score, trial.best_step = None, None
         trial.metrics = metrics_tracking.MetricsTracker()
@@ -147,12 +181,14 @@ class OracleSuggester:
             message=message,
         )
         self._call("end_trial", ended)
+        if trial.status == _Status.COMPLETED:
+            with self._guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
+                trial.score, trial.best_step = float(trial.score), int(trial.best_step or 0)
         self._oracle.ongoing_trials.pop(trial_id, None)
         self._dirty.add(trial_id)
         values = dict(trial.hyperparameters.values)
         if trial.status == _Status.COMPLETED:
-            with self._guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
-                return Result(Verdict.COMPLETED, float(trial.score), int(trial.best_step or 0), None, values)
+            return Result(Verdict.COMPLETED, trial.score, trial.best_step, None, values)
         if status == _Status.COMPLETED and trial.message is None:
             # keras-tuner gives no reason for what it makes of a score that is no number.
             trial.message = f"{type(self._oracle).__name__} gave the trial the score {trial.score}: it counts as failed"

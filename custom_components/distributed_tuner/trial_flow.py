@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from custom_components.distributed_tuner import messages, trial_values
 from custom_components.distributed_tuner.answers import Ask, Grant, Result
 from custom_components.distributed_tuner.changes import Changes
 from custom_components.distributed_tuner.store import Store
@@ -25,6 +26,32 @@ Answer = TypeVar("Answer")
 # `OracleSuggester.finish`, and `cut`, see `Study.finished`. JSON-able, since it may be stored before it is judged; what
 # an earlier version stored has no `cut` and no `dropped`.
 End = Mapping[str, Any]
+
+
+def end(told: messages.Finish) -> End:
+    """How a trial ended, as a worker tells it."""
+    return {
+        "succeeded": told.succeeded,
+        "retry": told.retry,
+        "dropped": told.dropped,
+        "reports": told.reports,
+        "message": told.message,
+        "hyperparameters": told.hyperparameters,
+        "cut": told.cut,
+    }
+
+
+def fault(stored: End) -> str | None:
+    """Why nobody can judge a trial's end that a journal holds, as earlier versions let in; None if one can."""
+    try:
+        messages.reports(stored["reports"], "reports")
+        hyperparameters = stored["hyperparameters"]
+        flags = [stored[name] for name in ("succeeded", "retry")]
+    except (KeyError, ValueError) as error:
+        return str(error)
+    if not all(isinstance(flag, bool) for flag in flags):
+        return "it does not say whether the trial succeeded"
+    return None if hyperparameters is None else trial_values.fault_of_config(hyperparameters)
 
 
 def failure(reason: str) -> End:
@@ -277,7 +304,7 @@ class TrialFlow:
             succeeded=end["succeeded"],
             retry=end["retry"],
             dropped=end.get("dropped", False),
-            reports=[Report(int(step), metrics) for step, metrics in end["reports"]],
+            reports=[Report(step, metrics) for step, metrics in end["reports"]],
             message=end["message"],
             hyperparameters=end["hyperparameters"],
         )

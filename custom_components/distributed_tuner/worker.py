@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from keras_tuner.src import errors as keras_tuner_errors
 
@@ -23,6 +23,7 @@ from custom_components.distributed_tuner.errors import (
     DiskFull,
     ExitCode,
     SearchError,
+    WorkerReplaced,
     describe,
     storable,
 )
@@ -75,16 +76,17 @@ def work(
     executions = Executions(current, Pace.in_directory(directory.url), leaving)
 
     calls = ChiefClient(address, access, options.chief_timeout_seconds)
-    give_back_on_sigterm(calls, worker, current, leaving, patience_seconds=options.grace_seconds / 2)
+    who = {"worker": worker, "process": process}
+    give_back_on_sigterm(calls, who, current, leaving, patience_seconds=options.grace_seconds / 2)
     randomness.make_restorable()
     begun = threading.Event()
-    _end_unless_begun(begun, calls, worker, options)
+    _end_unless_begun(begun, calls, who, options)
     try:
         tuner, fit_kwargs, _ = user_code.build(spec, directory.url, process=worker, populate=False)
     except user_code.UserCodeError as error:
         if guest:
             raise
-        return _fault(calls, worker, str(error), error.trace)
+        return _fault(calls, who, str(error), error.trace)
     places = (directory.url, f"{tuner.directory}/{tuner.project_name}")
     oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places)
     tuner.oracle, tuner.tuner_id = oracle, worker
@@ -121,14 +123,17 @@ def work(
         return ExitCode.CHIEF_LOST
     except DiskFull as error:
         _LOG.error("%s", error)
-        _give_back(calls, worker, current, patience_seconds=options.grace_seconds / 2)
+        _give_back(calls, who, current, patience_seconds=options.grace_seconds / 2)
         return ExitCode.CANNOT_STORE
+    except WorkerReplaced as error:
+        _LOG.error("%s", error)
+        return ExitCode.ABANDONED
     except keras_tuner_errors.FatalError as error:
         # keras-tuner's word for a fault of the user's code that every trial would meet.
         trace = storable(traceback.format_exc())
         _LOG.error("%s", trace)
         oracle.end_running(error, retry=False)
-        calls.call(rpc.FAIL, {"worker": worker, "message": describe(error), "traceback": trace})
+        calls.call(rpc.FAIL, {**who, "message": describe(error), "traceback": trace})
         return ExitCode.FATAL
     except BaseException as error:
         # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
@@ -136,7 +141,7 @@ def work(
         if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
             _LOG.error("%s", trace)
             return ExitCode.FAULT
-        return _fault(calls, worker, describe(error), trace)
+        return _fault(calls, who, describe(error), trace)
     finally:
         heartbeat.stop()
         try:
@@ -145,20 +150,22 @@ def work(
             _LOG.warning("the next trial could not be given back, its lease expires by itself: %s", error)
     if not oracle.over:
         name = f"{type(tuner).__name__}.search"
-        return _fault(calls, worker, f"{name} returned although the search is not over: it has trials left", "")
+        return _fault(calls, who, f"{name} returned although the search is not over: it has trials left", "")
     return ExitCode.DONE
 
 
 def _fault(
-    client: ChiefClient, worker: str, message: str, trace: str, *, patience_seconds: float | None = None
+    client: ChiefClient, who: Mapping[str, str], message: str, trace: str, *, patience_seconds: float | None = None
 ) -> ExitCode:
     _LOG.error("%s\n%s", message, trace)
-    told = {"worker": worker, "message": message, "traceback": trace, "again": True}
+    told = {**who, "message": message, "traceback": trace, "again": True}
     client.call(rpc.FAIL, told, patience_seconds=patience_seconds)
     return ExitCode.FAULT
 
 
-def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, options: SearchOptions) -> None:
+def _end_unless_begun(
+    begun: threading.Event, client: ChiefClient, who: Mapping[str, str], options: SearchOptions
+) -> None:
     """Ends the process, saying where it hangs, unless it has asked for a trial within `start_seconds`."""
     main, seconds = threading.get_ident(), options.start_seconds
 
@@ -169,7 +176,7 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
         message = f"no trial was asked for within start_seconds={seconds:g} of its start: tuner_fn hangs, or is slow"
         try:
             trace = f"Where it was (most recent call last):\n{stack}"
-            _fault(client, worker, message, trace, patience_seconds=options.grace_seconds)
+            _fault(client, who, message, trace, patience_seconds=options.grace_seconds)
         except SearchError as error:
             _LOG.error("%s", error)
         logging.shutdown()
@@ -179,7 +186,7 @@ def _end_unless_begun(begun: threading.Event, client: ChiefClient, worker: str, 
 
 
 def give_back_on_sigterm(
-    client: ChiefClient, worker: str, current: CurrentTrial, leaving: Leaving, *, patience_seconds: float
+    client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, leaving: Leaving, *, patience_seconds: float
 ) -> None:
     """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
 
@@ -199,19 +206,19 @@ def give_back_on_sigterm(
         told = wakeup.wait(ending)
         _LOG.warning("%s: this worker ends", told.name)
         leaving.wait(patience_seconds)
-        _give_back(client, worker, current, patience_seconds=patience_seconds)
+        _give_back(client, who, current, patience_seconds=patience_seconds)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)
 
     threading.Thread(target=wait, name="sigterm", daemon=True).start()
 
 
-def _give_back(client: ChiefClient, worker: str, current: CurrentTrial, *, patience_seconds: float) -> None:
+def _give_back(client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, *, patience_seconds: float) -> None:
     trial_id = current.held
     if trial_id is None:
         return
     try:
-        message = {"worker": worker, "trial_id": trial_id}
+        message = {**who, "trial_id": trial_id}
         client.call(rpc.RELEASE, message, timeout=2.0, patience_seconds=patience_seconds)
         _LOG.warning("trial %s is given back", trial_id)
     except SearchError as error:

@@ -22,9 +22,9 @@ class Guests:
         self._pids: dict[str, int] = {}
         self._codes: dict[str, int] = {}
 
-    def start(self, name: str, directory: SearchDir, token: str) -> None:
-        """Starts a worker of the search in `directory`."""
-        arguments = {"root": str(directory.root), "token": token, "worker": name, "share": 2}
+    def start(self, name: str, directory: SearchDir, token: str, *, worker: str = "") -> None:
+        """Starts a process of the search in `directory`, as the worker of that name or of another one."""
+        arguments = {"root": str(directory.root), "token": token, "worker": worker or name, "share": 2}
         log = str(directory.log(name))
         self._server.send({"start": name, "role": "worker", "log": log, "env": {}, "arguments": arguments})
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras_tuner as kt
 import pytest
 
-from custom_components.distributed_tuner import identity
+from custom_components.distributed_tuner import identity, messages
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.errors import SearchChanged
 from custom_components.distributed_tuner.options import SearchOptions
@@ -133,7 +133,7 @@ def test_it_is_stored_once_and_not_what_trials_add(tmp_path: Path) -> None:
         await served.begin()
         added = kt.HyperParameters()
         added.Boolean("met by a trial")
-        await served.service.update_space({"hyperparameters": added.get_config()})
+        await served.service.update_space(messages.UpdateSpace(added.get_config()))
         await served.close()
 
     event_loop.run(serve(oracle()))
@@ -152,7 +152,7 @@ def test_a_search_is_told_from_the_next_one_in_its_directory(tmp_path: Path) -> 
     async def serve() -> None:
         served = chief(directory, oracle())
         await served.begin()
-        told.append((await served.service.suggest({"worker": "worker-0"}))["search"])
+        told.append((await served.service.suggest(messages.Suggest("worker-0")))["search"])
         await served.close()
 
     event_loop.run(serve())

@@ -133,7 +133,7 @@ def test_nobody_who_has_a_trial_waits_while_the_oracle_computes_a_suggestion(mak
             message = {"worker": "a", "trial_id": trial_id, "epochs": 1}
             assert here.client.call(rpc.HEARTBEAT, message)["directive"] == "continue"
             assert len(here.client.call(rpc.STATUS, {})["record"]["trials"]) == 1
-            here.client.call(rpc.RELEASE, message)
+            here.client.call(rpc.RELEASE, {"worker": "a", "trial_id": trial_id})
             assert not suggestion.done()
         finally:
             oracle.may_answer.set()

@@ -219,6 +219,43 @@ def test_the_last_process_of_a_worker_to_ask_holds_its_trial() -> None:
     assert study.holder("0") == "a"
 
 
+def test_a_process_that_comes_back_after_its_successor_changes_nothing() -> None:
+    study = make()
+    start(study, "w", "0", process="old")
+    study.tick(11.0)
+    now = 12.0
+    assert study.ask("w", now, "new") == Grant("0", 0)
+    before, version = record(study), study.version
+    study.release("w", "0", now, "old")
+    assert study.ask("w", now, "old") is Ask.REPLACED
+    assert study.suggested("w", NoSuggestion.IDLE, now, "old") is Ask.WAIT
+    assert study.heartbeat("w", "0", 3, now, "old")[0] is Directive.ABANDON
+    assert not study.begin_finish("w", "0", 3, 0, succeeded=False, process="old")
+    assert (record(study), study.version) == (before, version)
+    assert study.heartbeat("w", "0", 1, now, "new")[0] is Directive.CONTINUE
+    study.release("w", "0", now, "new")
+    assert study.holder("0") is None
+
+
+def test_what_the_oracle_found_for_a_process_that_was_replaced_meanwhile_goes_to_its_successor() -> None:
+    study = make()
+    assert study.ask("w", 0.0, "old") is Ask.SUGGEST
+    assert study.ask("w", 1.0, "new") is Ask.SUGGEST
+    assert study.suggested("w", Suggested("0", {"x": 1}), 2.0, "old") is Ask.REPLACED
+    assert study.ask("w", 3.0, "new") == Grant("0", 0)
+
+
+def test_a_chief_that_comes_back_knows_who_holds_a_trial() -> None:
+    study = make()
+    start(study, "w", "0", process="old")
+    study.gone("w", "silence", 1.0)
+    assert study.ask("w", 2.0, "new") == Grant("0", 0)
+    back = restarted(study, 3.0)
+    back.release("w", "0", 4.0, "old")
+    assert back.holder("0") == "w"
+    assert back.heartbeat("w", "0", 1, 4.0, "new")[0] is Directive.CONTINUE
+
+
 def test_whoever_holds_a_trial_that_another_finished_is_told_to_abandon_it(study: Study) -> None:
     study.gone("a", "silence", 1.0)
     assert study.ask("b", 2.0) == Grant("0", 0)

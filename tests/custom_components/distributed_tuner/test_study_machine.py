@@ -275,9 +275,21 @@ class Searches(RuleBasedStateMachine):
     def preempt(self, data: st.DataObject) -> None:
         """A worker is told to stop, gives its trial back and comes up again as another process."""
         run = self.believed.pop(data.draw(st.sampled_from(sorted(self.believed))))
-        self.study.release(run.worker, run.trial_id, self.now)
+        self.study.release(run.worker, run.trial_id, self.now, run.process)
         self.processes[run.worker] += 1
         self.happened(LOST, HALTED)
+
+    @precondition(lambda self: self.history)
+    @rule(data=st.data(), epochs=st.none() | st.integers(1, 3))
+    def a_process_of_old_speaks(self, data: st.DataObject, epochs: int | None) -> None:
+        """It was suspended, or cut off: what it says changes nothing, but that a success of its trial counts."""
+        run = data.draw(st.sampled_from(self.history))
+        if self.study.replaced(run.worker, run.process):
+            before = self.record(), self.study.version
+            self.study.release(run.worker, run.trial_id, self.now, run.process)
+            assert self.study.ask(run.worker, self.now, run.process) is Ask.REPLACED
+            self.study.heartbeat(run.worker, run.trial_id, epochs, self.now, run.process)
+            assert (self.record(), self.study.version) == before
 
     @rule(worker=st.sampled_from(WORKERS), noticed=st.booleans(), fault=st.booleans())
     def die(self, worker: str, noticed: bool, fault: bool) -> None:

@@ -111,7 +111,7 @@ def test_a_waiting_trial_comes_with_the_end_of_another_one(tmp_path: Path) -> No
     oracle = Slow()
     with serving(tmp_path, oracle) as here:
         first, second = (ask(here, worker, 15.0)["trial"]["trial_id"] for worker in "ab")
-        here.client.call(rpc.RELEASE, {"worker": "b", "trial_id": second})
+        here.client.call(rpc.RELEASE, {"worker": "b", "process": "b", "trial_id": second})
         answer = finish(here, "a", first)
         # The first end is not judged yet, or it is.
         assert (answer if "trial" in answer else ask(here, "a", 15.0))["trial"]["trial_id"] == second

@@ -63,11 +63,12 @@ def test_a_stock_worker_asks_twice_and_the_chiefs_own_data_is_as_it_was() -> Non
     )
     service = StockService(types.SimpleNamespace(service=methods, objective=None))  # type: ignore[arg-type]
     about: Any = types.SimpleNamespace(trial_id="0", num_trials=1)
+    nobody: Any = None
 
     async def ask_twice() -> None:
         for _ in range(2):
             for method in (service.GetSpace, service.GetTrial, service.GetBestTrials):
-                assert (await method(about, None)).ByteSize() > 0
+                assert (await method(about, nobody)).ByteSize() > 0
 
     event_loop.run(ask_twice())
     assert kept == before
