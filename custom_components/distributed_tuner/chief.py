@@ -14,12 +14,12 @@ from typing import Any
 
 from keras_tuner.src.engine.objective import Objective
 
-from custom_components.distributed_tuner import identity, trial_flow
+from custom_components.distributed_tuner import identity, trial_flow, trial_values
 from custom_components.distributed_tuner.chief_service import ChiefService
 from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.published import Published
-from custom_components.distributed_tuner.record import Direction, SearchRecord
+from custom_components.distributed_tuner.record import Direction, SearchRecord, TrialStatus
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.store import Store, Stored
 from custom_components.distributed_tuner.study import Study
@@ -237,6 +237,7 @@ class Chief:
         """Takes up what is stored. Returns the results that the oracle has not judged, by trial id."""
         if stored.time is None:
             return {}
+        self._fail_unusable(stored)
         self._suggester.restore(stored.oracle, self._store.trials)
         attempts = {trial_id: result["attempt"] for trial_id, result in stored.results.items()}
         limit = self._suggester.oracle.max_trials
@@ -245,6 +246,18 @@ class Chief:
         self._study.requeued(self._suggester.queued())
         _LOG.info("restored %d trials", len(self._store.trials))
         return {trial_id: _judgeable(trial_id, stored.results[trial_id]) for trial_id in sorted(unjudged)}
+
+    def _fail_unusable(self, stored: Stored) -> None:
+        """A trial whose values nobody can use, as earlier versions stored, counts as failed without them."""
+        for trial_id, state in stored.study["trials"].items():
+            fault = trial_values.fault(state["hyperparameters"])
+            if fault is not None:
+                _LOG.error("trial %s: %s", trial_id, fault)
+                told = {"status": TrialStatus.FAILED.value, "score": None, "message": fault}
+                stored.study["trials"][trial_id] = {**state, **told, "hyperparameters": {}}
+                kept = self._store.trials[trial_id]
+                space = {**kept["hyperparameters"], "values": {}}
+                self._store.trials[trial_id] = {**kept, **told, "hyperparameters": space}
 
 
 def _judgeable(trial_id: str, end: End) -> End:

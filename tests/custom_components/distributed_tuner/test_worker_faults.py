@@ -95,11 +95,27 @@ def test_trials_that_the_tuner_does_not_end_fail_and_say_so(make_search: Callabl
 
 @pytest.mark.timeout(180)
 def test_a_hyperparameter_that_cannot_be_stored_fails_its_trial_by_name(make_search: Callable[..., Any]) -> None:
-    found = make_search("unsendable").run(workers=1)
-    (failed,) = found.record.failed()
-    assert "trial 0 cannot be stored: hyperparameter 'x' has a value of type object" in failed.cause
-    assert [len(trial.stays) for trial in found.record.trials] == [1] * 4
-    assert found.record.count(TrialStatus.COMPLETED) == 3
+    found = make_search("unsendable", {"max_trials": 5}, quick(max_consecutive_failures=4)).run(workers=1)
+    causes = [trial.cause for trial in found.record.failed()]
+    assert len(causes) == 3
+    assert "trial 0 cannot be stored: hyperparameter 'x' has the value <object object at" in causes[0]
+    assert "trial 1 cannot be stored: hyperparameter 'layers' has the value [64, 32] of type list" in causes[1]
+    assert "trial 2 cannot be stored: hyperparameter 'x' has the value None of type NoneType" in causes[2]
+    assert [len(trial.stays) for trial in found.record.trials] == [1] * 5
+    again = make_search("unsendable", {"max_trials": 6}).run(workers=1)
+    assert [trial.cause for trial in again.record.failed()] == causes
+    assert again.record.count(TrialStatus.COMPLETED) == 3
+
+
+@pytest.mark.timeout(180)
+def test_a_metric_that_is_no_number_fails_its_trial_by_name(make_search: Callable[..., Any]) -> None:
+    found = make_search("mismeasured").run(workers=1)
+    text, nothing = [trial.cause for trial in found.record.failed()]
+    assert (
+        "ValueError: the metric 'f1' was reported as 'n/a', which is no number: ValueError: could not convert" in text
+    )
+    assert "ValueError: the metric 'default_objective' was reported as None, which is no number: TypeError" in nothing
+    assert found.record.count(TrialStatus.COMPLETED) == 2
 
 
 @pytest.mark.timeout(180)

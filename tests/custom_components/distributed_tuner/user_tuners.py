@@ -352,9 +352,13 @@ class _Odd(Waiting):
             name = os.fsdecode(b"caf\xe9.csv")
             print(f"reading {name}")
             raise ValueError(f"cannot read {name}")
-        if self._kind == "unsendable" and number == 0:
-            trial.hyperparameters.values["x"] = object()
+        if self._kind == "unsendable" and number < 3:
+            name, value = [("x", object()), ("layers", [64, 32]), ("x", None)][number]
+            trial.hyperparameters.values[name] = value
             return 0.0
+        if self._kind == "mismeasured" and number < 2:
+            metrics: list[Any] = [{"default_objective": 1.0, "f1": "n/a"}, {"default_objective": None}]
+            self.oracle.update_trial(trial.trial_id, metrics[number])
         if self._kind == "diverging" and number < 2:
             return [float("nan"), float("inf")][number]
         return super().run_trial(trial, seconds, **kwargs)
@@ -384,8 +388,13 @@ def misspelt(fn_args: Any) -> TunerFnResult:
 
 
 def unsendable(fn_args: Any) -> TunerFnResult:
-    """The first trial puts something among its hyperparameters that no file can hold."""
+    """The first three trials put something among their hyperparameters that is no value of one."""
     return _odd("unsendable", fn_args)
+
+
+def mismeasured(fn_args: Any) -> TunerFnResult:
+    """The first two trials report what is no number."""
+    return _odd("mismeasured", fn_args)
 
 
 def diverging(fn_args: Any) -> TunerFnResult:
