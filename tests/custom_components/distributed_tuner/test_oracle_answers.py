@@ -1,4 +1,4 @@
-"""An oracle that answers what nobody can use is refused before that is stored, and a journal that holds such is read."""
+"""What an oracle gives that nobody can use is refused before it is stored; a journal that holds such is read."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ from tests.custom_components.distributed_tuner.chief_here import ChiefHere
 TRIALS = 3
 
 
+_USUAL = object()
+
+
 class Odd(kt.oracles.RandomSearchOracle):
     """Its second trial gets what `answer` is; a score what `score` is."""
 
-    answer: Any = {}
+    answer: Any = _USUAL
     score: Any = 1.0
     best_step: Any = 0
 
     def populate_space(self, trial_id: str) -> Any:
-        return self.answer if len(self.trials) == 1 and self.answer != {} else super().populate_space(trial_id)
+        return self.answer if len(self.trials) == 1 and self.answer is not _USUAL else super().populate_space(trial_id)
 
     def score_trial(self, trial: Any) -> None:
         trial.score, trial.best_step = self.score, self.best_step
