@@ -13,7 +13,8 @@ from tfx.orchestration.portable import runtime_parameter_utils, tfx_runner
 from tfx.orchestration.tfx_runner import TfxRunner
 from tfx.proto.orchestration import pipeline_pb2
 
-from tfx_pipeline import workspace
+from tfx_pipeline import launching, outcome, workspace
+from tfx_pipeline.errors import NodeFailed
 from tfx_pipeline.inputs import prepare
 from tfx_pipeline.settings import Engine, Settings
 
@@ -34,6 +35,7 @@ class _SettingsRunner(tfx_runner.IrBasedRunner):
         """Runs the compiled pipeline under the run id of the settings, alone in its directory.
 
         Raises:
+          NodeFailed: the metadata hold a failed node, also where TFX's runner says nothing of it.
           PipelineError: the directory is busy or unusable, or the data is not fit to be read.
           BaseException: whatever a node raised.
         """
@@ -47,11 +49,14 @@ class _SettingsRunner(tfx_runner.IrBasedRunner):
             name = constants.PIPELINE_RUN_ID_PARAMETER_NAME
             runtime_parameter_utils.substitute_runtime_parameter(pipeline, {name: self.settings.run_id})
             try:
-                super().run_with_ir(pipeline, run_options, **kwargs)
+                with launching.checked():
+                    super().run_with_ir(pipeline, run_options, **kwargs)
             except Exception as error:
                 if _failures:
                     raise _failures[0] from error
                 raise
+            for node, reason in outcome.failures(self.settings.metadata_path, self.settings.run_id).items():
+                raise NodeFailed(node, reason)
 
 
 class LocalRunner(_SettingsRunner, local_dag_runner.LocalDagRunner):

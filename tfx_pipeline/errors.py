@@ -54,6 +54,19 @@ class NothingServedError(PipelineError):
     """No model has passed the gate yet, so there is nothing to serve."""
 
 
+class NodeFailed(PipelineError):
+    """A node of the pipeline has failed, and TFX's runner did not say so.
+
+    Attributes:
+      node: its id.
+    """
+
+    def __init__(self, node: str, reason: str) -> None:
+        """`reason` is what the metadata say."""
+        super().__init__(f"{node} failed: {reason or 'the metadata do not say why'}")
+        self.node = node
+
+
 @contextlib.contextmanager
 def told() -> Iterator[None]:
     """Turns a PipelineError into its text on standard error and an exit with its code.

@@ -11,7 +11,7 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.top_n import TooFewTrials
 from custom_components.model_selector.scoring import SelectionError
-from tfx_pipeline.errors import PipelineError, StorageError
+from tfx_pipeline.errors import NodeFailed, PipelineError, StorageError
 from tfx_pipeline.workspace import STORAGE_ERRNOS
 
 _TOLD = (AnomalyError, ClusterError, SearchError, SelectionError)  # Their texts are written for people.
@@ -38,6 +38,8 @@ def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Pa
             f"{where} could not write below {runs_dir}: {storage}; make room or mend that. RUNS_DIR=… chooses "
             f"another place.\n{goes_on}"
         )
+    if isinstance(error, NodeFailed):
+        return PipelineError(f"{error}\n{goes_on}")
     if isinstance(error, PipelineError):
         return error
     if isinstance(error, AnomalyError):  # Going on would go on with the same data.

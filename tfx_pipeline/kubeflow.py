@@ -1,4 +1,4 @@
-"""What the steps of the compiled workflow have besides TFX's own: the volumes that the search writes to."""
+"""What the steps of the compiled workflow have that TFX does not give them: their program and the search's volumes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def changes(cluster: Mapping[str, Any]) -> list[Change]:
     if cluster["kind"] == kube_options.KIND:
         volumes = KubernetesOptions.from_mapping(cluster).volumes
         own = [_mounting(volume) for volume in volumes if not _SCRATCH & set(volume.source)]
-    return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), *own]
+    return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), _run_as_our_step, *own]
+
+
+def _run_as_our_step(step: dsl.ContainerOp) -> None:
+    step.command = ["python", "-m", "tfx_pipeline.step"]
 
 
 def _mounting(volume: Volume) -> Change:

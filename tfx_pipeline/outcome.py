@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from custom_components.distributed_tuner import cause
+
+_RESULT = "__execution_result__"  # TFX's name for it.
 _DONE = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
@@ -70,6 +74,26 @@ def read_run(metadata_path: Path, run_id: str) -> RunRecord:
     return RunRecord(run_id, nodes)
 
 
+def failures(metadata_path: Path, run_id: str) -> dict[str, str]:
+    """Nodes of a run whose last execution is marked as failed, with the reason in one line, in the order of the run."""
+    if not metadata_path.exists():
+        return {}
+    store = _store(metadata_path)
+    context = store.get_context_by_type_and_name("pipeline_run", run_id)
+    executions = store.get_executions_by_context(context.id) if context else []
+    if not any(_failed(execution) for execution in executions):
+        return {}
+    # A node that failed before may have been tried again.
+    last = {_node_id(store, each): each for each in sorted(executions, key=lambda execution: execution.id)}
+    return {node: reason(execution) for node, execution in last.items() if _failed(execution)}
+
+
+def reason(execution: metadata_store_pb2.Execution) -> str:
+    """Why an execution failed, in one line; empty where TFX has not written it down."""
+    stored = execution.custom_properties[_RESULT].string_value if _RESULT in execution.custom_properties else ""
+    return cause.of_message(json.loads(stored).get("resultMessage")) if stored else ""
+
+
 def run_ids(metadata_path: Path) -> list[str]:
     """The ids of all runs, the one that began last first."""
     if not metadata_path.exists():
@@ -78,10 +102,17 @@ def run_ids(metadata_path: Path) -> list[str]:
     return [str(run.name) for run in sorted(runs, key=lambda run: run.create_time_since_epoch, reverse=True)]
 
 
-def _node(store: mlmd.MetadataStore, execution: metadata_store_pb2.Execution) -> NodeRecord:
+def _failed(execution: metadata_store_pb2.Execution) -> bool:
+    return bool(execution.last_known_state == metadata_store_pb2.Execution.FAILED)
+
+
+def _node_id(store: mlmd.MetadataStore, execution: metadata_store_pb2.Execution) -> str:
     contexts = store.get_contexts_by_execution(execution.id)
     # TFX names the context of a node "<pipeline>.<node>".
-    node_id = next(context.name.split(".", 1)[1] for context in contexts if context.type == "node")
+    return next(str(context.name).split(".", 1)[1] for context in contexts if context.type == "node")
+
+
+def _node(store: mlmd.MetadataStore, execution: metadata_store_pb2.Execution) -> NodeRecord:
     events = [
         event
         for event in store.get_events_by_execution_ids([execution.id])
@@ -96,7 +127,7 @@ def _node(store: mlmd.MetadataStore, execution: metadata_store_pb2.Execution) ->
         for event in events
     }
     milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
-    return NodeRecord(node_id, milliseconds / 1000, execution.last_known_state in _DONE, outputs)
+    return NodeRecord(_node_id(store, execution), milliseconds / 1000, execution.last_known_state in _DONE, outputs)
 
 
 def _value(value: metadata_store_pb2.Value) -> int | float | str:

@@ -187,7 +187,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
             pusher,
         ],
         enable_cache=False,
-        metadata_connection_config=_metadata(settings),
+        metadata_connection_config=metadata_config(settings),
         beam_pipeline_args=_beam_args(settings),
     )
 
@@ -229,8 +229,8 @@ def _in_image(settings: Settings, path: Path) -> str:
     return str(path.relative_to(PROJECT) if settings.engine is Engine.KUBEFLOW else path)
 
 
-def _metadata(settings: Settings) -> metadata_store_pb2.ConnectionConfig | None:
-    # Kubeflow has a metadata store of its own.
+def metadata_config(settings: Settings) -> metadata_store_pb2.ConnectionConfig | None:
+    """Where the runs' metadata are; None for Kubeflow, which has a metadata store of its own."""
     if settings.engine is Engine.KUBEFLOW:
         return None
     # TFX's helper for this makes the file's folder at once.

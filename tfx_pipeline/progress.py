@@ -51,11 +51,16 @@ class NodeProgress(logging.Handler):
             self.show(node, self._seconds[node])
         self._stream.flush()
 
-    def show(self, what: str, seconds: float) -> None:
-        """Writes the line of a node, or of anything else that took time."""
+    def show(self, what: str, seconds: float, end: str = "") -> None:
+        """Writes the line of a node, or of anything else that took time; `end` says how it ended, if not well."""
         clear = "\x1b[2K" if self._stream.isatty() else ""
-        self._stream.write(f"{clear}  {what:<{_NAME_WIDTH}}{seconds:7.1f} s\n")
+        self._stream.write(f"{clear}  {what:<{_NAME_WIDTH}}{seconds:7.1f} s{f'  {end}' if end else ''}\n")
         self._stream.flush()
+
+    def fail(self) -> None:
+        """The run has ended with an error: writes the line of the node that it ended in, if any."""
+        if self.current is not None:
+            self.show(self.current, time.monotonic() - self._started, "failed")
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:

@@ -94,6 +94,7 @@ def _run_and_show(settings: Settings, log_file: Path, stream: TextIO) -> ExitCod
         try:
             engine.dag_runner(settings).run(pipeline.create_pipeline(settings))
         except Exception as error:
+            nodes.fail()
             logging.getLogger(__name__).exception("The run failed")
             raise failure.explain(error, nodes.current, settings.runs_dir, log_file, settings.run_id) from error
     record = outcome.read_run(settings.metadata_path, settings.run_id)
