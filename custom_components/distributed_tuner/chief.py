@@ -29,8 +29,9 @@ from custom_components.distributed_tuner.trial_flow import End, TrialFlow, failu
 _LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
-# Limits count on what the journal's entries say of the time, also while no trial begins or ends.
-_TIME_SECONDS = 60.0
+# Limits count on what the journal's entries say of the time, also while no trial begins or ends; and so does how long a
+# trial was run that its chief did not outlive. A folder is told so often, a bucket as often as onlookers are.
+_TIME_SECONDS = 5.0
 
 
 class Chief:
@@ -198,7 +199,7 @@ class Chief:
                     self._study.abandon_running(now, unjudged=self._flow.oracle_lost)
             if version != self._study.version:
                 self._in_background(self._flow.commit())
-            if now - noted > _TIME_SECONDS and not self._study.over:
+            if now - noted > max(_TIME_SECONDS, self._store.record_seconds) and not self._study.over:
                 noted = now
                 self._in_background(self._note_time(now))
 
@@ -242,7 +243,9 @@ class Chief:
         attempts = {trial_id: result["attempt"] for trial_id, result in stored.results.items()}
         limit = self._suggester.oracle.max_trials
         more = limit is None or limit > len(self._store.trials)
-        unjudged = self._study.restore(stored.study, self._clock(), go_on=go_on, more=more, results=attempts)
+        unjudged = self._study.restore(
+            stored.study, self._clock(), go_on=go_on, more=more, results=attempts, told=stored.time
+        )
         self._study.requeued(self._suggester.queued())
         _LOG.info("restored %d trials", len(self._store.trials))
         return {trial_id: _judgeable(trial_id, stored.results[trial_id]) for trial_id in sorted(unjudged)}

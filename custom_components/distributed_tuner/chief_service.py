@@ -102,7 +102,13 @@ class ChiefService:
         """
         self._check_hyperparameters(told)
         accepted = self._study.begin_finish(
-            told.worker, told.trial_id, told.epochs, told.attempt, succeeded=told.succeeded, process=told.process
+            told.worker,
+            told.trial_id,
+            told.epochs,
+            told.attempt,
+            now=self._clock(),
+            succeeded=told.succeeded,
+            process=told.process,
         )
         if accepted:
             await self._flow.take(told.trial_id, trial_flow.end(told))

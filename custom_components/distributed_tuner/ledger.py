@@ -12,7 +12,7 @@ from typing import Any
 
 from custom_components.distributed_tuner.answers import Grant, Result, Verdict
 from custom_components.distributed_tuner.leases import Leases
-from custom_components.distributed_tuner.limits import Limits
+from custom_components.distributed_tuner.limits import STOCK_PROCESS, Limits
 from custom_components.distributed_tuner.live_trial import Lease
 from custom_components.distributed_tuner.losses import Losses
 from custom_components.distributed_tuner.record import Outcome, Stay, TrialStatus
@@ -72,7 +72,7 @@ class Ledger:
         trial.stays.append(Stay(worker, now, None, Outcome.RUNNING))
         self.withdraw(trial_id)
         trial.progressed = now
-        self.leases.add(Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process)))
+        self.leases.add(Lease(trial_id, worker, process, now, now + self._limits.lease_seconds(process), now))
         self.trials.changed(trial)
         return Grant(trial_id, trial.attempt)
 
@@ -181,7 +181,7 @@ class Ledger:
         return patch
 
     def put_back(
-        self, state: Mapping[str, Any], now: float, *, go_on: bool, more: bool, results: Mapping[str, int]
+        self, state: Mapping[str, Any], now: float, *, go_on: bool, more: bool, results: Mapping[str, int], told: float
     ) -> None:
         """See `Study.restore`."""
         stored = state.get("study", {})
@@ -195,7 +195,8 @@ class Ledger:
                 expires = now + self._limits.lease_seconds(trial.process)
                 began = trial.stays[-1].started
                 fruitful = trial.furthest > 0 and trial.fruitless_losses == trial.fruitless_releases == 0
-                lease = Lease(trial_id, worker, trial.process, began, expires, heard=False, fruitful=fruitful)
+                alive = max(began, min(told, now))
+                lease = Lease(trial_id, worker, trial.process, began, expires, alive, heard=False, fruitful=fruitful)
                 lease.inherited = go_on or began < self.search.session_started
                 self.leases.add(lease)
             elif trial.status is TrialStatus.WAITING:
@@ -217,10 +218,12 @@ class Ledger:
         return any(trial.status is TrialStatus.WAITING for trial in self.trials)
 
     def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> Lease:
-        trial = self.trials[trial_id]
-        trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=now, outcome=outcome)
+        trial, lease = self.trials[trial_id], self.leases.end(trial_id)
+        # A stay that nobody ended lasts no longer than its worker was heard of: nobody may run for a night after that.
+        ended = now if lease.process == STOCK_PROCESS else lease.alive
+        trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=ended, outcome=outcome)
         self.trials.changed(trial)
-        return self.leases.end(trial_id)
+        return lease
 
     def _wait(self, trial_id: str) -> None:
         trial = self.trials[trial_id]

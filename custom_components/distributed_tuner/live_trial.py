@@ -55,7 +55,8 @@ class Lease:
     `limit` is why the worker was told to end the trial at its next epoch, empty if it was not. `heard` tells whether
     this chief heard of the worker: what a chief before it knew of the epochs may be old. `fruitful` tells whether the
     trial got further with it than with any worker before. `inherited` tells whether it is an earlier attempt's at the
-    search, whose worker nobody has heard of in this one: mostly that worker ended with its attempt.
+    search, whose worker nobody has heard of in this one: mostly that worker ended with its attempt. `alive` is when the
+    worker last gave a sign of life: when the stay ends, however late that is known.
     """
 
     trial_id: str
@@ -63,6 +64,7 @@ class Lease:
     process: str
     began: float
     expires: float
+    alive: float
     limit: str = ""
     heard: bool = True
     fruitful: bool = False

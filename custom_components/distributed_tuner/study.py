@@ -96,7 +96,7 @@ class Study:
                 self._ledger.end_if_over(now)
                 return Ask.OVER if self.over else Ask.WAIT
             lease.expires = now + self._limits.lease_seconds(process)
-            lease.inherited = False
+            lease.alive, lease.inherited = now, False
             return Grant(held, self._trials[held].attempt)
         if self._search.stop_reason is not None or self.over:
             return Ask.OVER
@@ -155,7 +155,7 @@ class Study:
         if lease is None or lease.worker != worker or lease.process not in ("", process):
             return Directive.ABANDON, f"trial {trial_id} is no longer held by {worker}"
         lease.expires = now + self._options.lease_seconds
-        lease.heard, lease.inherited = True, False
+        lease.heard, lease.alive, lease.inherited = True, now, False
         trial = self._trials[trial_id]
         # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
         if epochs is not None and epochs != trial.epochs and trial_id not in self._ledger.finishing:
@@ -188,9 +188,9 @@ class Study:
 
     def release(self, worker: str, trial_id: str, now: float, process: str = "") -> None:
         """A preempted worker gives its trial back; a process that does not hold it has nothing to give."""
-        if self._holds(worker, trial_id, process) and trial_id not in self._ledger.finishing:
-            lease = self._leases.of_trial(trial_id)
-            assert lease is not None
+        lease = self._leases.of_trial(trial_id)
+        if lease is not None and self._holds(worker, trial_id, process) and trial_id not in self._ledger.finishing:
+            lease.alive = now
             self._trials[trial_id].fruitless_releases += not lease.fruitful
             self._ledger.give_back(trial_id, Outcome.RELEASED, now)
             self._ledger.end_if_over(now)
@@ -222,6 +222,7 @@ class Study:
         epochs: int | None = None,
         attempt: int | None = None,
         *,
+        now: float,
         succeeded: bool = True,
         process: str = "",
     ) -> bool:
@@ -243,6 +244,9 @@ class Study:
             return False
         if not succeeded and not self._holds(worker, trial_id, process):
             return False
+        lease = self._leases.of_trial(trial_id)
+        if lease is not None and self._holds(worker, trial_id, process):
+            lease.alive = now
         self._ledger.finishing.add(trial_id)
         if epochs is not None:
             trial.epochs = epochs
@@ -398,6 +402,7 @@ class Study:
         go_on: bool,
         more: bool = False,
         results: Mapping[str, int] | None = None,
+        told: float | None = None,
     ) -> frozenset[str]:
         """Takes up a stored search. Workers that held a trial hold it still, with a whole lease from now.
 
@@ -409,11 +414,13 @@ class Study:
             and came back) they stay.
           more: whether the oracle may have more trials in a new attempt, though it had none before.
           results: the attempt of each result that was acknowledged, by trial id, be it judged or not.
+          told: the time of what was stored last, by which the workers of then were alive; `now` if left out.
 
         Returns:
           The trials whose result is still to be judged; each is as after `begin_finish`.
         """
-        self._ledger.put_back(state, now, go_on=go_on, more=more, results=results or {})
+        told = now if told is None else told
+        self._ledger.put_back(state, now, go_on=go_on, more=more, results=results or {}, told=told)
         for lease in self._leases:
             self._succession.begin(lease.worker, lease.process)
         return frozenset(self._ledger.finishing)

@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from typing import Any
 import psutil
 import pytest
 
-from custom_components.distributed_tuner import search, top_n
+from custom_components.distributed_tuner import costs, search, top_n
 from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
+from custom_components.distributed_tuner.report import summary
 
 
 def runs(root: Path) -> collections.Counter[str]:
@@ -148,6 +151,37 @@ def test_killed_chief_comes_back_and_nothing_is_lost_or_run_twice(
     assert len(kills) == 3
     assert found.record.count(TrialStatus.COMPLETED) == len(found.record.trials) == 10
     assert set(runs(made.directory.root).values()) == {1}
+
+
+@pytest.mark.timeout(180)
+def test_time_in_which_nobody_ran_is_nobodys(make_search: Callable[..., Any]) -> None:
+    class KilledError(Exception):
+        """The machine is gone."""
+
+    def kill(running: Any, record: SearchRecord) -> None:
+        if runs(running.directory.root):
+            for name in ("chief", "worker-0"):
+                os.kill(running.cluster.pid(name), signal.SIGKILL)
+            raise KilledError
+
+    options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, grace_seconds=0.5)
+    made = make_search("waiting", {"max_trials": 1, "seconds": 1.0}, options)
+    with pytest.raises(KilledError):
+        made.run(workers=1, watch=kill)
+    killed, night = time.time(), 20.0
+    # The night: what passes is what is measured.
+    time.sleep(night)
+    found = make_search("waiting", {"max_trials": 1, "seconds": 1.0}, options).run(workers=1)
+    (trial,) = found.record.trials
+    lost, completed = trial.stays
+    assert (lost.outcome, completed.outcome) == (Outcome.LOST, Outcome.COMPLETED)
+    assert lost.ended is not None and completed.ended is not None
+    assert lost.ended <= killed and completed.started >= killed + night
+    worked = lost.ended - lost.started + completed.ended - completed.started
+    assert worked < found.record.ended - found.record.started - night
+    price = {"worker": Price(3600.0)}
+    assert costs.total(costs.by_group(found.record, price, time.time())) == pytest.approx(worked)
+    assert summary.busy_seconds(trial, time.time()) == pytest.approx(worked)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from custom_components.distributed_tuner.answers import (
     Suggested,
     Verdict,
 )
+from custom_components.distributed_tuner.limits import STOCK_PROCESS
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, TrialRecord, TrialStatus
 from custom_components.distributed_tuner.study import MAX_BARREN_IDLES, Study
@@ -52,7 +53,7 @@ def start(study: Study, worker: str, trial_id: str, now: float = 0.0, process: s
 def finish(
     study: Study, worker: str, trial_id: str, result: Result, now: float = 0.0, cut: str | None = None, **end: Any
 ) -> bool:
-    accepted = study.begin_finish(worker, trial_id, **end)
+    accepted = study.begin_finish(worker, trial_id, now=now, **end)
     if accepted:
         study.finished(trial_id, result, now, cut)
     return accepted
@@ -230,7 +231,7 @@ def test_a_process_that_comes_back_after_its_successor_changes_nothing() -> None
     assert study.ask("w", now, "old") is Ask.REPLACED
     assert study.suggested("w", NoSuggestion.IDLE, now, "old") is Ask.WAIT
     assert study.heartbeat("w", "0", 3, now, "old")[0] is Directive.ABANDON
-    assert not study.begin_finish("w", "0", 3, 0, succeeded=False, process="old")
+    assert not study.begin_finish("w", "0", 3, 0, now=now, succeeded=False, process="old")
     assert (record(study), study.version) == (before, version)
     assert study.heartbeat("w", "0", 1, now, "new")[0] is Directive.CONTINUE
     study.release("w", "0", now, "new")
@@ -279,8 +280,8 @@ def test_a_failure_told_twice_uses_up_one_retry(study: Study) -> None:
 
 
 def test_while_the_oracle_judges_a_trial_nobody_gets_or_loses_it(study: Study) -> None:
-    assert study.begin_finish("a", "0")
-    assert not study.begin_finish("a", "0")
+    assert study.begin_finish("a", "0", now=1.0)
+    assert not study.begin_finish("a", "0", now=1.0)
     assert study.ask("a", 1.0) is Ask.WAIT
     assert study.gone("a", "exit", 2.0) is None
     study.release("a", "0", 3.0)
@@ -293,7 +294,7 @@ def test_while_the_oracle_judges_a_trial_nobody_gets_or_loses_it(study: Study) -
 def test_a_result_from_one_who_never_held_the_trial_is_refused(study: Study) -> None:
     for worker, trial_id in (("b", "0"), ("a", "7")):
         with pytest.raises(StudyError, match=f"{worker} sent a result of trial {trial_id}, which it never held"):
-            study.begin_finish(worker, trial_id)
+            study.begin_finish(worker, trial_id, now=0.0)
     with pytest.raises(StudyError, match="trial 0 was not being finished"):
         study.finished("0", COMPLETED, 1.0)
 
@@ -380,10 +381,10 @@ def test_the_failure_of_a_worker_that_lost_its_trial_does_not_fail_the_trial(tak
     study.gone("a", "silence", 1.0, "1")
     if taken:
         study.ask("b", 2.0, "2")
-    assert not study.begin_finish("a", "0", 1, 0, succeeded=False, process="1")
+    assert not study.begin_finish("a", "0", 1, 0, now=1.0, succeeded=False, process="1")
     assert study.ask("b", 3.0, "2") == Grant("0", 0)
-    assert not study.begin_finish("b", "0", 1, 0, succeeded=False, process="an earlier one")
-    assert study.begin_finish("b", "0", 1, 0, succeeded=False, process="2")
+    assert not study.begin_finish("b", "0", 1, 0, now=1.0, succeeded=False, process="an earlier one")
+    assert study.begin_finish("b", "0", 1, 0, now=1.0, succeeded=False, process="2")
     study.finished("0", FAILED, 4.0)
     assert trial(study).status is TrialStatus.FAILED
 
@@ -430,7 +431,7 @@ def test_only_a_loss_that_still_counts_is_forgiven() -> None:
 def test_a_late_heartbeat_does_not_take_back_the_epochs_that_came_with_the_end() -> None:
     study = make()
     start(study, "a", "0")
-    assert study.begin_finish("a", "0", 4)
+    assert study.begin_finish("a", "0", 4, now=1.0)
     study.heartbeat("a", "0", 3, 1.0)
     study.finished("0", COMPLETED, 2.0)
     assert trial(study).epochs == 4
@@ -587,7 +588,7 @@ def test_trials_left_running_by_a_stop_are_stopped_after_its_grace(study: Study)
 
 def test_a_stopped_search_waits_for_a_result_that_the_oracle_has_not_judged(study: Study) -> None:
     study.gone("a", "silence", 1.0)
-    assert study.begin_finish("a", "0")
+    assert study.begin_finish("a", "0", now=1.0)
     study.stop("enough", 2.0)
     assert record(study).ended is None and study.ask("b", 2.0) is Ask.OVER
     study.finished("0", COMPLETED, 3.0)
@@ -809,7 +810,7 @@ def test_an_epoch_within_its_limit_is_not_stuck_while_its_end_waits_for_the_next
 
 
 def test_what_a_lost_oracle_never_judges_is_stopped_and_judged_when_the_search_goes_on(study: Study) -> None:
-    assert study.begin_finish("a", "0")
+    assert study.begin_finish("a", "0", now=1.0)
     study.stop("the oracle is lost", 1.0)
     study.abandon_running(2.0)
     assert record(study).ended is None
@@ -905,3 +906,41 @@ def test_a_suggestion_after_the_end_is_stopped_too() -> None:
     study.stop("enough", 1.0)
     assert study.suggested("a", Suggested("0", {"x": 1}), 2.0) is Ask.OVER
     assert trial(study).status is TrialStatus.STOPPED
+
+
+def test_a_lost_stay_ends_at_the_last_sign_of_life_of_its_worker() -> None:
+    study = make()
+    start(study, "a", "0", process="1")
+    study.heartbeat("a", "0", 1, 5.0, "1")
+    study.tick(60.0)
+    (stay,) = trial(study).stays
+    assert (stay.ended, stay.outcome) == (5.0, Outcome.LOST)
+
+
+@pytest.mark.parametrize("go_on", [False, True])
+def test_a_night_without_a_chief_is_nobodys_work(go_on: bool) -> None:
+    study = make()
+    start(study, "a", "0", process="1")
+    start(study, "b", "1", process="1")
+    start(study, "c", "2", process="1")
+    state = json.loads(json.dumps(study.changes()))
+    back = make()
+    # The last that the chief stored in the evening was at 30 s; 1 had ended by then, and was not judged.
+    assert back.restore(state, 40_000.0, go_on=go_on, results={"1": 0}, told=30.0) == frozenset({"1"})
+    back.finished("1", COMPLETED, 40_001.0)
+    assert back.heartbeat("c", "2", 3, 40_002.0, "1")[0] is Directive.CONTINUE, "it has lived on"
+    back.tick(40_011.0)
+    assert back.ask("a", 40_011.0, "2") == Grant("0", 0)
+    assert finish(back, "a", "0", COMPLETED, 40_020.0, process="2")
+    assert [(stay.started, stay.ended) for stay in trial(back, "0").stays] == [(0.0, 30.0), (40_011.0, 40_020.0)]
+    assert [(stay.started, stay.ended) for stay in trial(back, "1").stays] == [(0.0, 30.0)]
+    assert finish(back, "c", "2", COMPLETED, 40_030.0, process="1")
+    assert [(stay.started, stay.ended) for stay in trial(back, "2").stays] == [(0.0, 40_030.0)]
+
+
+def test_a_worker_that_sends_no_heartbeat_is_taken_to_live_for_its_lease() -> None:
+    study = make(allow_stock_workers=True, max_trial_seconds=50.0)
+    start(study, "a", "0", process=STOCK_PROCESS)
+    study.tick(51.0)
+    (stay,) = trial(study).stays
+    assert (stay.ended, stay.outcome) == (51.0, Outcome.LOST)

@@ -247,7 +247,9 @@ class Searches(RuleBasedStateMachine):
     def send(self, run: Run, succeeded: bool, retry: bool, acknowledge: bool = False) -> None:
         """A result arrives at the chief."""
         holder = self.study.holder(run.trial_id)
-        if self.study.begin_finish(run.worker, run.trial_id, 3, run.attempt, succeeded=succeeded, process=run.process):
+        if self.study.begin_finish(
+            run.worker, run.trial_id, 3, run.attempt, now=self.now, succeeded=succeeded, process=run.process
+        ):
             assert succeeded or holder == run.worker, "a worker failed a trial that it does not hold"
             assert (run.trial_id, run.attempt) not in self.judged
             assert run.attempt == self.study.attempt(run.trial_id)
@@ -370,6 +372,7 @@ class Searches(RuleBasedStateMachine):
             open_stays = [stay for stay in trial.stays if stay.ended is None]
             assert open_stays == (list(trial.stays[-1:]) if trial.status is RUNNING else [])
             assert all((stay.outcome is Outcome.RUNNING) == (stay.ended is None) for stay in trial.stays)
+            assert all(stay.started <= (self.now if stay.ended is None else stay.ended) for stay in trial.stays)
         assert (self.record().ended is not None) == self.study.over
 
     def teardown(self) -> None:
