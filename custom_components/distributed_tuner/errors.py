@@ -6,6 +6,7 @@ import enum
 
 # An error's text may hold a whole array, or a file; nobody reads more, and it is stored and sent many times.
 MAX_CHARACTERS = 100_000
+_LONGEST_ESCAPE = len("\\udc80")
 
 
 class SearchError(RuntimeError):
@@ -65,13 +66,25 @@ def printable(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """The text as `printable` gives it, and without the middle where it is very long: both ends say what happened."""
-    text = printable(text)
-    if len(text) <= MAX_CHARACTERS:
-        return text
+    """The text as `printable` gives it, and without the middle where it is very long: both ends say what happened.
+
+    Of a text of hundreds of megabytes only what is kept is copied.
+    """
+    if len(text) <= MAX_CHARACTERS and len(told := printable(text)) <= MAX_CHARACTERS:
+        return told
     # Somebody may put a line before it, and bring it here again.
-    end = MAX_CHARACTERS * 9 // 20
-    return f"{text[:end]}\n[{len(text) - 2 * end:,} characters are left out here]\n{text[-end:]}"
+    room = MAX_CHARACTERS * 9 // 20
+    first = _as_much_as_fits(text[:room], room, at_end=False)
+    last = _as_much_as_fits(text[-room:], room, at_end=True)
+    left_out = f"[{len(text) - len(first) - len(last):,} characters are left out here]"
+    return f"{printable(first)}\n{left_out}\n{printable(last)}"
+
+
+def _as_much_as_fits(text: str, room: int, *, at_end: bool) -> str:
+    if len(printable(text)) <= room:
+        return text
+    fewer = room // _LONGEST_ESCAPE
+    return text[-fewer:] if at_end else text[:fewer]
 
 
 def describe(error: BaseException) -> str:
@@ -80,4 +93,4 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception:
         text = "(its text cannot be had)"
-    return storable(f"{type(error).__name__}: {text}")
+    return storable(f"{type(error).__name__}: {storable(text)}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_components.distributed_tuner import cause, chief_address, crash, descriptors, shortage, stock_variables
+from custom_components.distributed_tuner.bounded_formatter import BoundedFormatter
 from custom_components.distributed_tuner.credentials import Access, ServerKey
 from custom_components.distributed_tuner.errors import ChiefUnreachable, DiskFull, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.search_dir import LOCK, SearchDir
@@ -144,9 +145,9 @@ def run_worker(
 def set_up_logging() -> None:
     """Timestamps on standard error, which is the process's log file; and there the stack, should the process crash."""
     crash.tell()
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(BoundedFormatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 
 
 def _serve(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
+from custom_components.distributed_tuner import cause
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.messages import InvalidMessage
@@ -29,12 +30,13 @@ async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work
         return await work
     except InvalidMessage as error:
         _LOG.warning("a message is refused: %s", error)
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, cause.of_message(str(error)))
     except StudyError as error:
-        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, cause.of_message(str(error)))
     except OracleError as error:
         chief.give_up(error)
-        await context.abort(grpc.StatusCode.ABORTED, str(error))
+        # gRPC carries some kilobytes; what is longer would be lost, status and all.
+        await context.abort(grpc.StatusCode.ABORTED, cause.of_message(str(error).partition("\n")[0]))
     except OSError as error:
         chief.break_down(error)
         await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")

@@ -218,6 +218,7 @@ class RemoteOracle:
         self._ended_inside = True
 
     def _end(self, trial: trial_module.Trial) -> None:
+        trial.message = None if trial.message is None else storable(trial.message)
         if trial.status != _Status.COMPLETED and (reason := full_disk.reason(trial.message or "", self._places)):
             raise DiskFull(f"trial {trial.trial_id} {reason}\n{trial.message}")
         if not self._current.abandoned:

@@ -25,6 +25,7 @@ from custom_components.distributed_tuner.cluster.base import (
     exit_reason,
 )
 from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
+from custom_components.distributed_tuner.cluster.log_bounds import LogBounds
 from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ExitCode
 from custom_components.distributed_tuner.search_dir import SearchDir, log_file
@@ -114,6 +115,7 @@ class LocalCluster(Cluster):
         self._directory = directory
         # A process writes its log to a file; a bucket gets it at the end.
         self._scratch: Path | None = None
+        self._bounds: LogBounds | None = None
         self._owner = uuid.uuid4().hex
         self._find_chief = chief_address.finder(directory)
         self._token = token
@@ -133,6 +135,8 @@ class LocalCluster(Cluster):
             self._scratch = Path(tempfile.mkdtemp(prefix="search-logs-"))
         if self._server is None:
             self._server = ForkServerHandle(self._log("fork-server"), with_tfx=self._with_tfx)
+        if self._bounds is None:
+            self._bounds = LogBounds(self._log(CHIEF).parent)
         if self._directory.storage.path is not None:
             # In a bucket others than the user may read it.
             credentials.store_token(self._directory.token, self._token)
@@ -203,6 +207,8 @@ class LocalCluster(Cluster):
                 self._directory.token.unlink(missing_ok=True)
             if self._owns_server:
                 self._server.close(_KILL_SECONDS)
+            if self._bounds is not None:
+                self._bounds.close()
             self._keep_logs()
 
     def _log(self, name: str) -> Path:

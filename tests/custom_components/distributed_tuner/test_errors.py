@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import pytest
 
@@ -34,7 +35,19 @@ def test_an_error_without_a_text_has_its_type() -> None:
 def test_a_message_that_nobody_would_read_whole_has_both_its_ends() -> None:
     short = storable("begin" + "\udc80" * 10_000_000 + "end")
     assert len(short) <= MAX_CHARACTERS and short.startswith("begin\\udc80") and short.endswith("\\udc80end")
-    assert "[59,910,008 characters are left out here]" in short
+    assert "[9,985,008 characters are left out here]" in short
     assert storable(f"it said: {short}") == f"it said: {short}"
     assert storable("x" * MAX_CHARACTERS) == "x" * MAX_CHARACTERS
+    assert len(storable("\udc80" * MAX_CHARACTERS)) <= MAX_CHARACTERS
     assert len(describe(ValueError("x" * 50_000_000))) <= MAX_CHARACTERS
+
+
+def test_only_what_is_kept_of_a_message_is_copied() -> None:
+    text = "x" * 100_000_000
+    tracemalloc.start()
+    try:
+        storable(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000

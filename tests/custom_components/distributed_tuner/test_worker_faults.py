@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from custom_components.distributed_tuner.cluster import log_bounds
 from custom_components.distributed_tuner.cluster.local import LocalCluster
-from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.errors import MAX_CHARACTERS, SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
 from custom_components.distributed_tuner.report import html
@@ -78,6 +79,20 @@ def test_a_text_that_no_encoding_knows_is_a_message_like_others(make_search: Cal
     assert [len(trial.stays) for trial in found.record.trials] == [1] * 4
     assert r"reading caf\udce9.csv" in made.directory.log("worker-0").read_text()
     assert "cannot read" in html.render_html(found.record, generated_at=0.0).encode().decode()
+
+
+@pytest.mark.timeout(240)
+def test_logs_and_messages_without_end_are_cut_in_the_middle(make_search: Callable[..., Any]) -> None:
+    made = make_search("verbose")
+    found = made.run(workers=1)
+    (failed,) = found.record.failed()
+    assert failed.cause.startswith("ValueError: the whole table: xxx")
+    assert failed.message is not None and "characters are left out here]" in failed.message
+    assert len(failed.message) <= MAX_CHARACTERS and failed.message.rstrip().endswith("xxx which ends here")
+    assert (found.record.count(TrialStatus.COMPLETED), found.error) == (3, None)
+    log = made.directory.log("worker-0")
+    assert log.stat().st_size <= log_bounds.MOST_BYTES and "bytes are left out here]" in log.read_text()
+    assert sum(path.stat().st_size for path in made.directory.root.rglob("*")) <= log_bounds.MOST_BYTES + 1_000_000
 
 
 @pytest.mark.timeout(180)

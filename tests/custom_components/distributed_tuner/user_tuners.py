@@ -359,6 +359,12 @@ class _Odd(Waiting):
         if self._kind == "mismeasured" and number < 2:
             metrics: list[Any] = [{"default_objective": 1.0, "f1": "n/a"}, {"default_objective": None}]
             self.oracle.update_trial(trial.trial_id, metrics[number])
+        if self._kind == "verbose" and number == 0:
+            line = "a line of a library that tells everything\n" * 100_000
+            for _ in range(25):
+                sys.stdout.write(line)
+                os.write(2, line.encode())
+            raise ValueError("the whole table: " + "x" * 300_000_000 + " which ends here")
         if self._kind == "diverging" and number < 2:
             return [float("nan"), float("inf")][number]
         return super().run_trial(trial, seconds, **kwargs)
@@ -385,6 +391,11 @@ def poisonous(fn_args: Any) -> TunerFnResult:
 def misspelt(fn_args: Any) -> TunerFnResult:
     """The first trial fails over a file whose name is not UTF-8, and says so."""
     return _odd("misspelt", fn_args)
+
+
+def verbose(fn_args: Any) -> TunerFnResult:
+    """The first trial prints 200 MB, and fails with a message of 300."""
+    return _odd("verbose", fn_args)
 
 
 def unsendable(fn_args: Any) -> TunerFnResult:

@@ -18,6 +18,9 @@ _LOG = logging.getLogger(__name__)
 
 _LINES = 10_000
 _AT_ONCE = 8
+# Of one member's pods, of which there may be hundreds; eight members' are in memory at once.
+_MEMBER_CHARACTERS = 8 << 20
+_LEFT_OUT = "(the logs of pods between these are left out)\n"
 
 Object = Mapping[str, Any]
 
@@ -66,7 +69,7 @@ def keep(
     ends = time.monotonic() + seconds
 
     def write(member: str) -> None:
-        texts = []
+        texts: list[str] = []
         for pod in by_member[member]:
             if time.monotonic() > ends:
                 break
@@ -74,6 +77,9 @@ def keep(
                 texts.append(read_log(api, namespace, pod, _LINES))
             except ClusterError as error:
                 texts.append(f"(the log of pod {pod} is not to be had: {error})\n")
+            if sum(map(len, texts)) > _MEMBER_CHARACTERS:
+                # The first one may tell what the others died of, too.
+                texts[1:-1] = [_LEFT_OUT]
         if texts:
             directory.storage.write(log_file(member), "".join(texts).encode())
 

@@ -62,18 +62,25 @@ def find(api: KubernetesApi, target: str, patience_seconds: float | None = None)
 
 
 def read_log(api: KubernetesApi, namespace: str, pod: str, lines: int) -> str:
-    """The last lines of a pod's log.
+    """The last lines of a pod's log: fewer where they are so long that a mebibyte does not hold them.
 
     Raises:
       ClusterError: the API server refused, or the pod has no log.
     """
-    return api.text(
-        f"{path('Pod', namespace, pod)}/log",
-        patience_seconds=_LOG_PATIENCE_SECONDS,
-        container=CONTAINER,
-        tailLines=lines,
-        limitBytes=_LOG_BYTES,
-    )
+    while True:
+        text = api.text(
+            f"{path('Pod', namespace, pod)}/log",
+            patience_seconds=_LOG_PATIENCE_SECONDS,
+            container=CONTAINER,
+            tailLines=lines,
+            limitBytes=_LOG_BYTES,
+        )
+        if len(text.encode()) < _LOG_BYTES:
+            return text
+        if lines == 1:
+            return f"{text}\n[the rest of this line is left out]\n"
+        # The server counts bytes from the first of these lines, so that it is the last ones that are missing.
+        lines = max(1, lines // 4)
 
 
 def no_such_search(api: KubernetesApi, namespace: str, search: str) -> ClusterError:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner.cluster.kube import logs
+from custom_components.distributed_tuner.cluster.kube import logs, objects
 from custom_components.distributed_tuner.search_dir import SearchDir
-from tests.custom_components.distributed_tuner.cluster.kube.api_server import refuses, says, serving
+from tests.custom_components.distributed_tuner.cluster.kube.api_server import Answer, Handler, refuses, says, serving
 from tests.custom_components.distributed_tuner.cluster.kube.things import job, pod
 
 CHIEF, SPOT = job(None), job("spot", 1)
@@ -22,6 +23,38 @@ def test_a_members_pods_make_one_log_in_their_order(tmp_path: Path) -> None:
         asked = [path.split("/")[-2] for _, path, *_ in server.requests]
     assert asked == [pods[1]["metadata"]["name"], pods[0]["metadata"]["name"]]
     assert {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()} == {"spot-0.log": "first\nsecond\n"}
+
+
+def kubelet(log: str) -> Answer:
+    """Answers as a kubelet does: so many lines from the end, and so many bytes of them from their beginning."""
+
+    def answer(handler: Handler) -> None:
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(handler.path).query))
+        lines = log.splitlines(keepends=True)[-int(query["tailLines"]) :]
+        says("".join(lines)[: int(query["limitBytes"])])(handler)
+
+    return answer
+
+
+def test_the_end_of_a_log_is_read_however_long_its_lines_are(tmp_path: Path) -> None:
+    long = "".join(f"{number} {'x' * 20_000}\n" for number in range(1_000)) + "the last words\n"
+    with serving(kubelet(long)) as server:
+        text = objects.read_log(server.api(), "ml", "spot-0", 1_000)
+    assert text.endswith("x\nthe last words\n") and text in long and len(text) > 100_000
+    with serving(kubelet("x" * 3_000_000)) as server:
+        text = objects.read_log(server.api(), "ml", "spot-0", 1_000)
+    assert text.endswith("[the rest of this line is left out]\n") and len(text) < 2_000_000
+
+
+def test_of_a_member_with_many_pods_the_first_and_the_last_logs_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_MEMBER_CHARACTERS", 25)
+    pods = [pod(SPOT, 0, created=number) for number in range(6)]
+    with serving(*(says(f"pod {number} says\n") for number in range(6))) as server:
+        logs.keep(server.api(), "ml", [CHIEF, SPOT], pods, SearchDir(tmp_path), 60.0)
+    text = (tmp_path / "logs" / "spot-0.log").read_text()
+    assert text == "pod 0 says\n(the logs of pods between these are left out)\npod 5 says\n"
 
 
 def test_a_log_that_is_not_to_be_had_says_so(tmp_path: Path) -> None:
