@@ -165,13 +165,32 @@ def parse(kind: type[Message], data: Mapping[str, Any]) -> Message:
 
 
 def reports(value: Any, place: str) -> list[tuple[int, dict[str, float]]]:
-    """Metrics by step: [[step, {name: number}]]."""
+    """Metrics by step: [[step, {name: number}]].
+
+    Raises:
+      ValueError: the value is nothing of the kind; the message names the place in it.
+    """
     return [
-        (_count(step, f"{place}[{index}][0]"), _metrics(metrics, f"{place}[{index}][1]"))
-        for index, (step, metrics) in enumerate(
-            fields.array(pair, f"{place}[{index}]", 2) for index, pair in enumerate(fields.array(value, place))
-        )
+        tuple(pair) if _is_plain(pair) else _report(pair, f"{place}[{index}]")
+        for index, pair in enumerate(fields.array(value, place))
     ]
+
+
+def _is_plain(pair: Any) -> bool:
+    """Whether this is surely a report, as nearly all are; to know the place of each number takes ten times as long."""
+    return (
+        type(pair) is list
+        and len(pair) == 2
+        and type(pair[0]) is int
+        and 0 <= pair[0] <= _MOST
+        and type(pair[1]) is dict
+        and all(type(number) is float for number in pair[1].values())
+    )
+
+
+def _report(pair: Any, place: str) -> tuple[int, dict[str, float]]:
+    step, metrics = fields.array(pair, place, 2)
+    return _count(step, f"{place}[0]"), _metrics(metrics, f"{place}[1]")
 
 
 def _metrics(value: Any, place: str) -> dict[str, float]:

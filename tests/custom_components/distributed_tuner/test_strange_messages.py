@@ -38,8 +38,8 @@ def config(**values: Any) -> dict[str, Any]:
     return {**space.get_config(), "values": {"units": 3, **values}}
 
 
-WHO = {"worker": st.sampled_from(["a", "b"]), "process": st.sampled_from(["", "1", "2"])}
-TRIAL = {"trial_id": st.sampled_from(["0", "1", "2", "7"])}
+WHO = {"worker": st.sampled_from(["a", "b"]), "process": st.sampled_from(["1", "1", "", "2"])}
+TRIAL = {"trial_id": st.sampled_from(["0", "0", "1", "1", "2", "7"])}
 EPOCHS = {"epochs": st.none() | st.integers(0, 5)}
 FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     rpc.SUGGEST: {**WHO, "wait_seconds": st.just(0.0)},
@@ -78,13 +78,20 @@ JSON = st.recursive(
 )
 
 
+NEARLY_REPORTS = st.lists(
+    st.tuples(st.just(0) | JSON, st.dictionaries(st.just("loss"), st.just(1.0) | JSON, min_size=1) | JSON), max_size=2
+)
+
+
 @st.composite
 def calls(draw: st.DrawFn) -> tuple[str, Any]:
     """A method, and a message: a right one, one with a field of another kind, or anything."""
     method = draw(st.sampled_from(sorted(FIELDS)))
     message = {name: draw(values) for name, values in FIELDS[method].items()}
     kind = draw(st.sampled_from(["right", "right", "one field", "one field", "anything"]))
-    if kind == "one field":
+    if kind == "one field" and method == rpc.FINISH and draw(st.booleans()):
+        message |= {"succeeded": True, "reports": draw(NEARLY_REPORTS)}
+    elif kind == "one field":
         message[draw(st.sampled_from([*message, "more"]))] = draw(JSON)
     return method, draw(JSON) if kind == "anything" else message
 
@@ -155,7 +162,9 @@ def test_nothing_that_is_sent_hurts_a_chief(oracle: type[kt.Oracle], sent: list[
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with serving(folder, oracle) as here:
-            for method, message in sent:
+            # Whose results count, then.
+            holders = [(rpc.SUGGEST, {"worker": worker, "process": "1", "wait_seconds": 5.0}) for worker in "ab"]
+            for method, message in [*holders, *sent]:
                 before = status(here)
                 code = send(folder, method, message)
                 assert code is grpc.StatusCode.OK or code in REFUSED, (method, message, code)
