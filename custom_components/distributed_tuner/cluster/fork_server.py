@@ -10,8 +10,10 @@ It reads one JSON object a line from standard input and writes one a line to sta
 The token of the search comes this way too, so that it is in no argument list and no environment. When standard input
 ends, whoever started the server is gone: the children are told to stop, killed after a while, and the server ends.
 
-Each child leads a process group of its own. When it ends, however it does, what is left of the group is killed: nothing
-that the user's code started in it (a `multiprocessing.Pool`, a program) goes on behind the back of the next one.
+When a child ends, however it does, what it has started and left is killed: nothing of the user's code (a
+`multiprocessing.Pool`, a program, a daemon) goes on behind the back of the next one. Each child leads a process group
+of its own, for what stays in it, and adopts those of its descendants that lose their parent; the server adopts them when
+the child has ended. So whoever is the server's child and was not forked by it is such a descendant.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from custom_components.distributed_tuner import crash, descriptors
+from custom_components.distributed_tuner import crash, descendants, descriptors
 
 # Imported before the first fork, each only as a module: no channel is opened and no TensorFlow operation is run here,
 # since neither survives a fork. TFX's part is what `fn_args` is made with.
@@ -92,19 +94,29 @@ class ForkServer:
         self._pids[pid] = request["start"]
         self._tell({"started": request["start"], "pid": pid})
 
-    def _reap(self) -> None:
-        while self._pids:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
-                return
+    def _reap(self) -> bool:
+        """Takes note of the children that have ended. Returns whether there are others, adopted ones among them."""
+        ended, others = [], True
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                others = False
+                break
+            if found is None:
+                break
             # Before the wait: until then nobody else can get its number.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(ended.si_pid, signal.SIGKILL)
-            pid, status = os.waitpid(ended.si_pid, 0)
-            name = self._pids.pop(pid, None)
+                os.killpg(found.si_pid, signal.SIGKILL)
+            pid, status = os.waitpid(found.si_pid, 0)
+            ended.append((self._pids.pop(pid, None), pid, os.waitstatus_to_exitcode(status)))
+        if ended and others:
+            # What they have left is the server's now; it ends before the caller hears of it and starts the next one.
+            descendants.kill(but=self._pids)
+        for name, pid, code in ended:
             if name is not None:
-                code = os.waitstatus_to_exitcode(status)
                 self._tell({"ended": name, "pid": pid, "code": code if code >= 0 else 128 - code})
+        return others
 
     def _tell(self, message: dict[str, Any]) -> None:
         # The reader may be gone already; its end of the requests tells that too.
@@ -117,8 +129,7 @@ class ForkServer:
             for pid in self._pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            while self._pids and (number == signal.SIGKILL or time.monotonic() < deadline):
-                self._reap()
+            while self._reap() and (number == signal.SIGKILL or time.monotonic() < deadline):
                 signal.sigtimedwait([signal.SIGCHLD], 0.05)
 
 
@@ -137,6 +148,7 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         libc.prctl(_PR_SET_NAME, request["start"].encode())
         if os.getppid() != parent:
             os._exit(1)
+        descendants.adopt()
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (log, 1), (log, 2)):
@@ -184,6 +196,7 @@ def main() -> None:
         importlib.import_module(module)
     # keras-tuner collects garbage before each model it builds; what was imported here is none, and there is much of it.
     gc.freeze()
+    descendants.adopt()
     server = ForkServer(output)
     os.write(output, b'{"ready": true}\n')
     server.serve(requests)

@@ -580,6 +580,30 @@ def _crashing(on_trial_end: Any) -> Any:
     return end
 
 
+# Two forks, a session of its own between them, and nothing that it has inherited: an environment without a word of its
+# origin, too. The second has a child in turn, which ignores what can be ignored.
+DAEMON = """
+import os, signal, sys, time
+def note():
+    with open(sys.argv[1], "a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\\n")
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.chdir("/")
+for number in range(1, 32):
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_IGN)
+if not os.fork():
+    os.setsid()
+note()
+os.closerange(0, 100)
+time.sleep(600)
+"""
+
+
 class _Forking(Waiting):
     """Its trials start processes, by the way that `how` names, and write down the numbers of those that are left."""
 
@@ -600,6 +624,12 @@ class _Forking(Waiting):
             self._begin()
             self._in_thread(self._begin)
             self._note(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
+            if _one_of(Path(self.directory, "marks"), 1):
+                time.sleep(600)
+        if self._how == "detach":
+            log = str(Path(self.directory, "children.log"))
+            subprocess.run([sys.executable, "-c", DAEMON, log], check=True, timeout=60)
+            self._note(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
             if _one_of(Path(self.directory, "marks"), 1):
                 time.sleep(600)
         return x
@@ -628,7 +658,7 @@ class _Forking(Waiting):
 
 
 def forking(fn_args: Any) -> TunerFnResult:
-    """Trials that start processes; with `how` "leave" the first of them never ends."""
+    """Trials that start processes; with `how` "leave" or "detach" the first of them never ends."""
     space = kt.HyperParameters()
     space.Float("x", -2.0, 2.0)
     oracle = kt.oracles.RandomSearchOracle(max_trials=3, seed=1, hyperparameters=space)
