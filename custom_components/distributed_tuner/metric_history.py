@@ -6,7 +6,8 @@ does not use: a trial of 1,000 steps took seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import objective as objective_module
@@ -19,12 +20,42 @@ def add(
     metrics: Mapping[str, float],
     step: int,
 ) -> None:
-    """Leaves the tracker as keras-tuner's `Oracle.update_trial` does."""
-    for name, value in metrics.items():
-        number = float(value)
+    """Leaves the tracker as keras-tuner's `Oracle.update_trial` does with `countable` metrics."""
+    for name, value in countable(objective, metrics).items():
         if not tracker.exists(name):
             tracker.register(name, oracle_module._maybe_infer_direction_from_objective(objective, name))
-        tracker.metrics[name].update(number, step=step)
+        tracker.metrics[name].update(float(value), step=step)
+
+
+def countable(objective: objective_module.Objective, metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics, of which a best objective can be found.
+
+    An infinite objective is NaN there, which is the best for no step. The sum of several objectives, by which
+    keras-tuner scores a trial, is added where it was not reported.
+    """
+    counted = dict(metrics)
+    if objective.name in metrics or objective.has_value(metrics):
+        value = _value(objective, metrics)
+        counted[objective.name] = value if math.isfinite(value) else math.nan
+    return counted
+
+
+def scores(
+    objective: objective_module.Objective, reports: Sequence[tuple[int, Mapping[str, float]]]
+) -> dict[int, float]:
+    """The objective by step: the mean of what was reported for a step, by which keras-tuner scores a trial.
+
+    Raises:
+      KeyError: a report lacks the objective.
+    """
+    values: dict[int, list[float]] = {}
+    for step, metrics in reports:
+        values.setdefault(step, []).append(_value(objective, metrics))
+    return {step: sum(of_step) / len(of_step) for step, of_step in values.items()}
+
+
+def _value(objective: objective_module.Objective, metrics: Mapping[str, float]) -> float:
+    return float(metrics[objective.name] if objective.name in metrics else objective.get_value(metrics))
 
 
 def is_kept_as_usual(oracle: oracle_module.Oracle) -> bool:

@@ -24,6 +24,7 @@ from custom_components.distributed_tuner import (
     hyperband,
     metric_history,
     missing_objective,
+    not_finite,
     patches,
     rollback,
     trial_values,
@@ -256,7 +257,8 @@ class OracleSuggester:
     def _keep(self, trial: trial_module.Trial, reports: Sequence[Report]) -> None:
         if not metric_history.is_kept_as_usual(self._oracle):
             for report in reports:
-                self._call("update_trial", trial.trial_id, dict(report.metrics), step=report.step)
+                metrics = metric_history.countable(self._oracle.objective, report.metrics)
+                self._call("update_trial", trial.trial_id, metrics, step=report.step)
             return
         self._touched = True
         with self._guarded("update_trial"):
@@ -271,10 +273,10 @@ class OracleSuggester:
         for report in reports:
             if not objective.has_value(report.metrics):
                 return missing_objective.reason(objective, report.metrics)
-            value = objective.get_value(report.metrics)
-            if not math.isfinite(value):
-                return f"the objective {objective.name!r} was {value} at step {report.step}: the training diverged"
-        return None
+        scores = metric_history.scores(objective, [(report.step, report.metrics) for report in reports])
+        if any(math.isfinite(score) for score in scores.values()):
+            return None
+        return not_finite.reason(objective.name, list(scores.items()))
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self._touched = True

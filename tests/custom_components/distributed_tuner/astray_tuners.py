@@ -1,11 +1,14 @@
-"""Tuner functions whose searches keras-tuner's own rules lead astray; without models, so that a trial takes no time."""
+"""Tuner functions whose searches keras-tuner's own rules lead astray."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import keras_tuner as kt
+import numpy as np
+import tensorflow as tf
 from tfx.components.tuner.component import TunerFnResult
 
 
@@ -24,3 +27,42 @@ def unplaced(fn_args: Any) -> TunerFnResult:
     marker = Path(fn_args.working_dir, "as_given")
     directory = {"directory": str(marker)} if fn_args.custom_config.get("placed") else {}
     return TunerFnResult(tuner=_Reporting(oracle, **directory), fit_kwargs={})
+
+
+class _Metric(tf.keras.callbacks.Callback):
+    """Puts a metric among the logs, as callbacks that compute an F1 score do, and marks the weights with the epoch."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__()
+        self._values = values
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs["val_f1"] = self._values[epoch]
+        self.model.layers[-1].bias.assign([float(epoch)])
+
+
+class _Measured(kt.HyperModel):
+    def build(self, hp: kt.HyperParameters) -> tf.keras.Model:
+        hp.Choice("metric", list(METRICS))
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
+        model.compile("sgd", loss="mse")
+        return model
+
+    def fit(self, hp: kt.HyperParameters, model: tf.keras.Model, *args: Any, **kwargs: Any) -> Any:
+        values = METRICS[hp.get("metric")]
+        kwargs["callbacks"] = [_Metric(values), *kwargs["callbacks"]]
+        return model.fit(np.ones((1, 1)), np.ones((1, 1)), epochs=len(values), verbose=0, **kwargs)
+
+
+METRICS = {
+    "undefined at first": [math.nan, math.inf, 0.4, 0.7, 0.6, math.nan],
+    "never defined": [math.nan, math.nan, -math.inf],
+    "fine": [0.1, 0.2],
+}
+
+
+def undefined(fn_args: Any) -> TunerFnResult:
+    """Models whose metric is not always a number, each of `METRICS` in turn."""
+    where = {"directory": fn_args.working_dir, "project_name": "undefined"}
+    tuner = kt.GridSearch(_Measured(), kt.Objective("val_f1", "max"), **where)
+    return TunerFnResult(tuner=tuner, fit_kwargs={})

@@ -171,8 +171,8 @@ def test_a_save_holds_what_changed_and_not_what_there_is(name: str) -> None:
 
 def random_search(**options: Any) -> OracleSuggester:
     """A random search that has given trial 00 to a worker."""
-    oracle = kt.oracles.RandomSearchOracle(OBJECTIVE, max_trials=10, hyperparameters=space(), seed=1, **options)
-    suggester = OracleSuggester(oracle)
+    settings = {"objective": OBJECTIVE, "max_trials": 10, "hyperparameters": space(), "seed": 1, **options}
+    suggester = OracleSuggester(kt.oracles.RandomSearchOracle(**settings))
     assert isinstance(suggester.suggest("worker-0"), Suggested)
     return suggester
 
@@ -187,12 +187,56 @@ def test_a_completed_trial_has_its_best_step_as_its_score() -> None:
     assert (result.verdict, result.score, result.best_step) == (Verdict.COMPLETED, 1.0, 1)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+NOT_FINITE = pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+
+
+@NOT_FINITE
 @pytest.mark.parametrize(("retries", "verdict"), [(0, Verdict.FAILED), (1, Verdict.RETRY)])
 def test_a_diverged_trial_is_retried_or_failed(value: float, retries: int, verdict: Verdict) -> None:
-    result = finish(random_search(max_retries_per_trial=retries), 1.0, value)
+    result = finish(random_search(max_retries_per_trial=retries), value, value)
     assert (result.verdict, result.score) == (verdict, None)
-    assert result.message == f"the objective 'val_loss' was {value} at step 1: the training diverged"
+    assert result.message is not None
+    assert result.message.startswith(f"the objective 'val_loss' was {value} at steps 0 to 1: the training diverged, or")
+
+
+@NOT_FINITE
+@pytest.mark.filterwarnings("ignore:All-NaN")
+@pytest.mark.parametrize("direction", ["min", "max"])
+@pytest.mark.parametrize("own", [False, True], ids=["keras-tuner's", "the user's own"])
+def test_the_best_of_the_steps_with_a_finite_objective_counts(value: float, direction: str, own: bool) -> None:
+    suggester = random_search(objective=kt.Objective("val_loss", direction))
+    if own:
+        stock = suggester.oracle.update_trial
+        suggester.oracle.update_trial = lambda *args, **kwargs: stock(*args, **kwargs)
+    result = finish(suggester, value, 2.0, 1.0, value, 3.0)
+    assert (result.verdict, result.message) == (Verdict.COMPLETED, None)
+    assert (result.score, result.best_step) == ((1.0, 2) if direction == "min" else (3.0, 4))
+
+
+def test_a_step_counts_only_with_all_that_was_reported_for_it() -> None:
+    reports = [Report(0, {"val_loss": 1.0}), Report(0, {"val_loss": math.nan}), Report(1, {"val_loss": 2.0})]
+    result = finish(random_search(), reports=reports)
+    assert (result.score, result.best_step) == (2.0, 1)
+    result = finish(random_search(), reports=reports[:2])
+    assert result.verdict is Verdict.FAILED and "nan at step 0" in (result.message or "")
+
+
+def test_a_good_value_after_a_retry_counts() -> None:
+    suggester = random_search(max_retries_per_trial=1)
+    assert finish(suggester, math.nan).verdict is Verdict.RETRY
+    again = suggester.suggest("w")
+    assert isinstance(again, Suggested) and again.trial_id == "00"
+    result = finish(suggester, 0.5)
+    assert (result.verdict, result.score, result.message) == (Verdict.COMPLETED, 0.5, None)
+
+
+def test_several_objectives_count_where_their_sum_is_finite() -> None:
+    objective = [kt.Objective("a", "min"), kt.Objective("b", "max")]
+    steps = [(math.nan, 1.0), (math.inf, math.inf), (3.0, 1.0), (0.0, math.inf), (5.0, 4.0)]
+    result = finish(
+        random_search(objective=objective), reports=[Report(i, {"a": a, "b": b}) for i, (a, b) in enumerate(steps)]
+    )
+    assert (result.verdict, result.score, result.best_step) == (Verdict.COMPLETED, 1.0, 4)
 
 
 class Undecided(kt.oracles.RandomSearchOracle):
