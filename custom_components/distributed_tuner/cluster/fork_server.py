@@ -12,8 +12,8 @@ ends, whoever started the server is gone: the children are told to stop, killed 
 
 When a child ends, however it does, what it has started and left is killed: nothing of the user's code (a
 `multiprocessing.Pool`, a program, a daemon) goes on behind the back of the next one. Each child leads a process group
-of its own, for what stays in it, and adopts those of its descendants that lose their parent; the server adopts them when
-the child has ended. So whoever is the server's child and was not forked by it is such a descendant.
+of its own, for what stays in it, and adopts those of its descendants that lose their parent; the server adopts them
+when the child has ended. So whoever is the server's child and was not forked by it is such a descendant.
 """
 
 from __future__ import annotations
