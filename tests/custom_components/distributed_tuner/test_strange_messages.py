@@ -79,18 +79,20 @@ JSON = st.recursive(
 
 
 NEARLY_REPORTS = st.lists(
-    st.tuples(st.just(0) | JSON, st.dictionaries(st.just("loss"), st.just(1.0) | JSON, min_size=1) | JSON), max_size=2
+    st.tuples(st.just(0) | JSON, st.dictionaries(st.just("loss"), st.just(1.0) | JSON, min_size=1) | JSON),
+    min_size=1,
+    max_size=2,
 )
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> tuple[str, Any]:
     """A method, and a message: a right one, one with a field of another kind, or anything."""
-    method = draw(st.sampled_from(sorted(FIELDS)))
+    method = draw(st.sampled_from([*sorted(FIELDS), *[rpc.FINISH] * len(FIELDS)]))
     message = {name: draw(values) for name, values in FIELDS[method].items()}
     kind = draw(st.sampled_from(["right", "right", "one field", "one field", "anything"]))
     if kind == "one field" and method == rpc.FINISH and draw(st.booleans()):
-        message |= {"succeeded": True, "reports": draw(NEARLY_REPORTS)}
+        message |= {"succeeded": True, "reports": draw(NEARLY_REPORTS), "attempt": None, "hyperparameters": None}
     elif kind == "one field":
         message[draw(st.sampled_from([*message, "more"]))] = draw(JSON)
     return method, draw(JSON) if kind == "anything" else message
