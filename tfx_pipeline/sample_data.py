@@ -16,9 +16,8 @@ trips are drawn from the caller's. What there is to learn from them is stated he
 from __future__ import annotations
 
 import argparse
-import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -67,13 +66,11 @@ def write_csv(path: Path | str, rows: int, seed: int = DEFAULT_SEED) -> None:
     """
     chunks = _chunks(rows, seed)
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    partial = Path(name)
+    partial = path.parent / f".{path.name}.{secrets.token_hex(8)}"
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with partial.open("x", encoding="utf-8", newline="") as file:
             for number, chunk in enumerate(chunks):
                 chunk.to_csv(file, index=False, header=number == 0, lineterminator="\n")
-        partial.chmod(0o644)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,29 @@ REMEDY = "Restore it from a copy, or remove it"
 _TAIL_BYTES = 256 * 1024
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
-    """Replaces `path` by `data` in one step; `durable` also survives a power cut.
+def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Replaces `path` by `data` in one step.
+
+    Args:
+      path: of the file.
+      data: what it holds then.
+      durable: whether that also survives a power cut.
+      mode: who may do what with the file, as far as the process's umask lets them.
 
     Raises:
       OSError: the disk is full or may not be written; `path` is as before.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), mode)
             if durable:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     if durable:
         sync_directory(path.parent)

@@ -86,6 +86,7 @@ def _install(target: Path, requirements: Path, pin: Pin, environ: Mapping[str, s
             member = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
             unpacked = Path(scratch, "uv")
             unpacked.write_bytes(archive.read(member))
-        unpacked.chmod(0o755)
+        mode = unpacked.stat().st_mode
+        unpacked.chmod(mode | (mode & 0o444) >> 2)  # Whoever may read it may run it.
         target.parent.mkdir(exist_ok=True)
         os.replace(str(unpacked), str(target))  # atomic: an interrupted set-up leaves no half of a uv

@@ -20,6 +20,7 @@ import pytest
 
 from custom_components.distributed_tuner import costs, search, top_n
 from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.local import LocalCluster
 from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
@@ -282,6 +283,21 @@ def test_the_token_is_in_one_file_for_the_user_alone_and_on_no_command_line(make
     assert files == {made.directory.token: 0o600}
     texts = [path.read_bytes() for path in made.directory.root.rglob("*") if path.is_file()]
     assert texts and not any(made.token.encode() in text for text in texts)
+
+
+@pytest.mark.timeout(240)
+def test_nobody_may_read_a_search_whom_the_umask_keeps_out(make_search: Callable[..., Any], tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        made = make_search("models", {"max_trials": 1})
+        # Its own fork server, so that chief and worker have the same umask.
+        made.cluster = LocalCluster(made.directory, made.token)
+        assert made.run(workers=1).record.count(TrialStatus.COMPLETED) == 1
+    finally:
+        os.umask(before)
+    found = list(tmp_path.rglob("*"))
+    assert {"search.json", "record.json", "journal", "worker-0.log"} <= {path.name for path in found}
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
 
 
 @pytest.mark.parametrize("fault", [None, "the training went wrong"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -107,6 +108,12 @@ class KubernetesOptions(Strict):
             paths = [syntax.normal(volume.mount_path) for volume in volumes]
             if len(set(paths)) < len(paths):
                 raise ValueError(f"{place}: two volumes are mounted at the same path: {', '.join(paths)}")
+            for outer, inner in itertools.permutations(volumes, 2):
+                if not outer.takes(inner):
+                    raise ValueError(
+                        f"{place}: volume {inner.name} at {inner.mount_path} lies in volume {outer.name} at "
+                        f"{outer.mount_path}, which is read-only: nothing can be mounted there"
+                    )
         return values
 
     def counts(self, workers: int) -> dict[str, int]:

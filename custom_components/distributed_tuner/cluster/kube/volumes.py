@@ -23,7 +23,10 @@ VOLUME_KINDS = (
 # Those that several pods may share; the others are each pod's own, or read-only.
 _SHARED_KINDS = ("csi", "persistentVolumeClaim")
 _CLAIM = "persistentVolumeClaim"
-_OWN_PATHS = ("/tmp", "/home/tuner", "/etc/distributed-tuner")
+_CREDENTIALS_PATH = "/etc/distributed-tuner"
+_OWN_PATHS = ("/tmp", "/home/tuner", _CREDENTIALS_PATH)
+# Those in which nobody can make the folder that another volume is mounted at.
+_READ_ONLY_KINDS = ("configMap", "downwardAPI", "projected", "secret")
 
 
 class Volume(Strict):
@@ -53,6 +56,12 @@ class Volume(Strict):
         kind, how = next(iter(self.source.items()))
         return kind in _SHARED_KINDS and not self.read_only and not how.get("readOnly")
 
+    def takes(self, other: Volume) -> bool:
+        """Whether the other volume can be mounted where it wants to be, for all that this one has to do with it."""
+        kind, how = next(iter(self.source.items()))
+        read_only = kind in _READ_ONLY_KINDS or self.read_only or bool(how.get("readOnly"))
+        return not (read_only and _lies_in(other.mount_path, self.mount_path))
+
     @pydantic.validator("source")
     def _allowed(cls, source: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         if len(source) != 1 or next(iter(source)) not in VOLUME_KINDS:
@@ -72,6 +81,10 @@ class Volume(Strict):
     def _free(cls, path: str) -> str:  # noqa: N805
         if syntax.normal(path) in _OWN_PATHS:
             raise ValueError(f"{path} is taken by the search itself")
+        if _lies_in(path, _CREDENTIALS_PATH):
+            raise ValueError(
+                f"{path} lies in {_CREDENTIALS_PATH}, where the search's Secret is: nothing can be mounted there"
+            )
         return path
 
     @pydantic.validator("name")
@@ -79,6 +92,10 @@ class Volume(Strict):
         if name in ("credentials", "home", "tmp"):
             raise ValueError(f"{name!r} is taken by the search itself")
         return name
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return syntax.normal(path).startswith(f"{syntax.normal(folder)}/")
 
 
 def _check_claim(how: dict[str, Any]) -> None:

@@ -124,6 +124,10 @@ def volume(**more: Any) -> dict[str, Any]:
         (volume(sub_path="/a"), "volumes[0].sub_path: '/a': expected"),
         (volume(mount_path="/v/../etc"), "volumes[0].mount_path: '/v/../etc': expected a folder's whole path"),
         (volume(mount_path="//"), "volumes[0].mount_path: '//' is all of the container"),
+        (
+            volume(mount_path="/etc/distributed-tuner/more/"),
+            "/more/ lies in /etc/distributed-tuner, where the search's",
+        ),
         (volume(mount_path="//home/./tuner/"), "//home/./tuner/ is taken by the search itself"),
         (volume(source={"persistentVolumeClaim": {}}), "volumes[0].source: persistentVolumeClaim: needs claimName"),
         (volume(source={"persistentVolumeClaim": {"claim": "x"}}), "has claimName and readOnly, and no claim"),
@@ -164,6 +168,26 @@ def test_all_faults_are_told_at_once() -> None:
 def test_what_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(KubernetesOptionsError, match="Kubernetes cluster"):
         KubernetesOptions.from_json(text)
+
+
+OUTER = [
+    {"secret": {"secretName": "s"}},
+    {"configMap": {"name": "c"}},
+    {"persistentVolumeClaim": {"claimName": "p", "readOnly": True}},
+]
+
+
+@pytest.mark.parametrize("source", OUTER)
+def test_nothing_is_mounted_in_what_is_read_only(source: dict[str, Any]) -> None:
+    inner = {"name": "in", "mount_path": "/a//b", "source": {"emptyDir": {}}}
+    outer = {"name": "out", "mount_path": "/a/", "source": source}
+    with pytest.raises(
+        KubernetesOptionsError, match="groups g: volume in at /a//b lies in volume out at /a/, which is"
+    ):
+        options(volumes=[inner], groups=[{"name": "g", "volumes": [outer]}])
+    options(volumes=[{**inner, "mount_path": "/ab"}, outer])
+    options(volumes=[inner, {**outer, "source": {"emptyDir": {}}}], groups=[{"name": "g"}])
+    options(volumes=[volume(mount_path="/etc/distributed-tuners")["volumes"][0]])
 
 
 def test_a_volume_of_the_search_and_one_of_a_group_need_two_names() -> None:
