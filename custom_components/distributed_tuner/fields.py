@@ -113,5 +113,8 @@ def _beyond_floats(value: float) -> bool:
 
 
 def _unfit(value: object, place: str, wanted: str) -> ValueError:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except RecursionError:
+        shown = f"{type(value).__name__} in {type(value).__name__}, nested too deeply to be shown"
     return ValueError(f"{place} is {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}, not {wanted}")

@@ -86,7 +86,7 @@ def _parse(line: bytes) -> Entry | None:
         if int(checksum, 16) != zlib.crc32(body):
             return None
         entry = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
 

@@ -196,7 +196,7 @@ class _Watch:
 
     def _look_at_the_end(self, now: float) -> None:
         record = self._storage.read_json(RECORD)
-        if record is None or record.get("ended") is None:
+        if not isinstance(record, dict) or record.get("ended") is None:
             self._ended = None
         elif self._ended is None:
             self._ended = now

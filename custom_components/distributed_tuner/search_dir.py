@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import fields
+from custom_components.distributed_tuner import fields, files
 from custom_components.distributed_tuner.errors import CorruptState, SearchError, storable
 from custom_components.distributed_tuner.record import (
     INTERNAL_PREFIX,
@@ -176,9 +176,20 @@ class SearchDir:
             self.storage.write(ERROR, data.encode())
 
     def read_error(self) -> tuple[str, str, str] | None:
-        """(process, message, traceback) of `write_error`, None if nobody gave up."""
-        error = self.storage.read_json(ERROR)
-        return (error["process"], error["message"], error["traceback"]) if error else None
+        """(process, message, traceback) of `write_error`, None if nobody gave up.
+
+        Raises:
+          CorruptState: the file holds something else.
+          OSError: it cannot be read.
+        """
+        data = self.storage.read_json(ERROR)
+        if data is None:
+            return None
+        try:
+            error = fields.check(data, _ERROR, "")
+        except ValueError as fault:
+            raise CorruptState(f"{self.storage.where(ERROR)} is damaged: {fault}. {files.REMEDY}") from fault
+        return error["process"], error["message"], error["traceback"]
 
     def read_address(self) -> str | None:
         """Where the chief listens (`host:port`), None while it has not said so, or in a file that is damaged."""
@@ -282,6 +293,7 @@ def _hyperparameters(value: object, place: str) -> dict[str, Any]:
     }
 
 
+_ERROR: Mapping[str, fields.Kind] = {"process": fields.text, "message": fields.text, "traceback": fields.text}
 _TIME_OR_NONE = fields.optional(fields.time)
 _OUTCOME = fields.one_of(Outcome)
 _TRIAL: Mapping[str, fields.Kind] = {

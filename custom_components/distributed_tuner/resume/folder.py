@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import uuid
 import zipfile
 from typing import Any
@@ -33,6 +34,13 @@ _gfile = tf.io.gfile
 
 # What reading and writing through TensorFlow's file systems may raise.
 FILE_ERRORS = (OSError, tf.errors.OpError)
+
+# What reading a record or arrays may raise that somebody else has written, or that a disk has damaged: RuntimeError for
+# what is nested too deeply or locked, MemoryError for arrays that say they are larger than any machine.
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, OverflowError, RuntimeError, MemoryError, EOFError),
+    *(zipfile.BadZipFile, tokenize.TokenError, tf.errors.NotFoundError),
+)
 
 
 class CorruptFolder(ValueError):
@@ -109,7 +117,7 @@ class Folder:
                 raise CorruptFolder(f"{self.path}: the record names a file elsewhere: {record['name']}")
             arrays = _read_arrays(f"{prefix}.npz") if record["arrays"] else {}
             return plain.decode(record["value"], arrays), prefix
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, tf.errors.NotFoundError) as error:
+        except _DAMAGE as error:
             raise CorruptFolder(f"{self.path}: {type(error).__name__}: {error}") from error
 
     def adopt(self, prefix: str) -> str:
@@ -165,5 +173,9 @@ def remove(path: str) -> None:
 def _read_arrays(path: str) -> plain.Arrays:
     with _gfile.GFile(path, "rb") as file:
         data = file.read()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # What `commit` writes is not packed. What is may have any size once it is unpacked.
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError("the arrays are packed, as nobody here packs them")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}

@@ -16,6 +16,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _SCALARS = (str, int, float, bool, type(None))
 _SCALAR_KINDS = "biuf"
+_SCALAR_BYTES = 8
 _ARRAY_KINDS = "biufcSU"
 _MAX_DEPTH = 16
 _HASHED_AT_ONCE = 1 << 18
@@ -26,7 +27,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if type(value) in _SCALARS:
         return True
     if isinstance(value, np.generic):
-        return value.dtype.kind in _SCALAR_KINDS and value.dtype.itemsize <= 8
+        return value.dtype.kind in _SCALAR_KINDS and value.dtype.itemsize <= _SCALAR_BYTES
     if type(value) is np.ndarray:
         return value.dtype.kind in _ARRAY_KINDS
     if depth >= _MAX_DEPTH:
@@ -91,7 +92,7 @@ def decode(text: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     """
     try:
         return _decode(json.loads(text), arrays)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"no stored value: {type(error).__name__}: {error}") from error
 
 
@@ -124,8 +125,11 @@ def _decode(value: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     if kind == "dict":
         return {key: _decode(item, arrays) for key, item in content}
     if kind == "scalar":
-        dtype, number = content
-        return np.dtype(dtype).type(number)
+        name, number = content
+        dtype = np.dtype(name)
+        if dtype.kind not in _SCALAR_KINDS or dtype.itemsize > _SCALAR_BYTES:
+            raise ValueError(f"no number is stored as {name}")
+        return dtype.type(number)
     if kind == "array":
         return arrays[content]
     raise ValueError(f"unknown kind of stored value: {kind}")

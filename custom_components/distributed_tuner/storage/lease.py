@@ -134,6 +134,6 @@ class Lease(Hold):
 def _told(content: bytes, what: str) -> object:
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value.get(what) if isinstance(value, dict) else None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from custom_components.distributed_tuner import patches
+from custom_components.distributed_tuner import journal, patches
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.record import SearchRecord
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir, record_from_json, record_to_json
+from custom_components.distributed_tuner.spec import SearchSpec
 from tests.custom_components.distributed_tuner.records import any_search, search, trial
 
 
@@ -123,6 +125,34 @@ def test_a_record_that_is_half_written_or_no_text_is_told_with_what_to_do(tmp_pa
     directory.record.write_bytes(content)
     with pytest.raises(CorruptState, match=r"record\.json is damaged: it holds no JSON: .*run the same run id again"):
         directory.read_record()
+
+
+@pytest.mark.parametrize("depth", [300, 900, 100_000])
+@pytest.mark.parametrize("ends", [("[", "]"), ('{"a":', "}"), ('{"trials":[', "]}"), ('{"process":[', "]}")])
+def test_what_is_nested_without_end_is_told_as_damage(tmp_path: Path, ends: tuple[str, str], depth: int) -> None:
+    deep = (ends[0] * depth + "1" + ends[1] * depth).encode()
+    directory = SearchDir(tmp_path)
+    for path in (directory.record, directory.error, directory.spec, directory.chief):
+        path.write_bytes(deep)
+    directory.journal.write_bytes(b"%08x %b\n" % (zlib.crc32(deep), deep))
+    with pytest.raises(CorruptState, match=r"record\.json is damaged"):
+        directory.read_record()
+    with pytest.raises(CorruptState, match=r"error\.json is damaged"):
+        directory.read_error()
+    with pytest.raises(SearchError, match=r"search\.json is damaged"):
+        SearchSpec.read(directory.storage)
+    assert directory.read_address() is None
+    if depth > 1000:
+        with pytest.raises(CorruptState, match="journal, line 1: the stored search is damaged"):
+            list(journal.read(directory.journal))
+
+
+@pytest.mark.parametrize("data", [[], {}, {"process": "chief", "message": None, "traceback": ""}, "x"])
+def test_what_is_no_reason_for_giving_up_is_told(tmp_path: Path, data: Any) -> None:
+    directory = SearchDir(tmp_path)
+    directory.error.write_text(json.dumps(data))
+    with pytest.raises(CorruptState, match=r"error\.json is damaged: .* is .*\. Restore it"):
+        directory.read_error()
 
 
 def test_the_first_reason_for_giving_up_stays(tmp_path: Path) -> None:

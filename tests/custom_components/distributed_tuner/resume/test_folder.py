@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,52 @@ def test_a_pickle_in_the_place_of_arrays_is_not_opened(tmp_path: Path) -> None:
     np.savez(f"{prefix}.npz", a0=np.array([print], dtype=object))
     with pytest.raises(CorruptFolder, match="allow_pickle"):
         Folder(str(tmp_path)).load()
+
+
+def array_file(header: str, data: bytes = b"") -> bytes:
+    """An array as NumPy stores one, whatever it says of itself."""
+    told = (header.ljust(-(len(header) + 11) % 64 + len(header)) + "\n").encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(told)) + told + data
+
+
+def described(shape: str) -> str:
+    return f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *map(described, ("(1000000000000,)", "(9223372036854775807,)", "(99999999999999999999999,)", "(-5,)")),
+        *map(described, ("(4294967296, 4294967296, 4294967296)", "(" * 900 + ")" * 900)),
+        *("", "(" * 5000, "[" * 200 + "]" * 200),
+    ],
+    ids=lambda header: f"{header[-40:]} of {len(header)}",
+)
+def test_arrays_that_say_odd_things_of_themselves_are_told(tmp_path: Path, header: str) -> None:
+    prefix = commit(str(tmp_path), {"a": np.arange(3)})
+    with zipfile.ZipFile(f"{prefix}.npz", "w") as archive:
+        archive.writestr("a0.npy", array_file(header, bytes(24)))
+    with pytest.raises(CorruptFolder, match=str(tmp_path)):
+        Folder(str(tmp_path)).load()
+
+
+def test_arrays_that_would_unpack_to_any_size_are_not_unpacked(tmp_path: Path) -> None:
+    prefix = commit(str(tmp_path), {"a": np.arange(3)})
+    np.savez_compressed(f"{prefix}.npz", a0=np.zeros(10_000_000))
+    assert Path(f"{prefix}.npz").stat().st_size < 1_000_000
+    with pytest.raises(CorruptFolder, match="packed"):
+        Folder(str(tmp_path)).load()
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '{"list":['])
+def test_a_record_that_is_nested_without_end_is_told(tmp_path: Path, opening: str) -> None:
+    for deep in (
+        opening * 100_000,
+        json.dumps({"format": 1, "name": "x", "arrays": False, "value": opening * 100_000}),
+    ):
+        (tmp_path / "record.json").write_text(deep)
+        with pytest.raises(CorruptFolder, match=str(tmp_path)):
+            Folder(str(tmp_path)).load()
 
 
 def test_a_failed_commit_leaves_the_last_one(tmp_path: Path) -> None:

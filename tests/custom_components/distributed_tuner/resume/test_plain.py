@@ -47,6 +47,12 @@ def test_what_comes_back_is_the_same_to_the_bit(value: Any) -> None:
     assert repr(back) == repr(value) and type(back) is type(value)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"scalar":["V1000000000000000",5]}', '{"scalar":["<M8",1]}'])
+def test_what_encode_would_not_write_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        plain.decode(text, {})
+
+
 @given(values, values)
 def test_same_means_the_same_text_and_arrays(left: Any, right: Any) -> None:
     if plain.same(left, right):
