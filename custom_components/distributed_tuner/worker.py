@@ -12,7 +12,15 @@ from collections.abc import Callable, Mapping
 
 from keras_tuner.src import errors as keras_tuner_errors
 
-from custom_components.distributed_tuner import best_epoch, children, fork_gate, rpc, training, user_code
+from custom_components.distributed_tuner import (
+    best_epoch,
+    children,
+    fork_gate,
+    rpc,
+    traced_gradients,
+    training,
+    user_code,
+)
 from custom_components.distributed_tuner.answers import Directive
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.credentials import Access
@@ -116,7 +124,8 @@ def work(
     heartbeat.start()
     try:
         followed = training.followed(on_epoch, executions, current.cut_short)
-        with executions.kept(tuner, finishing), oracle.watching(tuner), followed, best_epoch.chosen():
+        freed = traced_gradients.kept_by_their_graphs()
+        with executions.kept(tuner, finishing), oracle.watching(tuner), followed, best_epoch.chosen(), freed:
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)
