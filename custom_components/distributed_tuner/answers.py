@@ -43,6 +43,15 @@ class Grant:
     attempt: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """Who holds a trial, and in which attempt at it."""
+
+    worker: str
+    process: str
+    attempt: int
+
+
 class Ask(enum.Enum):
     """Other answers to a worker that asks.
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from custom_components.distributed_tuner import messages, patches, rpc, trial_flow, trial_values
-from custom_components.distributed_tuner.answers import Ask, Grant
+from custom_components.distributed_tuner.answers import Ask, Grant, Holder
 from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.messages import Message
 from custom_components.distributed_tuner.record import Direction, SearchRecord
@@ -210,8 +210,8 @@ class ChiefService:
             "record": None if since == revision else record_to_json(self._record(since)),
         }
 
-    def holder(self, trial_id: str) -> str | None:
-        """The worker that holds this trial, None if nobody does."""
+    def holder(self, trial_id: str) -> Holder | None:
+        """Who holds this trial, None if nobody does."""
         return self._study.holder(trial_id)
 
     def trial_state(self, trial_id: str) -> dict[str, Any]:

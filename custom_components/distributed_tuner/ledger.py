@@ -12,7 +12,7 @@ from typing import Any
 
 from custom_components.distributed_tuner.answers import Grant, Result, Verdict
 from custom_components.distributed_tuner.leases import Leases
-from custom_components.distributed_tuner.limits import STOCK_PROCESS, Limits
+from custom_components.distributed_tuner.limits import Limits, is_stock
 from custom_components.distributed_tuner.live_trial import Lease
 from custom_components.distributed_tuner.losses import Losses
 from custom_components.distributed_tuner.record import Outcome, Stay, TrialStatus
@@ -220,7 +220,7 @@ class Ledger:
     def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> Lease:
         trial, lease = self.trials[trial_id], self.leases.end(trial_id)
         # A stay that nobody ended lasts no longer than its worker was heard of: nobody may run for a night after that.
-        ended = now if lease.process == STOCK_PROCESS else lease.alive
+        ended = now if is_stock(lease.process) and lease.heard else lease.alive
         trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=ended, outcome=outcome)
         self.trials.changed(trial)
         return lease

@@ -8,8 +8,17 @@ from custom_components.distributed_tuner.live_trial import Lease, Trial
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import TrialRecord
 
-# The process of a keras-tuner worker, which sends no heartbeat: its lease is as long as a trial may take.
-STOCK_PROCESS = "stock"
+_STOCK = "stock "
+
+
+def stock_process(peer: str) -> str:
+    """A keras-tuner worker does not say which process it is: it is the one at the other end of this connection."""
+    return f"{_STOCK}{peer}"
+
+
+def is_stock(process: str) -> bool:
+    """Whether it is a keras-tuner worker, which sends no heartbeat: its lease is as long as a trial may take."""
+    return process.startswith(_STOCK)
 
 
 class Limits:
@@ -21,7 +30,7 @@ class Limits:
 
     def lease_seconds(self, process: str) -> float:
         """How long a lease lasts without a sign of life from this process."""
-        if process == STOCK_PROCESS and self._options.max_trial_seconds is not None:
+        if is_stock(process) and self._options.max_trial_seconds is not None:
             return self._options.max_trial_seconds
         return self._options.lease_seconds
 
@@ -45,7 +54,7 @@ class Limits:
         if (
             limit is not None
             and stayed > limit + max(limit, self._options.grace_seconds)
-            and lease.process != STOCK_PROCESS
+            and not is_stock(lease.process)
         ):
             return (
                 f"it ran longer than max_trial_seconds={limit:g}, and did not end within {stayed:.0f} s: it comes to "

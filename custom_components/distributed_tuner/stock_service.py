@@ -8,7 +8,9 @@ as never sent: the trial is run again.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,10 +23,11 @@ from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import hyperband
 
-from custom_components.distributed_tuner import messages, metric_history, refusals, unchanged
+from custom_components.distributed_tuner import limits, messages, metric_history, refusals, unchanged
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.errors import SearchError, describe
-from custom_components.distributed_tuner.limits import STOCK_PROCESS
+
+_LOG = logging.getLogger(__name__)
 
 _Status = trial_module.TrialStatus
 _NO_REASON = "it failed in a plain keras-tuner worker, whose protocol carries no reason: see that worker's output"
@@ -60,16 +63,43 @@ def check_algorithm(oracle: oracle_module.Oracle) -> None:
         )
 
 
+@dataclasses.dataclass
+class _Held:
+    """A trial as a script was given it, and what the script has told of it since.
+
+    Attributes:
+      worker: the script's id.
+      process: the script itself, see `limits.stock_process`.
+      attempt: how many times the trial was started afresh before.
+      state: keras-tuner's state of the trial.
+      reports: (step, metrics) so far.
+      stopped: its end from inside of `run_trial`, which may be followed by another.
+    """
+
+    worker: str
+    process: str
+    attempt: int
+    state: dict[str, Any]
+    reports: list[tuple[int, dict[str, float]]] = dataclasses.field(default_factory=list)
+    stopped: messages.Finish | None = None
+
+    @property
+    def trial_id(self) -> str:
+        return str(self.state["trial_id"])
+
+    @property
+    def trial(self) -> trial_module.Trial:
+        return unchanged.trial(self.state)
+
+
 class StockService:
     """keras-tuner's Oracle service over a chief."""
 
     def __init__(self, chief: Chief) -> None:
         self.chief = chief
-        self._reports: dict[str, list[tuple[int, dict[str, float]]]] = {}
-        self._states: dict[str, dict[str, Any]] = {}
-        self._holders: dict[str, str] = {}
-        self._stopped: dict[str, messages.Finish] = {}  # by tuner
+        self._held: dict[str, _Held] = {}  # by process
 
+    @_guarded
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
         config = (await self.chief.service.space(messages.Space()))["hyperparameters"]
@@ -85,87 +115,93 @@ class StockService:
     @_guarded
     async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker wants a trial."""
-        if (end := self._stopped.pop(request.tuner_id, None)) is not None:
-            await self.chief.service.finish(end)
-        asked = messages.parse(messages.Suggest, {"worker": request.tuner_id, "process": STOCK_PROCESS})
+        process = limits.stock_process(context.peer())
+        asked = messages.parse(messages.Suggest, {"worker": request.tuner_id, "process": process})
+        held = self._held.pop(process, None)
+        if held is not None and held.stopped is not None:
+            await self.chief.service.finish(held.stopped)
         answer = await self.chief.service.suggest(asked)
         if answer["answer"] == "trial":
-            state = answer["trial"]
-            trial = unchanged.trial(state)
-            self._states[trial.trial_id] = state
-            self._holders[trial.trial_id] = request.tuner_id
-            self._reports[trial.trial_id] = []
+            held = self._held[process] = _Held(asked.worker, process, answer["attempt"], answer["trial"])
+            trial = held.trial
         else:
-            status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
+            if answer["answer"] == "replaced":
+                _LOG.warning("another script has the id %s by now: the earlier one is told to end", asked.worker)
+            status = _Status.IDLE if answer["answer"] == "wait" else _Status.STOPPED
             trial = trial_module.Trial(hp_module.HyperParameters(), trial_id="", status=status)
         return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
 
     @_guarded
     async def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Metrics of a running trial: kept until its end."""
-        trial = await self._known(request.trial_id, context)
+        held = await self._find(request.trial_id, context)
         (report,) = _read(lambda: messages.reports([[int(request.step), dict(request.metrics)]], "metrics"))
-        self._reports[request.trial_id].append(report)
-        return protos.get_service().UpdateTrialResponse(trial=self._with_metrics(trial).to_proto())
+        held.reports.append(report)
+        return protos.get_service().UpdateTrialResponse(trial=self._with_metrics(held).to_proto())
 
     @_guarded
     async def GetTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A running trial."""
-        trial = await self._known(request.trial_id, context)
-        return protos.get_service().GetTrialResponse(trial=self._with_metrics(trial).to_proto())
+        held = await self._find(request.trial_id, context)
+        return protos.get_service().GetTrialResponse(trial=self._with_metrics(held).to_proto())
 
     @_guarded
     async def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A trial ended, or its tuner stops it from inside of `run_trial`: keras-tuner ends it again after that."""
         ended = _read(lambda: trial_module.Trial.from_proto(request.trial))
-        trial_id = ended.trial_id
-        known = await self._known(trial_id, context)
-        reports = self._reports[trial_id]
+        held = await self._find(ended.trial_id, context)
         succeeded = ended.status == _Status.COMPLETED
         stopped = ended.status == _Status.STOPPED
-        worker = self._holders[trial_id]
         end = messages.parse(
             messages.Finish,
             {
-                "worker": worker,
-                "process": STOCK_PROCESS,
-                "trial_id": trial_id,
+                "worker": held.worker,
+                "process": held.process,
+                "trial_id": held.trial_id,
+                "attempt": held.attempt,
                 "succeeded": succeeded,
                 "retry": ended.status == _Status.INVALID,
                 "dropped": stopped,
-                "reports": [[step, metrics] for step, metrics in reports],
+                "reports": [[step, metrics] for step, metrics in held.reports],
                 "message": None if succeeded else _STOPPED if stopped else _NO_REASON,
-                "hyperparameters": exact(ended.hyperparameters, known.hyperparameters).get_config(),
+                "hyperparameters": exact(ended.hyperparameters, held.trial.hyperparameters).get_config(),
             },
         )
-        self._stopped.pop(worker, None)
-        if stopped:
-            self._stopped[worker] = end
-        elif succeeded and not reports:
-            await self.chief.service.release(messages.Release(worker, trial_id, STOCK_PROCESS))
-        else:
+        held.stopped = end if stopped else None
+        if succeeded and not held.reports:
+            await self.chief.service.release(messages.Release(held.worker, held.trial_id, held.process))
+        elif not stopped:
             await self.chief.service.finish(end)
         return protos.get_service().EndTrialResponse()
 
+    @_guarded
     async def GetBestTrials(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The best completed trials."""
         states = self.chief.service.best_trials(max(1, request.num_trials))
         trials = [unchanged.trial(state).to_proto() for state in states]
         return protos.get_service().GetBestTrialsResponse(trials=trials)
 
-    async def _known(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> trial_module.Trial:
-        """The trial as the chief gave it; after the chief's restart, as it has it now."""
-        if trial_id not in self._states:
-            holder = self.chief.service.holder(trial_id)
-            if holder is None:
-                await context.abort(grpc.StatusCode.NOT_FOUND, f"trial {trial_id} is not running")
-            self._states[trial_id] = self.chief.service.trial_state(trial_id)
-            self._holders[trial_id] = str(holder)
-            self._reports[trial_id] = []
-        return unchanged.trial(self._states[trial_id])
+    async def _find(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> _Held:
+        """The trial that this script was given; over a new connection, or from the chief before, the one that it holds.
 
-    def _with_metrics(self, trial: trial_module.Trial) -> trial_module.Trial:
-        for step, metrics in self._reports[trial.trial_id]:
+        A trial that a worker of the search's own holds is none of a script's business.
+        """
+        held = self._held.get(limits.stock_process(context.peer()))
+        if held is not None and held.trial_id == trial_id:
+            return held
+        holder = self.chief.service.holder(trial_id)
+        if holder is None or not limits.is_stock(holder.process):
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"trial {trial_id} does not run in a keras-tuner script")
+        assert holder is not None
+        held = self._held.get(holder.process)
+        if held is None or held.trial_id != trial_id:
+            state = self.chief.service.trial_state(trial_id)
+            held = self._held[holder.process] = _Held(holder.worker, holder.process, holder.attempt, state)
+        return held
+
+    def _with_metrics(self, held: _Held) -> trial_module.Trial:
+        trial = held.trial
+        for step, metrics in held.reports:
             metric_history.add(trial.metrics, self.chief.objective, metrics, step)
         return trial
 

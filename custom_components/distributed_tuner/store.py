@@ -112,7 +112,8 @@ class Store:
         return asyncio.shield(self._on_disk)
 
     def _merge(self, stored: Stored, entry: journal.Entry) -> None:
-        stored.study["trials"].update(entry.get("trials", {}))
+        for key in {"trials", "processes"} & entry.keys():
+            stored.study.setdefault(key, {}).update(entry[key])
         stored.results.update(entry.get("results", {}))
         stored.identity = entry.get("identity", stored.identity)
         stored.search = entry.get("search", stored.search)

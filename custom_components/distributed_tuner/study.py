@@ -33,6 +33,7 @@ from custom_components.distributed_tuner.answers import (
     Ask,
     Directive,
     Grant,
+    Holder,
     NoSuggestion,
     Result,
     StudyError,
@@ -205,7 +206,7 @@ class Study:
             self._ledger.forgive(worker, process)
         lease = self._leases.of_worker(worker)
         older = lease is not None and "" != process != lease.process != ""
-        if not older:
+        if not older and not self.replaced(worker, process):
             self._seen.pop(worker, None)
         if lease is None or older or lease.trial_id in self._ledger.finishing:
             if fault:
@@ -356,10 +357,10 @@ class Study:
         """Grows with each change of the record."""
         return self._trials.revision
 
-    def holder(self, trial_id: str) -> str | None:
-        """The worker that holds this trial, None if nobody does."""
+    def holder(self, trial_id: str) -> Holder | None:
+        """Who holds this trial, None if nobody does."""
         lease = self._leases.of_trial(trial_id)
-        return lease.worker if lease else None
+        return Holder(lease.worker, lease.process, self._trials[trial_id].attempt) if lease else None
 
     def workers(self, now: float) -> tuple[str, ...]:
         """The workers heard of within the last lease time."""
@@ -391,8 +392,9 @@ class Study:
     # Durability: the caller stores what `changes` gives and hands it back to `restore`, merged by trial id.
 
     def changes(self) -> dict[str, Any]:
-        """What changed since the last call, as JSON-able data: {"trials": {id: state}, "study": state}."""
-        return self._ledger.take_unsaved()
+        """What changed since the last call, as JSON-able data: {"trials": {id: state}, "processes": …, "study": …}."""
+        begun = self._succession.take_unsaved()
+        return {**self._ledger.take_unsaved(), **({"processes": begun} if begun else {})}
 
     def restore(
         self,
@@ -421,6 +423,9 @@ class Study:
         """
         told = now if told is None else told
         self._ledger.put_back(state, now, go_on=go_on, more=more, results=results or {}, told=told)
+        if not go_on:
+            # A new attempt does not hear those of an earlier one, and may give their numbers to others.
+            self._succession.put_back(state.get("processes", {}))
         for lease in self._leases:
             self._succession.begin(lease.worker, lease.process)
         return frozenset(self._ledger.finishing)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+# Of a worker that had more processes than that, the first ones are told from new ones no more.
+_KEPT = 50
+
 
 class Succession:
     """The processes that bear a worker's id, one after the other.
@@ -11,20 +16,30 @@ class Succession:
     """
 
     def __init__(self) -> None:
-        self._current: dict[str, str] = {}
-        self._replaced: dict[str, set[str]] = {}
+        self._processes: dict[str, list[str]] = {}
+        self._unsaved: set[str] = set()
 
     def begin(self, worker: str, process: str) -> bool:
         """A process asks for work: a new one in the place of the last. Returns whether it stands for its worker now."""
-        if self.replaced(worker, process):
-            return False
-        before = self._current.get(worker, "")
-        if process and before != process:
-            self._current[worker] = process
-            if before:
-                self._replaced.setdefault(worker, set()).add(before)
+        known = self._processes.setdefault(worker, [])
+        if process in known:
+            return process == known[-1]
+        if process:
+            known.append(process)
+            del known[:-_KEPT]
+            self._unsaved.add(worker)
         return True
 
     def replaced(self, worker: str, process: str) -> bool:
         """Whether another process has taken this one's place."""
-        return process in self._replaced.get(worker, ())
+        return process in self._processes.get(worker, ())[:-1]
+
+    def take_unsaved(self) -> dict[str, list[str]]:
+        """The processes of the workers that got one since the last call, as JSON-able data."""
+        taken = {worker: list(self._processes[worker]) for worker in sorted(self._unsaved)}
+        self._unsaved.clear()
+        return taken
+
+    def put_back(self, state: Mapping[str, Sequence[str]]) -> None:
+        """Takes up what `take_unsaved` gave, merged by worker."""
+        self._processes = {worker: list(processes) for worker, processes in state.items()}

@@ -74,7 +74,9 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
         )
         handlers = {method: _counted(calls, method, handler) for method, handler in chief.service.methods().items()}
         with mock.patch.object(chief.service, "methods", return_value=handlers):
-            server, port = await chief_server.serve(chief, token=token, host="127.0.0.1", port=0)
+            server, port = await chief_server.serve(
+                chief, token=token, host="127.0.0.1", port=0, stock_workers=options.allow_stock_workers
+            )
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         ready.set_result((port, lambda: loop.call_soon_threadsafe(stop.set)))
         await stop.wait()

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import keras_tuner as kt
 import pytest
 from keras_tuner.src import protos
+from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialRecord, TrialStatus
+from custom_components.distributed_tuner.search_dir import SearchDir
+from tests.custom_components.distributed_tuner import chief_here
 
 ALLOWED = SearchOptions(allow_stock_workers=True, max_trial_seconds=60.0)
 
@@ -142,6 +146,88 @@ def test_a_plain_script_that_is_killed_keeps_its_trial_no_longer_than_a_trial_ma
     assert (first.worker, first.outcome) == ("plain", Outcome.LOST)
     assert first.ended is not None and first.ended - first.started >= 10.0
     assert [(stay.worker, stay.outcome) for stay in others] == [("worker-0", Outcome.COMPLETED)]
+
+
+class Script:
+    """A plain script, as the chief sees it: a connection of its own, and keras-tuner's calls over it."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self.channel = grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS)
+        self._stub = protos.get_service_grpc().OracleStub(self.channel)
+        self._name = name
+
+    def create(self) -> Any:
+        """Asks for a trial."""
+        request = protos.get_service().CreateTrialRequest(tuner_id=self._name)
+        return self._stub.CreateTrial(request, timeout=60.0).trial
+
+    def update(self, trial_id: str, loss: float) -> None:
+        """Reports a metric."""
+        request = protos.get_service().UpdateTrialRequest(trial_id=trial_id, metrics={"loss": loss}, step=0)
+        self._stub.UpdateTrial(request, timeout=60.0)
+
+    def end(self, trial_id: str, status: str) -> None:
+        """Ends a trial."""
+        ended = trial_module.Trial(kt.HyperParameters(), trial_id=trial_id, status=status)
+        self._stub.EndTrial(protos.get_service().EndTrialRequest(trial=ended.to_proto()), timeout=60.0)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[chief_here.ChiefHere]:
+    """A chief in this process that serves plain scripts."""
+    directory = SearchDir(tmp_path)
+    directory.create()
+    space = kt.HyperParameters()
+    space.Float("x", 0.0, 1.0)
+    oracle = kt.oracles.RandomSearchOracle(kt.Objective("loss", "min"), max_trials=9, seed=1, hyperparameters=space)
+    options = SearchOptions(allow_stock_workers=True, max_trial_seconds=600.0)
+    with chief_here.serving(directory, oracle, "token", options) as serving:
+        yield serving
+
+
+def status_of(here: chief_here.ChiefHere, trial_id: str) -> tuple[str, Any]:
+    """A trial's status and score."""
+    trials = here.client.call(rpc.STATUS, {})["record"]["trials"]
+    return next((trial["status"], trial["score"]) for trial in trials if trial["trial_id"] == trial_id)
+
+
+@pytest.mark.parametrize("successor", ["plain", "another"])
+def test_a_script_whose_trial_was_handed_on_changes_nothing_for_the_next_one(
+    here: chief_here.ChiefHere, tmp_path: Path, successor: str
+) -> None:
+    address = SearchDir(tmp_path).read_address()
+    assert address is not None
+    first, second = Script(address, "plain"), Script(address, successor)
+    with first.channel, second.channel:
+        trial_id = first.create().trial_id
+        here.client.call(rpc.GONE, {"worker": "plain", "reason": "its time is over"})
+        assert second.create().trial_id == trial_id
+        for status in ("COMPLETED", "INVALID", "FAILED"):
+            # The first one, without a metric, gives the trial back.
+            first.end(trial_id, status)
+            assert status_of(here, trial_id)[0] == "RUNNING", status
+        first.update(trial_id, 7.0)
+        second.update(trial_id, 2.0)
+        second.end(trial_id, "COMPLETED")
+        assert status_of(here, trial_id) == ("COMPLETED", 2.0)
+        # The id is the second one's by now, if they share it.
+        over = protos.get_proto().TrialStatus.STOPPED
+        assert (first.create().status == over) is (successor == "plain")
+
+
+def test_a_script_does_not_end_the_trial_of_one_of_the_searchs_own_workers(
+    here: chief_here.ChiefHere, tmp_path: Path
+) -> None:
+    address = SearchDir(tmp_path).read_address()
+    assert address is not None
+    script = Script(address, "plain")
+    with script.channel:
+        trial_id = chief_here.ask(here, "own")
+        assert trial_id is not None
+        with pytest.raises(grpc.RpcError) as refused:
+            script.end(trial_id, "FAILED")
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        assert status_of(here, trial_id)[0] == "RUNNING"
 
 
 @pytest.mark.timeout(300)

@@ -18,7 +18,7 @@ from custom_components.distributed_tuner.answers import (
     Suggested,
     Verdict,
 )
-from custom_components.distributed_tuner.limits import STOCK_PROCESS
+from custom_components.distributed_tuner.limits import stock_process
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord, TrialRecord, TrialStatus
 from custom_components.distributed_tuner.study import MAX_BARREN_IDLES, Study
@@ -38,6 +38,12 @@ def trial(study: Study, trial_id: str = "0") -> TrialRecord:
 
 def outcomes(study: Study, trial_id: str = "0") -> list[tuple[str, Outcome]]:
     return [(stay.worker, stay.outcome) for stay in trial(study, trial_id).stays]
+
+
+def held_by(study: Study, trial_id: str = "0") -> str | None:
+    """The worker that holds a trial."""
+    holder = study.holder(trial_id)
+    return None if holder is None else holder.worker
 
 
 def make(**options: Any) -> Study:
@@ -80,7 +86,7 @@ def study() -> Study:
 
 def test_suggested_new_to_running(study: Study) -> None:
     assert trial(study).status is TrialStatus.RUNNING
-    assert study.holder("0") == "a"
+    assert held_by(study) == "a"
     assert outcomes(study) == [("a", Outcome.RUNNING)]
 
 
@@ -94,7 +100,7 @@ def test_granted_again_waiting_to_running(study: Study) -> None:
     study.release("a", "0", 1.0)
     assert study.ask("b", 2.0) == Grant("0", 0)
     assert trial(study).status is TrialStatus.RUNNING
-    assert study.holder("0") == "b"
+    assert held_by(study) == "b"
 
 
 def test_lease_expired_running_to_waiting_and_counts_as_lost(study: Study) -> None:
@@ -143,7 +149,7 @@ def test_finished_running_or_waiting_to_the_oracles_verdict(
         result.best_step,
         result.message,
     )
-    assert study.holder("0") is None
+    assert held_by(study) is None
     assert ended.stays[-1].outcome is (
         Outcome.LOST if late else Outcome.COMPLETED if result is COMPLETED else Outcome.FAILED
     )
@@ -200,7 +206,7 @@ def test_completed_and_failed_are_final(study: Study, result: Result) -> None:
 def test_a_worker_that_asks_again_gets_its_own_trial_again(study: Study) -> None:
     assert study.ask("a", 9.0) == Grant("0", 0)
     study.tick(15.0)  # its lease is as fresh as its question
-    assert study.holder("0") == "a"
+    assert held_by(study) == "a"
 
 
 def test_a_lost_worker_that_comes_back_gets_its_own_trial_before_others(study: Study) -> None:
@@ -217,7 +223,7 @@ def test_the_last_process_of_a_worker_to_ask_holds_its_trial() -> None:
     assert study.heartbeat("a", "0", 1, 2.0, "old") == (Directive.ABANDON, "trial 0 is no longer held by a")
     assert study.heartbeat("a", "0", 1, 2.0, "new")[0] is Directive.CONTINUE
     assert study.gone("a", "exit", 3.0, "old") is None
-    assert study.holder("0") == "a"
+    assert held_by(study) == "a"
 
 
 def test_a_process_that_comes_back_after_its_successor_changes_nothing() -> None:
@@ -235,7 +241,7 @@ def test_a_process_that_comes_back_after_its_successor_changes_nothing() -> None
     assert (record(study), study.version) == (before, version)
     assert study.heartbeat("w", "0", 1, now, "new")[0] is Directive.CONTINUE
     study.release("w", "0", now, "new")
-    assert study.holder("0") is None
+    assert held_by(study) is None
 
 
 def test_what_the_oracle_found_for_a_process_that_was_replaced_meanwhile_goes_to_its_successor() -> None:
@@ -246,6 +252,26 @@ def test_what_the_oracle_found_for_a_process_that_was_replaced_meanwhile_goes_to
     assert study.ask("w", 3.0, "new") == Grant("0", 0)
 
 
+def test_a_chief_that_comes_back_knows_who_was_replaced_and_a_new_attempt_does_not() -> None:
+    study = make()
+    start(study, "w", "0", process="old")
+    finish(study, "w", "0", COMPLETED, 1.0, process="old")
+    assert study.ask("w", 2.0, "new") is Ask.SUGGEST  # it holds no trial
+    study.suggested("w", NoSuggestion.IDLE, 2.0, "new")
+    state = json.loads(json.dumps(study.changes()))
+    for go_on, answer in ((False, Ask.REPLACED), (True, Ask.SUGGEST)):
+        back = make()
+        back.restore(state, 3.0, go_on=go_on)
+        assert back.ask("w", 4.0, "old") is answer, "of a new attempt it may be the number of another process"
+
+
+def test_that_a_replaced_process_has_ended_is_no_news_of_its_successor() -> None:
+    study = make()
+    assert study.ask("w", 0.0, "old") is study.ask("w", 1.0, "new") is Ask.SUGGEST
+    study.gone("w", "exit code 143", 2.0, "old")
+    assert study.workers(2.0) == ("w",)
+
+
 def test_a_chief_that_comes_back_knows_who_holds_a_trial() -> None:
     study = make()
     start(study, "w", "0", process="old")
@@ -253,7 +279,7 @@ def test_a_chief_that_comes_back_knows_who_holds_a_trial() -> None:
     assert study.ask("w", 2.0, "new") == Grant("0", 0)
     back = restarted(study, 3.0)
     back.release("w", "0", 4.0, "old")
-    assert back.holder("0") == "w"
+    assert held_by(back) == "w"
     assert back.heartbeat("w", "0", 1, 4.0, "new")[0] is Directive.CONTINUE
 
 
@@ -268,7 +294,7 @@ def test_whoever_holds_a_trial_that_another_finished_is_told_to_abandon_it(study
 def test_only_the_holder_keeps_a_lease_alive(study: Study) -> None:
     assert study.heartbeat("b", "0", 1, 5.0)[0] is Directive.ABANDON
     study.tick(10.0)
-    assert study.holder("0") is None
+    assert held_by(study) is None
 
 
 def test_a_failure_told_twice_uses_up_one_retry(study: Study) -> None:
@@ -650,7 +676,7 @@ def test_an_exhausted_oracle_is_asked_again_for_a_retry(study: Study) -> None:
 def test_nobody_is_blamed_for_the_chiefs_own_absence(study: Study) -> None:
     study.extend_leases(100.0)
     study.tick(105.0)
-    assert study.holder("0") == "a"
+    assert held_by(study) == "a"
 
 
 # A chief that comes back.
@@ -658,7 +684,7 @@ def test_nobody_is_blamed_for_the_chiefs_own_absence(study: Study) -> None:
 
 def test_workers_that_held_a_trial_hold_it_still_with_a_whole_lease(study: Study) -> None:
     back = restarted(study, 1000.0)
-    assert back.holder("0") == "a"
+    assert held_by(back) == "a"
     back.tick(1009.0)
     assert back.heartbeat("a", "0", 3, 1009.0)[0] is Directive.CONTINUE
     assert finish(back, "a", "0", COMPLETED, 1010.0)
@@ -940,7 +966,13 @@ def test_a_night_without_a_chief_is_nobodys_work(go_on: bool) -> None:
 
 def test_a_worker_that_sends_no_heartbeat_is_taken_to_live_for_its_lease() -> None:
     study = make(allow_stock_workers=True, max_trial_seconds=50.0)
-    start(study, "a", "0", process=STOCK_PROCESS)
+    start(study, "a", "0", process=stock_process("here"))
+    stored = json.loads(json.dumps(study.changes()))
     study.tick(51.0)
     (stay,) = trial(study).stays
     assert (stay.ended, stay.outcome) == (51.0, Outcome.LOST)
+    back = make(allow_stock_workers=True, max_trial_seconds=50.0)
+    back.restore(stored, 40_000.0, go_on=True, told=30.0)
+    back.tick(40_051.0)
+    (stay,) = trial(back).stays
+    assert (stay.ended, stay.outcome) == (30.0, Outcome.LOST), "but not for a night without a chief"

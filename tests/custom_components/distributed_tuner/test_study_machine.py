@@ -1,9 +1,10 @@
 """Searches in which anything may happen at any moment, against the promises that `Study` makes.
 
-Workers ask, report, report late and twice, are preempted, die, and come back under their id as another process; leases
-expire; oracles are idle, exhausted, and want failed trials again; the search is stopped; the chief dies between any two
-steps and comes back with what it had stored. Through all of it the table of transitions is the only movement, no two
-workers hold a trial, nothing finished is run again, no attempt is judged twice, and the search ends.
+Workers ask, report, report late and twice, are preempted, die, and come back under their id as another process, while
+the one before it still has its say; leases expire; oracles are idle, exhausted, and want failed trials again; the
+search is stopped; the chief dies between any two steps and comes back with what it had stored. Through all of it the
+table of transitions is the only movement, no two workers hold a trial, nothing finished is run again, no attempt is
+judged twice, and the search ends.
 """
 
 from __future__ import annotations
@@ -129,14 +130,15 @@ class Searches(RuleBasedStateMachine):
         self.processes = dict.fromkeys(WORKERS, 0)
         self.believed: dict[str, Run] = {}  # by worker, its newest process
         self.history: list[Run] = []
-        self.asking: list[str] = []  # whose question waits for its turn with the oracle
+        self.asked: dict[str, list[str]] = {worker: [] for worker in WORKERS}  # the processes that have, in order
+        self.asking: list[tuple[str, str]] = []  # (worker, process) whose question waits for its turn with the oracle
         self.ending: list[End] = []  # whose result waits for its turn with the oracle
         self.judged: set[tuple[str, int]] = set()
         self.statuses: dict[str, TrialStatus] = {}
         self.acknowledged: dict[str, End] = {}  # the last result of each trial that was stored before it was judged
         self.mirror = self.record()
         self.known = -1
-        self.stored: dict[str, Any] = {"trials": {}}
+        self.stored: dict[str, Any] = {"trials": {}, "processes": {}}
         self.stored_oracle = copy.deepcopy(self.oracle)
         self.happened()
 
@@ -157,7 +159,8 @@ class Searches(RuleBasedStateMachine):
         assert set(self.statuses) <= set(after), "a trial is lost"
         self.statuses = after
         patch = json.loads(json.dumps(self.study.changes()))
-        self.stored["trials"].update(patch.get("trials", {}))
+        for key in ("trials", "processes"):
+            self.stored[key].update(patch.get(key, {}))
         self.stored.update({"study": patch["study"]} if "study" in patch else {})
         if with_oracle:
             self.stored_oracle = copy.deepcopy(self.oracle)
@@ -170,43 +173,52 @@ class Searches(RuleBasedStateMachine):
         """The newest process of a worker."""
         return f"{worker}{self.processes[worker]}"
 
-    def take(self, worker: str, answer: Grant | Ask) -> None:
-        """A worker hears the answer to its question."""
+    def replaced(self) -> list[tuple[str, str]]:
+        """The processes whose worker has another one since."""
+        return [(worker, process) for worker in WORKERS for process in self.asked[worker][:-1]]
+
+    def take(self, worker: str, process: str, answer: Grant | Ask) -> None:
+        """A worker hears the answer to its question, unless its process is dead by now."""
+        assert (answer is Ask.REPLACED) == (process != self.asked[worker][-1])
         if isinstance(answer, Grant):
             assert self.statuses.get(answer.trial_id) not in FINAL, "a finished trial is run again"
             assert (answer.trial_id, answer.attempt) not in self.judged, "a judged attempt is run again"
-            run = Run(worker, self.process(worker), answer.trial_id, answer.attempt)
-            self.believed[worker] = run
+            run = Run(worker, process, answer.trial_id, answer.attempt)
             self.history.append(run)
+            if process == self.process(worker):
+                self.believed[worker] = run
 
     # Workers.
 
     @rule(worker=st.sampled_from(WORKERS), idle=st.booleans(), oracle_has_time=st.booleans())
     def ask(self, worker: str, idle: bool, oracle_has_time: bool) -> None:
         """A worker asks, perhaps because the answer to its last question was lost."""
-        answer = self.study.ask(worker, self.now, self.process(worker))
-        self.take(worker, answer)
+        process = self.process(worker)
+        if process not in self.asked[worker]:
+            self.asked[worker].append(process)
+        answer = self.study.ask(worker, self.now, process)
+        self.take(worker, process, answer)
         self.happened(GRANTED, LOST, HALTED)
         if answer is Ask.SUGGEST:
-            self.asking.append(worker)
+            self.asking.append((worker, process))
             if oracle_has_time:
                 self.suggest(idle)
 
     @precondition(lambda self: self.asking)
     @rule(idle=st.booleans())
     def oracle_suggests(self, idle: bool) -> None:
-        """The oracle has time for a question; the worker may have become another process meanwhile."""
+        """The oracle has time for a question; the worker may be another process by now, which may have asked too."""
         self.suggest(idle)
 
     def suggest(self, idle: bool) -> None:
         """Answers the first question that waits for the oracle."""
-        worker = self.asking.pop(0)
-        answer = self.study.ask(worker, self.now, self.process(worker))
+        worker, process = self.asking.pop(0)
+        answer = self.study.ask(worker, self.now, process)
         if answer is Ask.SUGGEST:
             busy = any(trial.status is RUNNING for trial in self.record().trials)
             suggestion = NoSuggestion.IDLE if idle and busy else self.oracle.suggest()
-            answer = self.study.suggested(worker, suggestion, self.now, self.process(worker))
-        self.take(worker, answer)
+            answer = self.study.suggested(worker, suggestion, self.now, process)
+        self.take(worker, process, answer)
         self.happened(SUGGESTED, GRANTED, LOST, HALTED, with_oracle=True)
 
     @precondition(lambda self: self.believed)
@@ -250,7 +262,8 @@ class Searches(RuleBasedStateMachine):
         if self.study.begin_finish(
             run.worker, run.trial_id, 3, run.attempt, now=self.now, succeeded=succeeded, process=run.process
         ):
-            assert succeeded or holder == run.worker, "a worker failed a trial that it does not hold"
+            held = holder is not None and (holder.worker, holder.process) == (run.worker, run.process)
+            assert succeeded or held, "a process failed a trial that it does not hold"
             assert (run.trial_id, run.attempt) not in self.judged
             assert run.attempt == self.study.attempt(run.trial_id)
             self.ending.append(End(run.trial_id, run.attempt, succeeded, retry))
@@ -281,18 +294,6 @@ class Searches(RuleBasedStateMachine):
         self.processes[run.worker] += 1
         self.happened(LOST, HALTED)
 
-    @precondition(lambda self: self.history)
-    @rule(data=st.data(), epochs=st.none() | st.integers(1, 3))
-    def a_process_of_old_speaks(self, data: st.DataObject, epochs: int | None) -> None:
-        """It was suspended, or cut off: what it says changes nothing, but that a success of its trial counts."""
-        run = data.draw(st.sampled_from(self.history))
-        if self.study.replaced(run.worker, run.process):
-            before = self.record(), self.study.version
-            self.study.release(run.worker, run.trial_id, self.now, run.process)
-            assert self.study.ask(run.worker, self.now, run.process) is Ask.REPLACED
-            self.study.heartbeat(run.worker, run.trial_id, epochs, self.now, run.process)
-            assert (self.record(), self.study.version) == before
-
     @rule(worker=st.sampled_from(WORKERS), noticed=st.booleans(), fault=st.booleans())
     def die(self, worker: str, noticed: bool, fault: bool) -> None:
         """A worker's process ends without a word, and another one begins under its id."""
@@ -302,6 +303,41 @@ class Searches(RuleBasedStateMachine):
         if noticed:
             self.study.gone(worker, "exit code 137", self.now, old, fault)
         self.happened(LOST, HALTED)
+
+    @precondition(lambda self: self.replaced())
+    @rule(data=st.data())
+    def an_earlier_process_has_its_say(self, data: st.DataObject) -> None:
+        """A process wakes up that was thought dead, and whose worker has another one: nothing comes of what it says."""
+        worker, process = data.draw(st.sampled_from(self.replaced()))
+        before, seen = self.record(), self.study.workers(self.now)
+        assert self.study.heartbeat(worker, None, None, self.now, process) == (Directive.CONTINUE, "")
+        judged = {end.trial_id for end in self.ending}  # they are their processes' until the verdict
+        for trial_id in self.statuses:
+            directive, _ = self.study.heartbeat(worker, trial_id, 9, self.now, process)
+            assert directive is Directive.ABANDON or trial_id in judged
+            self.study.release(worker, trial_id, self.now, process)
+        self.take(worker, process, self.study.ask(worker, self.now, process))
+        assert self.study.replaced(worker, process)
+        assert (self.record(), self.study.workers(self.now), self.study.changes()) == (before, seen, {})
+
+    @precondition(lambda self: self.history)
+    @rule(data=st.data())
+    def give_back_late(self, data: st.DataObject) -> None:
+        """A process gives back what it was granted once; that ends a lease of its own only."""
+        run = data.draw(st.sampled_from(self.history))
+        holder = self.study.holder(run.trial_id)
+        own = holder is not None and (holder.worker, holder.process) == (run.worker, run.process)
+        self.study.release(run.worker, run.trial_id, self.now, run.process)
+        assert own or self.study.holder(run.trial_id) == holder
+        self.happened(LOST, HALTED)
+
+    @precondition(lambda self: self.replaced())
+    @rule(data=st.data())
+    def the_end_of_an_earlier_process_is_news_at_last(self, data: st.DataObject) -> None:
+        """The cluster tells late of a process whose worker has another one by now, which keeps what it holds."""
+        worker, process = data.draw(st.sampled_from(self.replaced()))
+        assert self.study.gone(worker, "exit code 137", self.now, process, fault=False) is None
+        self.happened(HALTED)
 
     # Time and people.
 
@@ -337,6 +373,10 @@ class Searches(RuleBasedStateMachine):
         stored = json.loads(json.dumps(self.stored))
         unjudged = self.study.restore(stored, self.now, go_on=go_on, results=attempts)
         self.study.requeued(frozenset(self.oracle.queue))
+        if go_on:
+            # Of an earlier attempt only those are known that hold a trial.
+            holders = [self.study.holder(trial_id) for trial_id in self.statuses]
+            self.asked = {worker: [h.process for h in holders if h and h.worker == worker] for worker in WORKERS}
         promised = {end.trial_id for end in self.ending if end in self.acknowledged.values()}
         assert unjudged == promised, "an acknowledged result is lost, or judged twice"
         self.asking, self.ending = [], [self.acknowledged[trial_id] for trial_id in sorted(unjudged)]
