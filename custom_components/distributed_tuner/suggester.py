@@ -21,6 +21,7 @@ from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
 from custom_components.distributed_tuner import (
     cause,
+    entry_values,
     hyperband,
     metric_history,
     missing_objective,
@@ -38,6 +39,10 @@ _Status = trial_module.TrialStatus
 
 # Those that answer in less than a millisecond; of any other class nothing is known.
 _QUICK = (randomsearch.RandomSearchOracle, hyperband_tuner.HyperbandOracle, gridsearch.GridSearchOracle)
+
+
+# The trial whose weights a trial of Hyperband's later rounds begins with, and whose values it has.
+_GONE_ON_WITH = "tuner/trial_id"
 
 
 class OracleError(Exception):
@@ -87,11 +92,12 @@ class OracleSuggester:
         Raises:
           OracleError: the oracle raised or answered nonsense.
         """
-        with hyperband.failures_thrown_out(self._oracle), rollback.of_new_trials(self._oracle):
+        oracle = self._oracle
+        with hyperband.failures_thrown_out(oracle), entry_values.in_range(), rollback.of_new_trials(oracle):
+            known = len(oracle.trials)
             trial = self._call("create_trial", worker)
-            if trial.status == _Status.RUNNING and (fault := trial_values.fault(trial.hyperparameters.values)):
-                name = f"{type(self._oracle).__name__}.populate_space"
-                raise OracleError(f"{name} gave trial {trial.trial_id} what nobody can run it with: {fault}")
+            if trial.status == _Status.RUNNING:
+                self._check(trial, new=len(oracle.trials) > known)
         self._oracle.tuner_ids.discard(worker)
         if trial.status == _Status.IDLE:
             return NoSuggestion.IDLE
@@ -253,6 +259,27 @@ class OracleSuggester:
             oracle.trials = {trial_id: unchanged.trial(state) for trial_id, state in trials.items()}
             if state:
                 self._state.restore(state)
+
+    def _check(self, trial: trial_module.Trial, *, new: bool) -> None:
+        """Makes sure that the oracle gave a trial values which it can be run with, of the entries of its space.
+
+        What a trial brings back is its own affair: one that is tried again, or gone on with in a later round of
+        Hyperband, has its values as they are.
+        """
+        given = trial.hyperparameters
+        fault, changed = trial_values.fault(given.values), False
+        if fault is None and new and _GONE_ON_WITH not in given.values:
+            try:
+                changed = entry_values.fit_all(given.space, given.values)
+            except entry_values.UnfitValue as error:
+                fault = str(error)
+        if fault is not None:
+            name = f"{type(self._oracle).__name__}.populate_space"
+            raise OracleError(f"{name} gave trial {trial.trial_id} what nobody can run it with: {fault}")
+        if changed:
+            with self._guarded("_record_values"):
+                # The oracle remembers by their values which configurations it has tried.
+                self._oracle._record_values(trial)
 
     def _keep(self, trial: trial_module.Trial, reports: Sequence[Report]) -> None:
         if not metric_history.is_kept_as_usual(self._oracle):

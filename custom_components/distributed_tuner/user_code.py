@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from keras_tuner.src.engine import base_tuner
 from keras_tuner.src.engine import tuner as tuner_module
 
-from custom_components.distributed_tuner import cause, directions, search_dir, stock_variables
+from custom_components.distributed_tuner import cause, directions, entry_values, search_dir, stock_variables
 from custom_components.distributed_tuner.errors import SearchError, describe, storable
 from custom_components.distributed_tuner.spec import SearchSpec
 
@@ -145,7 +145,11 @@ def _in_search(working_dir: str, process: str, *, populate: bool) -> Iterator[li
     if not populate:
         base._populate_initial_space = lambda self: None
     try:
-        with stock_variables.tuner_id(process), directions.settled() as notices:
+        with (
+            stock_variables.tuner_id(process),
+            directions.settled() as notices,
+            entry_values.defaults_fitted(notices.append),
+        ):
             yield notices
     finally:
         base.__init__, base._populate_initial_space, base.reload = construct, explore, reload

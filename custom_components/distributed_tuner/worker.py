@@ -15,6 +15,7 @@ from keras_tuner.src import errors as keras_tuner_errors
 from custom_components.distributed_tuner import (
     best_epoch,
     children,
+    entry_values,
     fork_gate,
     rpc,
     traced_gradients,
@@ -125,7 +126,9 @@ def work(
     try:
         followed = training.followed(on_epoch, executions, current.cut_short)
         freed = traced_gradients.kept_by_their_graphs()
-        with executions.kept(tuner, finishing), oracle.watching(tuner), followed, best_epoch.chosen(), freed:
+        defaults = entry_values.defaults_fitted(lambda words: _LOG.warning("%s", words))
+        chosen = best_epoch.chosen()
+        with executions.kept(tuner, finishing), oracle.watching(tuner), followed, chosen, freed, defaults:
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)

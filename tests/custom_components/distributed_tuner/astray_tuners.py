@@ -66,3 +66,18 @@ def undefined(fn_args: Any) -> TunerFnResult:
     where = {"directory": fn_args.working_dir, "project_name": "undefined"}
     tuner = kt.GridSearch(_Measured(), kt.Objective("val_f1", "max"), **where)
     return TunerFnResult(tuner=tuner, fit_kwargs={})
+
+
+class _Declaring(kt.Tuner):
+    """Declares its hyperparameters only in its trials, with defaults that are none of their values."""
+
+    def run_trial(self, trial: Any, **kwargs: Any) -> float:
+        units = trial.hyperparameters.Int("units", 32, 512, step=32, default=64.0)
+        beyond = trial.hyperparameters.Int("beyond", 1, 8, default=100)
+        return float(list(range(1000))[units] * 1000 + beyond)
+
+
+def declaring(fn_args: Any) -> TunerFnResult:
+    """A space that is known only once a trial has run."""
+    oracle = kt.oracles.RandomSearchOracle(max_trials=2, seed=1)
+    return TunerFnResult(tuner=_Declaring(oracle, directory=fn_args.working_dir), fit_kwargs={})
