@@ -15,6 +15,7 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
 from custom_components.anomaly_gate.component import AnomalyGate
+from custom_components.anomaly_gate.validator import ExampleValidator
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.keys import hyperparameters_key
 from custom_components.model_selector.component import ModelSelector
@@ -37,9 +38,7 @@ def naive_pipeline(current: Settings) -> tfx.dsl.Pipeline:
     )
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
     schema = tfx.components.ImportSchemaGen(schema_file=str(current.schema_path))
-    anomalies = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
+    anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     gate = AnomalyGate(anomalies=anomalies.outputs["anomalies"])
     transform = tfx.components.Transform(
         examples=examples.outputs["examples"],

@@ -1,168 +1,150 @@
 """A look at the CSV file before anything runs: errors with line and column instead of a failed Beam job.
 
-The schema says which columns there must be and of which kind. What needs statistics (ranges, missing values, unknown
-categories) is left to ExampleValidator.
+The schema says which columns there must be and of which kind; others may be there and may hold anything. What needs
+statistics (ranges, missing values, unknown categories) is left to ExampleValidator.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from tfx_pipeline import csv_records
+from tfx_pipeline.csv_records import RecordError, Type
 from tfx_pipeline.errors import DataError
 
 MIN_ROWS = 100  # With 8:1:1 by hash, fewer rows leave the eval or the test split all but empty.
-_INT64 = 2**63
+
+_TYPES = {schema_pb2.INT: Type.INT, schema_pb2.FLOAT: Type.FLOAT, schema_pb2.BYTES: Type.TEXT}
+# CsvExampleGen goes by the name, and then its two readers do not agree on what is in the file.
+_COMPRESSED = (".bz2", ".deflate", ".gz", ".zst", ".zstd", ".xz", ".lzma")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column that the schema asks for. `kind` is a value of tensorflow_metadata's FeatureType."""
+    """A column of the schema; one that is not needed may be absent."""
 
     name: str
-    kind: int
+    type: Type
+    needed: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What is in a file that can be read: its number of rows, and the columns that the schema does not have."""
+
+    rows: int
+    unread: tuple[str, ...]
 
 
 def columns_of(schema_path: Path) -> tuple[Column, ...]:
     """The columns of a schema in text format, in its order."""
     schema = text_format.Parse(schema_path.read_text(encoding="utf-8"), schema_pb2.Schema())
-    return tuple(Column(feature.name, feature.type) for feature in schema.feature)
+    return tuple(
+        Column(feature.name, _TYPES[feature.type], feature.presence.min_fraction > 0 or feature.presence.min_count > 0)
+        for feature in schema.feature
+    )
 
 
-def check(path: Path, columns: Sequence[Column]) -> int:
-    """Reads the whole file and returns its number of rows.
+def check(path: Path, columns: Sequence[Column]) -> Contents:
+    """Reads the whole file.
 
     Raises:
-      DataError: no such file, not readable, empty, not UTF-8, other columns than asked for, a row of another length,
-        text in a column of numbers, or too few rows. The message says where.
+      DataError: no such file, not readable, empty, not UTF-8, without a column that is needed, a line that TFX would
+        not read or would read as something else, another type than the schema's, or too few rows. The message says
+        where.
     """
+    if path.name.lower().endswith(_COMPRESSED):
+        raise DataError(f"{path}: is compressed, by its name; unpack it (DATA)")
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            if file.read(1) == "\ufeff":
-                raise DataError(
-                    f"{path}: begins with a byte order mark, as Excel's 'CSV UTF-8' does, which would become a "
-                    "part of the first column's name; save it as UTF-8 without one"
-                )
-            file.seek(0)
-            return _check_rows(path, csv.reader(file), columns)
+        with path.open("rb") as file:
+            return check_lines(str(path), file, columns)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file (DATA)") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start} of a block") from None
-    except csv.Error as error:
-        raise DataError(f"{path}: is not a CSV file: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror} (DATA)") from None
 
 
-def _check_rows(path: Path, rows: Iterator[list[str]], columns: Sequence[Column]) -> int:
-    header = next(rows, None)
+def check_lines(name: str, lines: Iterable[bytes], columns: Sequence[Column]) -> Contents:
+    """As `check`, of the lines of a file with this name, each with its LF."""
+    try:
+        return _check(name, iter(lines), columns)
+    except RecordError as error:
+        raise DataError(f"{name}, line {error.line}: {error}") from None
+
+
+def _check(name: str, lines: Iterable[bytes], columns: Sequence[Column]) -> Contents:
+    source = iter(lines)
+    header = csv_records.header(next(source, b""))
     if not header:
-        raise DataError(f"{path}: is empty; the first line must name the columns: {_listed(c.name for c in columns)}")
-    _check_header(path, header, columns)
-    kinds = {column.name: column.kind for column in columns}
-    readers = [(position, name, _Reader(kinds[name])) for position, name in enumerate(header)]
-    count = 0
-    for row in rows:
-        if not row:
-            continue
-        count += 1
-        if len(row) != len(header):
-            raise DataError(f"{path}, {_line(rows)}: has {len(row)} fields, but the header names {len(header)} columns")
-        for position, name, reader in readers:
-            wrong = reader.read(row[position])
-            if wrong:
-                raise DataError(f"{path}, {_line(rows)}, column '{name}': {row[position]!r} {wrong}")
-    if not count:
-        raise DataError(f"{path}: has a header, but no rows")
-    if count < MIN_ROWS:
-        raise DataError(f"{path}: has only {count} rows; at least {MIN_ROWS} are needed, so that each split gets some")
-    for _, name, reader in readers:
-        if reader.complaint():
-            raise DataError(f"{path}, column '{name}': {reader.complaint()}")
-    return count
+        raise DataError(f"{name}: is empty; the first line must name the columns: {_listed(c.name for c in columns)}")
+    _check_header(name, header, columns)
+    known = {column.name: column for column in columns}
+    readers = [(place, _Reader(known[title])) for place, title in enumerate(header) if title in known]
+    rows = 0
+    for record in csv_records.records(source):
+        rows += 1
+        cells = record.cells
+        if len(cells) != len(header):
+            raise RecordError(record.line, f"has {len(cells)} fields, but the header names {len(header)} columns")
+        if not any(cells):
+            raise RecordError(record.line, "has no values; remove it")
+        for place, reader in readers:
+            if wrong := reader.read(cells[place]):
+                raise DataError(f"{name}, line {record.line}, column '{header[place]}': {cells[place]!r} {wrong}")
+    if not rows:
+        raise DataError(f"{name}: has a header, but no rows")
+    if rows < MIN_ROWS:
+        raise DataError(f"{name}: has only {rows} rows; at least {MIN_ROWS} are needed, so that each split gets some")
+    for place, reader in readers:
+        if complaint := reader.complaint():
+            raise DataError(f"{name}, column '{header[place]}': {complaint}")
+    return Contents(rows, tuple(title for title in header if title not in known))
 
 
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[Column]) -> None:
-    wanted = {column.name for column in columns}
-    missing = [column.name for column in columns if column.name not in header]
-    if missing:
+def _check_header(name: str, header: Sequence[str], columns: Sequence[Column]) -> None:
+    if missing := [column.name for column in columns if column.needed and column.name not in header]:
+        words = next((words for sign, words in _SEPARATORS.items() if len(header) == 1 and sign in header[0]), None)
+        hint = f"; it is separated by {words}, and commas are needed" if words else ""
         raise DataError(
-            f"{path}: lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}; its header has "
-            f"{_listed(header)}"
+            f"{name}: lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}; its header has "
+            f"{_listed(header)}{hint}"
         )
-    if unknown := [name for name in header if name not in wanted]:
-        raise DataError(f"{path}: has columns that the schema does not know: {_listed(unknown)}; remove them")
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}: names a column twice: {_listed(sorted({n for n in header if header.count(n) > 1}))}")
+    if twice := sorted({column.name for column in columns if header.count(column.name) > 1}):
+        raise DataError(f"{name}: names a column twice: {_listed(twice)}")
 
 
 class _Reader:
     """Reads the cells of one column; remembers what CsvExampleGen will infer from all of them."""
 
-    def __init__(self, kind: int) -> None:
-        self._kind = kind
-        self._all_numbers = True
-        self._all_whole = True
-        self._any = False
+    def __init__(self, column: Column) -> None:
+        self._column = column
+        self._wanted = column.type
+        self._found = Type.MISSING
 
     def read(self, cell: str) -> str | None:
         """Takes a cell; returns what is wrong with it, or None. An empty cell is a missing value, which may be."""
-        if not cell:
+        if self._found is Type.TEXT:
             return None
-        self._any = True
-        if self._kind == schema_pb2.BYTES:
-            if self._all_numbers:
-                self._all_numbers = _number(cell) is not None
-            return None
-        value = _number(cell)
-        if value is None:
-            return "is not a number"
-        if not math.isfinite(value):
-            return "is not a finite number"
-        whole = _is_whole(cell)
-        if self._kind == schema_pb2.INT and not whole:
-            return "is not a whole number"
-        self._all_whole = self._all_whole and whole
-        return None
+        found = csv_records.type_of(cell)
+        if found > self._found:
+            self._found = found
+        return csv_records.trouble(cell, found, self._wanted)
 
     def complaint(self) -> str | None:
         """What is wrong with the column as a whole, or None. CsvExampleGen infers a type from all cells together."""
-        if not self._any:
-            return "has no values at all"
-        if self._kind == schema_pb2.FLOAT and self._all_whole:
+        if self._found is Type.MISSING:
+            return "has no values at all" if self._column.needed else None
+        if self._wanted is Type.FLOAT and self._found is Type.INT:
             return "holds only whole numbers and would be read as such; write them with a decimal point, 12.0 for 12"
-        if self._kind == schema_pb2.BYTES and self._all_numbers:
+        if self._wanted is Type.TEXT and self._found is not Type.TEXT:
             return "holds only numbers and would be read as such, but the schema asks for text ('na' for an unknown id)"
         return None
-
-
-def _number(cell: str) -> float | None:
-    # Python would take the underscores in 1_000, CsvExampleGen would not.
-    if "_" in cell:
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def _is_whole(cell: str) -> bool:
-    try:
-        return -_INT64 <= int(cell) < _INT64
-    except ValueError:
-        return False
-
-
-def _line(rows: Iterator[list[str]]) -> str:
-    # The reader counts lines of the file, which is what an editor shows.
-    return f"line {getattr(rows, 'line_num', '?')}"
 
 
 def _listed(names: Iterable[str]) -> str:

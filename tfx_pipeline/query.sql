@@ -1,5 +1,5 @@
 -- Trips of London's bicycle hire scheme, each with the weather of its day: the 17 columns of models/bikes/features.py,
--- of the types in models/bikes/schema/schema.pbtxt.
+-- those that the model reads of the types in models/bikes/schema/schema.pbtxt.
 --
 -- BigQuery joins tables of one location only. The hires are in the EU and the weather (GSOD, NOAA's Global Surface
 -- Summary of the Day) is in the US, so the weather is read from a copy in the project that runs the query, made once:

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from custom_components.distributed_tuner.cluster import prewarm
 from tfx_pipeline import inputs, processes, progress, quiet, workspace
+from tfx_pipeline.csv_check import Contents
 from tfx_pipeline.errors import ExitCode, SettingsError
 from tfx_pipeline.settings import Cluster, Engine, Settings
 
@@ -33,9 +34,9 @@ def run(settings: Settings) -> ExitCode:
         signal.signal(number, _interrupt)
     try:
         with workspace.locked(settings):
-            rows = inputs.prepare(settings)
+            contents = inputs.prepare(settings)
             workspace.remember(settings)
-            return _run_quietly(settings, rows)
+            return _run_quietly(settings, contents)
     except KeyboardInterrupt:
         return _stopped(settings, sys.stdout)
     except OSError as error:
@@ -58,11 +59,11 @@ def _stopped(settings: Settings, stream: TextIO) -> ExitCode:
     return ExitCode.INTERRUPTED
 
 
-def _run_quietly(settings: Settings, rows: int | None) -> ExitCode:
+def _run_quietly(settings: Settings, contents: Contents | None) -> ExitCode:
     log_file = settings.log_dir / "pipeline.log"
     with quiet.output_to(log_file) as stream:
         try:
-            _greet(settings, rows, log_file, stream)
+            _greet(settings, contents, log_file, stream)
             # What the search's processes import takes as long as the nodes before it, on another core.
             with _prewarmed(settings):
                 return _run_and_show(settings, log_file, stream)
@@ -70,10 +71,16 @@ def _run_quietly(settings: Settings, rows: int | None) -> ExitCode:
             return _stopped(settings, stream)
 
 
-def _greet(settings: Settings, rows: int | None, log_file: Path, stream: TextIO) -> None:
-    trips = "trips from BigQuery" if rows is None else f"{rows:,} trips from {workspace.shown(settings.csv)}"
+def _greet(settings: Settings, contents: Contents | None, log_file: Path, stream: TextIO) -> None:
+    trips = "trips from BigQuery"
+    if contents is not None:
+        trips = f"{contents.rows:,} trips from {workspace.shown(settings.csv)}"
     size = f"{settings.trials} trials by {settings.workers} workers, the best {settings.top_n} trained in full"
-    print(f"Run {settings.run_id}: {trips}; {size}.\nLog: {workspace.shown(log_file)}\n", file=stream, flush=True)
+    print(f"Run {settings.run_id}: {trips}; {size}.", file=stream)
+    if settings.data is not None and contents is not None and contents.unread:
+        names = ", ".join(f"'{name}'" for name in contents.unread)
+        print(f"Columns that are not in the schema, and that nothing reads: {names}.", file=stream)
+    print(f"Log: {workspace.shown(log_file)}\n", file=stream, flush=True)
 
 
 def _prewarmed(settings: Settings) -> contextlib.AbstractContextManager[None]:

@@ -100,7 +100,7 @@ class Settings(pydantic.BaseModel):
 
     # The data
     source: Source = Field(Source.CSV, description="Where the trips come from")
-    data: Path | None = Field(None, description="CSV file with the 17 columns. Default: a generated sample")
+    data: Path | None = Field(None, description="CSV file with the columns of the schema. Default: a generated sample")
     sample_rows: int = Field(4000, ge=200, le=10_000_000, description="Rows of the generated sample")
     sample_seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the generated sample")
     bigquery_project: str = Field("", description="Google Cloud project that BigQuery bills; needed by SOURCE=bigquery")

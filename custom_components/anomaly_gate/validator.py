@@ -1,6 +1,7 @@
 """TFX's ExampleValidator, whose own questions of the data are asked only where there is somebody to answer them.
 
-A split without examples is an anomaly: TFDV finds nothing wrong with it, whatever the schema asks to be there.
+A split without examples is an anomaly: TFDV finds nothing wrong with it, whatever the schema asks to be there. A column
+that the schema does not have is none: nothing reads it.
 
 TFDV 1.15.1 gives up the whole validation, with the anomalies that the schema found, over one question about a column
 that the statistics do not have ("INTERNAL: Failed to run custom validations"; findings/tfdv_custom_validation.sh). A
@@ -38,8 +39,19 @@ def answerable(
     return kept
 
 
+def forget_new_columns(anomalies: anomalies_pb2.Anomalies) -> None:
+    """Takes out what TFDV says of columns that the schema does not have."""
+    for name, info in list(anomalies.anomaly_info.items()):
+        kept = [reason for reason in info.reason if reason.type != anomalies_pb2.AnomalyInfo.SCHEMA_NEW_COLUMN]
+        if not kept:
+            del anomalies.anomaly_info[name]
+        elif len(kept) < len(info.reason):
+            info.ClearField("reason")
+            info.reason.extend(kept)
+
+
 class Executor(executor.Executor):
-    """Leaves out the questions about columns that are missing, and finds a split without examples."""
+    """Leaves out questions about columns that are missing and columns that are new; finds a split without examples."""
 
     def _Validate(  # noqa: N802  (the name is TFX's)
         self, inputs: dict[str, Any], outputs: dict[str, Any]
@@ -51,8 +63,9 @@ class Executor(executor.Executor):
         anomalies = super()._Validate({**inputs, keys.CUSTOM_VALIDATION_CONFIG_KEY: config}, outputs)
         if not any(dataset.num_examples for dataset in statistics.datasets):
             anomalies.data_missing = True
-            path = posixpath.join(outputs[labels.SCHEMA_DIFF_PATH], executor.DEFAULT_FILE_NAME)
-            writer_utils.write_anomalies(path, anomalies)
+        forget_new_columns(anomalies)
+        path = posixpath.join(outputs[labels.SCHEMA_DIFF_PATH], executor.DEFAULT_FILE_NAME)
+        writer_utils.write_anomalies(path, anomalies)
         return anomalies
 
 

@@ -2,6 +2,7 @@
 
 A row is one bicycle hire in London together with that day's weather. The columns come in two groups: those that the
 model reads (`MODEL_INPUTS`) and those that only describe the trip (coordinates, the bicycle), which it must not read.
+The schema has the first and the label; a file need not have the others, and may have more.
 Importing this module loads nothing else.
 """
 
@@ -31,7 +32,7 @@ COLUMNS: Final = (
     "temp",
     "dewp",
 )
-"""The columns of a CSV file, in the file's order."""
+"""The columns of London's trips, in the order of the public files."""
 
 DAY_OF_WEEK: Final = "day_of_week"
 """1 is Sunday and 7 is Saturday, as BigQuery counts them."""

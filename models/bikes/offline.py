@@ -41,7 +41,7 @@ def analyze(table: pd.DataFrame, folder: Path) -> tft.TFTransformOutput:
     """Runs Transform's analysis over trips and writes the transform graph to `folder`.
 
     Args:
-      table: the columns of `features.COLUMNS`; an empty (NaN, None) cell is a missing value.
+      table: the columns of the schema, or more; an empty (NaN, None) cell is a missing value.
       folder: where the graph goes; must not hold one already.
     """
     spec = schema_utils.schema_as_feature_spec(read_schema()).feature_spec
@@ -60,13 +60,13 @@ def analyze(table: pd.DataFrame, folder: Path) -> tft.TFTransformOutput:
 
 
 def examples(table: pd.DataFrame) -> list[bytes]:
-    """Each trip as the serialized tf.Example that ExampleGen makes of it."""
+    """Each trip as the serialized tf.Example that ExampleGen makes of it, without the columns that nobody reads."""
     kinds = {feature.name: feature.type for feature in read_schema().feature}
     return [
         tf.train.Example(
             features=tf.train.Features(feature={name: _feature(kinds[name], value) for name, value in row.items()})
         ).SerializeToString()
-        for row in _rows(table, tuple(table.columns))
+        for row in _rows(table, tuple(name for name in table.columns if name in kinds))
     ]
 
 

@@ -83,3 +83,16 @@ def test_no_questions(tmp_path: Path, asked: custom_validation_config_pb2.Custom
 def test_a_split_without_examples_is_an_anomaly(tmp_path: Path) -> None:
     table = pd.DataFrame({"temp": [1.0], "rain": [3.0]})
     assert validate(tmp_path, table.iloc[:0], ASKED).data_missing
+
+
+def test_a_column_that_the_schema_does_not_have_is_no_anomaly(tmp_path: Path) -> None:
+    table = pd.DataFrame({"temp": [20.0, 21.0], "rain": [None, None], "id": [1, 2], "note": ["", "a"], "": [1.5, 2.5]})
+    assert validated(tmp_path, table, None) == {"rain": ["Column dropped"]}
+
+
+def test_a_question_about_such_a_column_is_asked(tmp_path: Path) -> None:
+    asked = custom_validation_config_pb2.CustomValidationConfig()
+    asked.feature_validations.extend(ASKED.feature_validations)
+    asked.feature_validations[0].feature_path.step[0] = "wind"
+    table = pd.DataFrame({"temp": [20.0], "rain": [0.5], "wind": [3.0]})
+    assert validated(tmp_path, table, asked) == {"wind": ["It is too warm."]}
