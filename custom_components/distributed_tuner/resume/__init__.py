@@ -3,6 +3,7 @@
 plain           values that JSON and npz can carry, and nothing that would need pickle
 folder          a folder whose content is replaced as a whole
 model_state     a model's weights, optimizer and random generators as a checkpoint
+untracked       state of a model that a checkpoint leaves out
 callback_state  what callbacks have come to know
 input_position  brings the input to where an epoch would have found it
 randomness      a seed for each execution

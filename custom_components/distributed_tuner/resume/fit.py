@@ -117,6 +117,8 @@ class KeptFit:
             prefix = self._folder.new_prefix()
             self._state.write(prefix)
             self._folder.commit(prefix, value)
+            if not self._done:
+                unkept.tell_of_variables(self._state.strangers())
             self._done = epoch + 1
         except FILE_ERRORS as error:
             _LOG.warning("epoch %d could not be saved, a lost worker would lose it: %s", epoch + 1, error)

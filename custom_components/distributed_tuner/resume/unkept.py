@@ -1,11 +1,11 @@
-"""What is not kept, told once: what a callback comes to know that is not plain, and the order of some inputs."""
+"""What is not kept, told once: what callbacks know that is not plain, variables nobody finds, the order of inputs."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import random
-from collections.abc import Collection, Iterator, Mapping, Set, Sized
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,19 @@ class Unkept:
             for name, value in vars(self._callback).items()
             if name not in self._foreign and not plain.is_plain(value)
         }
+
+
+def tell_of_variables(names: Sequence[str]) -> None:
+    """Logs a warning, once for each of these variables in a process, that nothing keeps them."""
+    fresh = [name for name in names if name not in _told]
+    if fresh:
+        _told.update(fresh)
+        _LOG.warning(
+            "the training uses variables that a lost worker takes with it: %s. The next worker's begin anew, and the "
+            "results may differ. Kept is what attributes of the model, its layers, losses and metrics lead to; see "
+            "docs/resume.md",
+            ", ".join(fresh),
+        )
 
 
 def tell_of_input(data: Any) -> None:

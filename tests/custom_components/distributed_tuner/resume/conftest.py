@@ -107,7 +107,9 @@ class TrialRunner:
           WorkerDied: the worker began epoch `die_at`, counted from 1.
         """
         DieAt.begun, DieAt.at = 0, die_at
-        tf.random.set_seed(None)  # as in a new process: the seed of the last run is not the user's
+        # As in a new process: the seed and the generators of the last run are not the user's.
+        tf.random.set_seed(None)
+        randomness.make_restorable()
         current = CurrentTrial()
         executions = Executions(current, self.pace, self.leaving)
         tuner, kwargs = self.make(str(self.root))
@@ -126,7 +128,8 @@ class TrialRunner:
         with executions.kept(tuner, finishing), training.followed(on_epoch, executions, current.cut_short):
             results = tuner.run_trial(trial, **kwargs)
         reader = tf.train.load_checkpoint(tuner._get_checkpoint_fname("0"))
-        names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_CHECK")]
+        dtypes = reader.get_variable_to_dtype_map().items()
+        names = [name for name, dtype in dtypes if not name.startswith("_CHECK") and dtype != tf.variant]
         return Outcome(
             histories=[result.history for result in results],
             epochs=[result.epoch for result in results],

@@ -59,6 +59,30 @@ def build_conditional(hp: kt.HyperParameters) -> tf.keras.Model:
     return model
 
 
+def words(seed: int = 0) -> np.ndarray[Any, Any]:
+    """A sentence of two words for each row."""
+    random = np.random.RandomState(seed)
+    colours = np.array(["red", "green", "blue", "grey", "black"])
+    return np.char.add(np.char.add(random.choice(colours, (ROWS, 1)), " "), random.choice(colours, (ROWS, 1)))
+
+
+def build_words(hp: kt.HyperParameters) -> tf.keras.Model:
+    """Vocabularies that are adapted as the model is built: they are among its weights, and no variables."""
+    layers = tf.keras.layers
+    known, counted = layers.StringLookup(), layers.StringLookup(output_mode="tf_idf")
+    split = layers.TextVectorization(output_sequence_length=2)
+    for layer in (known, counted, split):
+        layer.adapt(words())
+    given = tf.keras.Input((1,), dtype=tf.string)
+    width = hp.Int("units", 4, 8, step=4)
+    embedded = [layers.Embedding(layer.vocabulary_size(), width) for layer in (known, split)]
+    parts = [embedded[0](known(given)), embedded[1](split(given))]
+    flat = layers.Concatenate()([counted(given), *map(layers.Flatten(), parts)])
+    model = tf.keras.Model(given, layers.Dense(1)(layers.Dropout(0.2)(flat)))
+    model.compile("adam", loss="mse")
+    return model
+
+
 def callbacks() -> list[tf.keras.callbacks.Callback]:
     """Those that remember."""
     return [
@@ -97,14 +121,48 @@ def tuner(fn_args: Any) -> TunerFnResult:
     if config["algorithm"] == "hyperband":
         made = kt.Hyperband(build, OBJECTIVE, max_epochs=6, factor=3, **where)
     else:
-        model = build_conditional if config["algorithm"] == "conditional" else build
+        model = {"conditional": build_conditional, "words": build_words}.get(config["algorithm"], build)
         made = kt.RandomSearch(model, OBJECTIVE, max_trials=config["max_trials"], executions_per_trial=2, **where)
-    x, y = data()
+    (x, y), checked = data(), data(1)
     fit: dict[str, Any] = {"x": x, "y": y, "batch_size": BATCH}
     if config["algorithm"] == "hyperband":
         fit = {"x": tf.data.Dataset.from_tensor_slices((x, y)).shuffle(ROWS, seed=5).batch(BATCH)}
     slow = Slow(Path(fn_args.working_dir) / "epochs.log", config["seconds"])
-    fit |= {"validation_data": data(1), "epochs": 6, "verbose": 0, "callbacks": [*callbacks(), slow]}
+    if config["algorithm"] == "words":
+        fit["x"], checked = words(), (words(1), checked[1])
+    fit |= {"validation_data": checked, "epochs": 6, "verbose": 0, "callbacks": [*callbacks(), slow]}
     if config.get("hang"):
         fit["callbacks"].append(Hang())
     return TunerFnResult(tuner=made, fit_kwargs=fit)
+
+
+def untidy(fn_args: Any) -> TunerFnResult:
+    """Models that leave their worker's process in a mess, each in its way, and share what draws random numbers."""
+    config = fn_args.custom_config
+    initializer, dropout = tf.keras.initializers.GlorotUniform(), tf.keras.layers.Dropout(0.3)
+    noise = tf.random.Generator.from_seed(5)
+
+    def build_untidy(hp: kt.HyperParameters) -> tf.keras.Model:
+        mess = hp.Choice("mess", ["half", "none", "eager", "draws"])
+        first = tf.keras.layers.Dense(
+            hp.Choice("units", [3, 4]), kernel_initializer=initializer, input_shape=(COLUMNS,)
+        )
+        model = tf.keras.Sequential([first, dropout, tf.keras.layers.Dense(1, kernel_initializer=initializer)])
+        model.layers[-1].bias.assign(noise.normal((1,)))
+        model.compile("sgd", loss="mse")
+        if mess == "half":
+            tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+            os.chdir("/")
+        elif mess == "eager":
+            tf.config.run_functions_eagerly(True)
+            np.seterr(all="raise")
+        elif mess == "draws":
+            noise.normal((7,))
+        return model
+
+    where = {"directory": fn_args.working_dir, "project_name": "project"}
+    made = kt.GridSearch(build_untidy, OBJECTIVE, executions_per_trial=2, **where)
+    x, y = data()
+    slow = Slow(Path(fn_args.working_dir) / "epochs.log", config["seconds"])
+    fit = {"x": x, "y": y, "batch_size": BATCH, "validation_data": data(1), "epochs": 2, "verbose": 0}
+    return TunerFnResult(tuner=made, fit_kwargs={**fit, "callbacks": [slow]})

@@ -68,7 +68,9 @@ def assert_same(root: Path, found: search.Found, alone_root: Path, alone: search
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("algorithm", "signals"), [("random", SIGNALS[:2]), ("hyperband", SIGNALS)])
+@pytest.mark.parametrize(
+    ("algorithm", "signals"), [("random", SIGNALS[:2]), ("hyperband", SIGNALS), ("words", SIGNALS[:1])]
+)
 def test_lost_workers_leave_no_trace_in_the_results(
     make_search: Callable[..., Any], tmp_path: Path, algorithm: str, signals: tuple[signal.Signals, ...]
 ) -> None:
