@@ -121,11 +121,14 @@ def followed(
         try:
             if kept is not None:
                 kept.prepare(bound.arguments)
-            return original(*bound.args, **bound.kwargs)
+            result = original(*bound.args, **bound.kwargs)
         finally:
             busy = False
             if kept is not None:
                 kept.end(self)
+        if executions is not None:
+            executions.trained(self)
+        return result
 
     keras.Model.fit = fit
     try:

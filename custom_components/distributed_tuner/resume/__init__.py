@@ -7,7 +7,11 @@ untracked       state of a model that a checkpoint leaves out
 callback_state  what callbacks have come to know
 input_position  brings the input to where an epoch would have found it
 randomness      a seed for each execution
+global_state    the settings that hold for a whole process
+shared          tells of what several executions train
+isolation       lets each execution begin as the first one of a process
 pace            how often to save
+kept_result     the result of a finished execution
 fit             one `keras.Model.fit`, kept and taken up again
 executions      the executions of a trial, kept and taken up again
 """

@@ -25,11 +25,13 @@ from tensorflow import keras
 from custom_components.distributed_tuner import unchanged
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.leaving import Leaving
-from custom_components.distributed_tuner.resume import callback_state, folder, plain, randomness
+from custom_components.distributed_tuner.resume import callback_state, folder, kept_result
 from custom_components.distributed_tuner.resume.fit import KeptFit
 from custom_components.distributed_tuner.resume.folder import FILE_ERRORS, Folder
 from custom_components.distributed_tuner.resume.input_position import InputPosition
+from custom_components.distributed_tuner.resume.isolation import Isolation
 from custom_components.distributed_tuner.resume.pace import Pace
+from custom_components.distributed_tuner.resume.shared import SharedState
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,9 +78,11 @@ class Executions:
         self._pace = pace or Pace()
         self._leaving = leaving or Leaving()
         self._position = InputPosition()
+        self._shared = SharedState()
         self._running: _Running | None = None
-        self._seed: int | None = None
         self._tuner: Any = None
+        self._isolation: Isolation | None = None
+        self._begun = 0  # the stay whose trial has begun
         self._finishing: Callable[[], str | None] = lambda: None
 
     @contextlib.contextmanager
@@ -90,16 +94,21 @@ class Executions:
           finishing: why the chief wants the running trial to end, if it does. Later executions are left out then: each
             of them would be cut short after one epoch, and count as much as the others.
         """
-        self._tuner, self._finishing = tuner, finishing
-        self._seed = randomness.users_seed()
+        self._tuner, self._finishing, self._isolation = tuner, finishing, Isolation(tuner)
         with self._position.installed(), self._loop_followed(), self._methods_replaced(tuner):
             yield
 
     @contextlib.contextmanager
     def _methods_replaced(self, tuner: Any) -> Iterator[None]:
         run_trial, build_and_fit = tuner.run_trial, getattr(tuner, "_build_and_fit_model", None)
+        on_trial_begin = tuner.on_trial_begin
+
+        def begin_isolated(trial: Any) -> None:
+            self._isolate(trial)
+            on_trial_begin(trial)
 
         def run_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
+            self._isolate(trial)
             self._begin(trial)
             # What the trial reads before it trains (a sample to adapt a layer to, say) comes in its first order too.
             self._position.rewind_all([*args, *kwargs.values()])
@@ -111,13 +120,13 @@ class Executions:
         def build_and_fit_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
             return self._execute(build_and_fit, trial, *args, **kwargs)
 
-        tuner.run_trial = run_kept
+        tuner.on_trial_begin, tuner.run_trial = begin_isolated, run_kept
         if build_and_fit is not None:
             tuner._build_and_fit_model = build_and_fit_kept
         try:
             yield
         finally:
-            del tuner.run_trial
+            del tuner.on_trial_begin, tuner.run_trial
             if build_and_fit is not None:
                 del tuner._build_and_fit_model
 
@@ -155,6 +164,11 @@ class Executions:
         running.fits.append(kept)
         return kept
 
+    def trained(self, model: keras.Model) -> None:
+        """A fit of the running trial has ended."""
+        if (running := self._running) is not None:
+            self._shared.look(model, (running.trial_id, running.attempt, running.execution))
+
     def epoch(self) -> None:
         """An epoch of the running trial is finished."""
         self._current.epoch()
@@ -168,6 +182,12 @@ class Executions:
         """
         if self._running is not None:
             self._running.cut = True
+
+    def _isolate(self, trial: Any) -> None:
+        """Once for each trial, before any code of its: a loop of the tuner's own may not call `on_trial_begin`."""
+        if self._isolation is not None and self._begun != self._current.stay:
+            self._begun = self._current.stay
+            self._isolation.begin_trial(trial.trial_id, self._current.attempt)
 
     def _begin(self, trial: Any) -> None:
         trial_id, attempt = trial.trial_id, self._current.attempt
@@ -188,22 +208,28 @@ class Executions:
         except FILE_ERRORS as error:
             _LOG.warning("earlier attempts at trial %s could not be removed: %s", trial_id, error)
         self._running = _Running(trial_id, attempt, f"{path}/{name}")
-        randomness.sow(randomness.seed_for(self._seed, trial_id, attempt, -1))
 
     def _execute(self, build_and_fit: Any, trial: Any, *args: Any, **kwargs: Any) -> Any:
         running = self._running
-        if running is None:
+        if running is None or self._isolation is None:
             return build_and_fit(trial, *args, **kwargs)
+        with self._isolation.execution(running.trial_id, running.attempt, running.execution):
+            result = self._execute_isolated(running, build_and_fit, trial, *args, **kwargs)
+        running.results.append(result)
+        running.execution += 1
+        running.fits, running.epochs = [], 0
+        return result
+
+    def _execute_isolated(self, running: _Running, build_and_fit: Any, trial: Any, *args: Any, **kwargs: Any) -> Any:
         callbacks = list(kwargs.get("callbacks") or ())
         store = Folder(running.execution_path())
-        kept = _load(store)
+        kept = kept_result.load(store)
         result = None
         if kept is None and running.looping and running.results and (reason := self._finishing()) is not None:
             _LOG.info("trial %s: left out from execution %d on: %s", trial.trial_id, running.execution, reason)
             self._current.cut_short(reason)
             raise _LeftOut
         if kept is None:
-            randomness.sow(randomness.seed_for(self._seed, running.trial_id, running.attempt, running.execution))
             self._position.rewind_all([*args, *kwargs.values()])
             state = callback_state.CallbackState(callbacks)
             try:
@@ -212,7 +238,7 @@ class Executions:
                 kept = finished.kept
             else:
                 hyperparameters = trial.hyperparameters.get_config()
-                if not running.cut and _keep(store, result, state, hyperparameters, running.epochs):
+                if not running.cut and kept_result.keep(store, result, state, hyperparameters, running.epochs):
                     for fit in running.fits:
                         fit.discard()
         if kept is not None:
@@ -221,17 +247,14 @@ class Executions:
             trial.hyperparameters = unchanged.hyperparameters(kept["hyperparameters"])
             self._resumed(kept["epochs"])
             _LOG.info("trial %s: execution %d was finished before", trial.trial_id, running.execution)
-            result = _to_result(kept["result"])
-        running.results.append(result)
-        running.execution += 1
-        running.fits, running.epochs = [], 0
+            result = kept_result.to_result(kept["result"])
         return result
 
     def _check_needed(self) -> None:
         """A worker that is cut off from its chief trains on beside the next one, and takes away what it has saved when
         it has the result.
         """
-        if self._running is not None and (kept := _load(Folder(self._running.execution_path()))) is not None:
+        if self._running is not None and (kept := kept_result.load(Folder(self._running.execution_path()))) is not None:
             raise _FinishedElsewhere(kept)
 
     def _resumed(self, epochs: int) -> None:
@@ -243,66 +266,3 @@ class Executions:
 def _key(search: str, hyperparameters: Mapping[str, Any]) -> str:
     text = f"{search}/{json.dumps(dict(hyperparameters), sort_keys=True, default=repr)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _load(store: Folder) -> dict[str, Any] | None:
-    try:
-        stored = store.load()
-        if stored is None:
-            return None
-        value: dict[str, Any] = stored[0]
-        _to_result(value["result"])
-        unchanged.hyperparameters(value["hyperparameters"])
-        if not isinstance(value["callbacks"], list) or not isinstance(value["epochs"], int):
-            raise folder.CorruptFolder("the result lacks its callbacks")
-        return value
-    except (ValueError, KeyError, TypeError, *FILE_ERRORS) as error:
-        _LOG.warning("the saved result of an execution is of no use, it runs again: %s", error)
-        store.clear()
-        return None
-
-
-def _keep(
-    store: Folder,
-    result: Any,
-    callbacks: callback_state.CallbackState,
-    hyperparameters: dict[str, Any],
-    epochs: int,
-) -> bool:
-    """Whether the result of an execution is stored now."""
-    try:
-        stored = _from_result(result)
-        value = {
-            "result": stored,
-            "callbacks": callbacks.changes(),
-            "hyperparameters": hyperparameters,
-            "epochs": epochs,
-        }
-        if stored is None or not plain.is_plain(value):
-            _LOG.info("a result of type %s cannot be kept; a lost worker would repeat it", type(result).__name__)
-            return False
-        store.commit(store.new_prefix(), value)
-    except Exception as error:
-        # The disk's fault or the callbacks': the result is at hand, and no less good for it.
-        _LOG.warning(
-            "a finished execution could not be saved, a lost worker would repeat it: %s: %s",
-            type(error).__name__,
-            error,
-        )
-        return False
-    return True
-
-
-def _from_result(result: Any) -> dict[str, Any] | None:
-    if isinstance(result, keras.callbacks.History):
-        params = result.params if plain.is_plain(result.params) else {}
-        return {"history": dict(result.history), "epoch": list(result.epoch), "params": params}
-    return {"plain": result} if plain.is_plain(result) else None
-
-
-def _to_result(stored: dict[str, Any]) -> Any:
-    if "plain" in stored:
-        return stored["plain"]
-    history = keras.callbacks.History()
-    history.history, history.epoch, history.params = stored["history"], stored["epoch"], stored["params"]
-    return history

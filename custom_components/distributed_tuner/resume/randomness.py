@@ -1,19 +1,103 @@
-"""A seed for each execution, so that it does not matter which worker runs it, after what, and in how many pieces."""
+"""A seed for each execution, so that it does not matter which worker runs it, after what, and in how many pieces.
+
+Generators that the user's `tuner_fn` makes, by itself or inside of layers and initializers, are there for all
+executions of a process. Each execution finds them as if it were the first: those with a seed of the user's at their
+beginning, the others seeded by the execution.
+
+Written against TensorFlow and Keras 2.15.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
+import itertools
+import random
+import weakref
+from typing import Any
 
+import tensorflow as tf
+from keras.src import backend
 from tensorflow import keras
 from tensorflow.python.eager import context
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """A generator, and the seed that it was made with, where it is one of Keras'."""
+
+    generator: weakref.ref[Any]
+    seed: int | None
+
+
+# In the order of their making.
+_made: dict[int, _Made] = {}
+_numbers = itertools.count()
 
 
 def make_restorable() -> None:
     """Makes Keras layers draw from generators with a state that can be stored, not from stateful operations.
 
-    Called before the user's code, which may undo it.
+    Called before the user's code, which may undo it. What Keras draws in there is the same in every process, unless the
+    user seeds it.
     """
     keras.backend.experimental.enable_tf_random_generator()
+    backend._SEED_GENERATOR.generator = random.Random(0)
+    for kind in (tf.random.Generator, backend.RandomGenerator):
+        _record(kind)
+    _made.clear()
+
+
+def _record(kind: Any) -> None:
+    """Makes a class take note of its instances."""
+    original = kind.__init__
+    if getattr(original, "_records", False):
+        return
+
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        number = next(_numbers)
+        ref = weakref.ref(self, lambda gone: _made.pop(number, None))
+        _made[number] = _Made(ref, getattr(self, "_seed", None))
+
+    init._records = True  # type: ignore[attr-defined]
+    kind.__init__ = init
+
+
+class Generators:
+    """Those that were made since `make_restorable`, as they are now; it keeps none of them alive.
+
+    Args:
+      begin: whether those of Keras' that no layer has begun yet begin now: by themselves they would in the first
+        execution of a process, and in none after it. Not under a distribution strategy, which wants them in its scope.
+    """
+
+    def __init__(self, *, begin: bool = True) -> None:
+        made = [(each.generator(), each) for each in list(_made.values())]
+        self._states = [
+            (each.generator, live.state.read_value()) for live, each in made if isinstance(live, tf.random.Generator)
+        ]
+        self._of_keras = [each for live, each in made if isinstance(live, backend.RandomGenerator)]
+        if begin:
+            for live, _ in made:
+                if isinstance(live, backend.RandomGenerator):
+                    live._maybe_init()
+
+    def rewind(self, seed: int) -> None:
+        """Puts all of them to their beginning; where that is, the seed decides for those that the user did not seed."""
+        for ref, state in self._states:
+            if (generator := ref()) is not None:
+                generator.state.assign(state)
+        for number, made in enumerate(self._of_keras):
+            if (generator := made.generator()) is None or not generator._built:
+                continue
+            own = _number(f"{seed}/{number}") if made.seed is None else made.seed
+            if generator._rng_type == generator.RNG_STATEFUL:
+                generator._generator.reset_from_seed(own)
+            elif generator._rng_type == generator.RNG_STATELESS or made.seed is not None:
+                generator._seed = own
 
 
 def users_seed() -> int | None:
@@ -29,12 +113,22 @@ def seed_for(base: int | None, trial_id: str, attempt: int, execution: int) -> i
       base: the user's seed.
       trial_id: the trial.
       attempt: a trial that failed is tried again with other numbers.
-      execution: counted from 0; -1 for what a trial does outside executions.
+      execution: counted from 0; negative for what a trial does outside executions.
     """
-    text = f"{base}/{trial_id}/{attempt}/{execution}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+    return _number(f"{base}/{trial_id}/{attempt}/{execution}")
 
 
-def sow(seed: int) -> None:
-    """Seeds Python, NumPy, TensorFlow and Keras. What the user's code seeds later on holds."""
+def sow(seed: int, generators: Generators | None = None) -> None:
+    """Seeds Python, NumPy, TensorFlow and Keras. What the user's code seeds later on holds.
+
+    Args:
+      seed: the seed.
+      generators: those to be rewound.
+    """
     keras.utils.set_random_seed(seed)
+    if generators is not None:
+        generators.rewind(seed)
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
