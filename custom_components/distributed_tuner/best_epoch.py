@@ -82,7 +82,7 @@ def _epochs(history: Any, objective: objective_module.Objective) -> list[dict[st
         raise ValueError(missing_objective.reason(objective, reported))
     count = max(map(len, reported.values()))
     if any(len(reported[part.name]) < count for part in missing_objective.parts(objective)):
-        raise ValueError(
+        raise missing_objective.IncompleteObjective(
             f"the fit reported {objective.name!r} not after each of its epochs, as keras-tuner needs it: "
             "validation_freq must be 1"
         )

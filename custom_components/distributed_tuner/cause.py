@@ -92,7 +92,9 @@ def _origin(lines: Sequence[str], heads: Sequence[int]) -> str:
     first = len(heads) - 1
     while first > 0 and _before(lines, heads[first]) == _DIRECT:
         first -= 1
-    return _of_traceback(lines[heads[first] + 1 : heads[first + 1]]) if first < len(heads) - 1 else ""
+    if first == len(heads) - 1:
+        return ""
+    return _of_traceback([line for line in lines[heads[first] + 1 : heads[first + 1]] if line != _DIRECT])
 
 
 def _before(lines: Sequence[str], index: int) -> str:

@@ -13,6 +13,10 @@ def parts(objective: objective_module.Objective) -> Sequence[objective_module.Ob
     return several
 
 
+class IncompleteObjective(ValueError):
+    """A fit reported its objective after some of its epochs, and not after others."""
+
+
 def reason(objective: objective_module.Objective, reported: Collection[str]) -> str:
     """What is missing among the metrics that were reported, and what there is."""
     names = [part.name for part in parts(objective)]

@@ -17,6 +17,7 @@ from custom_components.distributed_tuner import (
     children,
     entry_values,
     fork_gate,
+    one_time_input,
     rpc,
     traced_gradients,
     training,
@@ -125,10 +126,16 @@ def work(
     heartbeat.start()
     try:
         followed = training.followed(on_epoch, executions, current.cut_short)
-        freed = traced_gradients.kept_by_their_graphs()
         defaults = entry_values.defaults_fitted(lambda words: _LOG.warning("%s", words))
-        chosen = best_epoch.chosen()
-        with executions.kept(tuner, finishing), oracle.watching(tuner), followed, chosen, freed, defaults:
+        with (
+            executions.kept(tuner, finishing),
+            one_time_input.told(tuner),
+            oracle.watching(tuner),
+            followed,
+            best_epoch.chosen(),
+            traced_gradients.kept_by_their_graphs(),
+            defaults,
+        ):
             tuner.search(**fit_kwargs)
     except ChiefUnreachable as error:
         _LOG.error("%s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
@@ -85,6 +86,22 @@ class _Unprintable(Exception):
 
 def test_an_error_whose_text_cannot_be_had_has_its_class() -> None:
     assert cause.of_error(_Unprintable()).startswith("_Unprintable: ")
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        (StopIteration(), r"StopIteration at test_cause\.py, line \d+: raise origin"),
+        (KeyError("x"), "KeyError: 'x'"),
+    ],
+)
+def test_an_error_says_what_it_comes_of(origin: Exception, told: str) -> None:
+    with pytest.raises(ValueError, match="nothing left") as raised:
+        try:
+            raise origin
+        except Exception as first:
+            raise ValueError("nothing left") from first
+    assert re.fullmatch(rf"ValueError: nothing left \(caused by {told}\)", cause.of_error(raised.value))
 
 
 LINES = st.sampled_from(

@@ -64,6 +64,14 @@ def models(fn_args: Any) -> TunerFnResult:
     return TunerFnResult(tuner=tuners[config.get("algorithm", "random")](), fit_kwargs=fit)
 
 
+def used_up(fn_args: Any) -> TunerFnResult:
+    """Models whose rows come from a generator that the first trial reads to its end."""
+    result = models(fn_args)
+    x, y = result.fit_kwargs["x"], result.fit_kwargs.pop("y")
+    result.fit_kwargs.update(x=(batch for batch in [(x, y)]), epochs=1)
+    return result
+
+
 class _Start(tf.keras.callbacks.Callback):
     """Writes down with what a trial begins its training."""
 
