@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str]) -> int:
 
     from model_server.server import ModelServer, StartError
 
+    # TensorFlow's half a million objects live as long as the process. To look for garbage among them takes a third of a
+    # second, in which no request is answered; models are loaded later and are no part of this.
+    gc.freeze()
+    # How long a thread that parses a large request may keep the others from Python: a small one needs it six times.
+    sys.setswitchinterval(0.001)
     server = ModelServer(flags, started_at=started_at)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.request_stop())

@@ -19,22 +19,28 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
+# Messages name what the client named, and TensorFlow's may hold a whole graph.
+_MAX_MESSAGE = 2000
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class ServingError(Exception):
     """A request that cannot be answered: a status code and a message for the person who sent it."""
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        """Keeps the canonical status `code` and the `message` that goes into the answer."""
+    def __init__(self, code: grpc.StatusCode, message: str, *, http_status: int | None = None) -> None:
+        """Keeps what goes into the answer.
+
+        Args:
+            code: the canonical status.
+            message: for the person who sent the request.
+            http_status: the HTTP status; None takes the one that TensorFlow Serving answers with for this code.
+        """
+        if len(message) > _MAX_MESSAGE:
+            message = message[:_MAX_MESSAGE] + "..."
         super().__init__(message)
         self.code = code
         self.message = message
-
-    @property
-    def http_status(self) -> int:
-        """The HTTP status that TensorFlow Serving answers with for this code."""
-        return _HTTP_STATUS.get(self.code, 500)
+        self.http_status = _HTTP_STATUS.get(code, 500) if http_status is None else http_status
 
     def __str__(self) -> str:
         """The code and the message, in the form that TensorFlow Serving nests in its own messages."""
@@ -54,6 +60,17 @@ def not_found(message: str) -> ServingError:
 def unimplemented(message: str) -> ServingError:
     """This server does not do that (HTTP 501)."""
     return ServingError(grpc.StatusCode.UNIMPLEMENTED, message)
+
+
+def too_large(message: str) -> ServingError:
+    """The request is larger than this server takes (HTTP 413)."""
+    words = f"{message}. Send fewer rows at a time"
+    return ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, words, http_status=413)
+
+
+def busy(message: str) -> ServingError:
+    """The server has too much to do just now; the same request may succeed later (HTTP 503)."""
+    return ServingError(grpc.StatusCode.UNAVAILABLE, message)
 
 
 def internal() -> ServingError:

@@ -11,6 +11,11 @@ DEFAULT_GRPC_PORT = 8500
 DEFAULT_MODEL_NAME = "default"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_POLL_SECONDS = 1.0
+# What TensorFlow Serving unpacks of a compressed body.
+DEFAULT_MAX_REQUEST_BYTES = 100 * 1024 * 1024
+# Longer than a client is likely to keep an idle connection: the side that closes first should be the client, or a
+# request can meet a closing connection.
+DEFAULT_IDLE_CONNECTION_SECONDS = 75.0
 
 _DESCRIPTION = """Serves a SavedModel over TensorFlow Serving's REST and gRPC APIs. For development only: no
 authentication, no batching, one model. Use tensorflow/serving in production."""
@@ -29,6 +34,8 @@ class Flags:
         host: the address to listen on.
         ready_file: where to say, as JSON, which ports were picked, once a version is served.
         stop_when_stdin_closes: end when whoever started the server is gone.
+        max_request_bytes: the largest request, as it is sent and unpacked.
+        idle_connection_seconds: how long a connection may stay open without a request.
     """
 
     model_base_path: Path
@@ -39,10 +46,12 @@ class Flags:
     host: str = DEFAULT_HOST
     ready_file: Path | None = None
     stop_when_stdin_closes: bool = False
+    max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
+    idle_connection_seconds: float = DEFAULT_IDLE_CONNECTION_SECONDS
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 (any free port) to 65535")
     return int(text)
 
@@ -55,6 +64,20 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
     return seconds
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds == 0:
+        raise argparse.ArgumentTypeError("0 seconds would close every connection before its first request")
+    return seconds
+
+
+def _bytes(text: str) -> int:
+    # gRPC's own limit is a 32-bit number.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1024 <= int(text) < 2**31):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1024 to 2147483647")
+    return int(text)
 
 
 def _name(text: str) -> str:
@@ -108,6 +131,20 @@ def parse(arguments: Sequence[str]) -> Flags:
         "--stop_when_stdin_closes",
         action="store_true",
         help="end when standard input closes, that is when the process that holds its other end is gone",
+    )
+    own.add_argument(
+        "--max_request_bytes",
+        type=_bytes,
+        default=DEFAULT_MAX_REQUEST_BYTES,
+        metavar="BYTES",
+        help="the largest request, compressed and unpacked (default: %(default)s)",
+    )
+    own.add_argument(
+        "--idle_connection_seconds",
+        type=_positive_seconds,
+        default=DEFAULT_IDLE_CONNECTION_SECONDS,
+        metavar="SECONDS",
+        help="close a connection that has had no request for so long (default: %(default)s)",
     )
     flags = Flags(**vars(parser.parse_args(arguments)))
     if flags.ready_file is not None and not flags.ready_file.parent.is_dir():

@@ -8,66 +8,93 @@ from concurrent import futures
 from typing import Any, NoReturn, TypeVar
 
 import grpc
-import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
+from google.protobuf import symbol_database
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
+    model_service_pb2,
     model_service_pb2_grpc,
     predict_pb2,
+    prediction_service_pb2,
     prediction_service_pb2_grpc,
 )
 
 from model_server.errors import ServingError, internal, invalid_argument
 from model_server.serving import SIGNATURE_DEF, Serving, unsupported
-from model_server.signature import DEFAULT_SIGNATURE, Array, DType
+from model_server.signature import DEFAULT_SIGNATURE
+from model_server.tensors import array_to_proto, proto_to_array
 
 _THREADS = 16
-# Without limits, as TensorFlow Serving. A port in use is an error, not shared with whoever holds it.
-_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-)
+_MAX_DETAIL_BYTES = 2000
+# A client that connects says at once that it speaks HTTP/2.
+_MAX_HANDSHAKE_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def create_server(serving: Serving) -> grpc.Server:
-    """A server that has no port yet and is not started."""
-    server = grpc.server(futures.ThreadPoolExecutor(_THREADS, "grpc"), options=_OPTIONS)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_PredictionService(serving), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(serving), server)
+def create_server(
+    serving: Serving, *, max_request_bytes: int, most_connections: int, idle_seconds: float
+) -> grpc.Server:
+    """A server that has no port yet and is not started.
+
+    Args:
+        serving: what it answers for.
+        max_request_bytes: the largest message it takes.
+        most_connections: how many connections there may be; it refuses others.
+        idle_seconds: how long a connection may stay open without a call.
+    """
+    handshake_seconds = min(idle_seconds, _MAX_HANDSHAKE_SECONDS)
+    options = (
+        ("grpc.max_receive_message_length", max_request_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_allowed_incoming_connections", most_connections),
+        ("grpc.max_connection_idle_ms", int(idle_seconds * 1000)),
+        ("grpc.server_handshake_timeout_ms", int(handshake_seconds * 1000)),
+        # A port in use is an error, not shared with whoever holds it.
+        ("grpc.so_reuseport", 0),
+    )
+    server = grpc.server(futures.ThreadPoolExecutor(_THREADS, "grpc"), options=options)
+    services = (
+        (prediction_service_pb2, _PredictionService(serving, max_request_bytes)),
+        (model_service_pb2, _ModelService(serving)),
+    )
+    for module, servicer in services:
+        (service,) = module.DESCRIPTOR.services_by_name.values()
+        handlers = {method.name: _handler(method, getattr(servicer, method.name)) for method in service.methods}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
     return server
 
 
-def array_to_proto(array: Array, dtype: DType) -> Any:
-    """A TensorProto with its values in the typed field, where TensorFlow Serving puts them.
+def _handler(method: Any, answer: Callable[[Any, grpc.ServicerContext], Any]) -> Any:
+    """As the generated code makes it, but for bytes that are no message: to gRPC that is a fault of the server, with a
+    traceback in its log."""
+    # The stubs are those of a newer protobuf, which has renamed it.
+    classes: Any = symbol_database.Default()
+    request_class = classes.GetPrototype(method.input_type)
+    response_class = classes.GetPrototype(method.output_type)
 
-    `tf.make_tensor_proto` packs them into `tensor_content`, which clients that read `float_val` would find empty.
-    """
-    proto = tensor_pb2.TensorProto(dtype=dtype.number)
-    for size in array.shape:
-        proto.tensor_shape.dim.add().size = size
-    getattr(proto, dtype.proto_field).extend(array.ravel().tolist())
-    return proto
+    def parse(data: bytes) -> Any:
+        try:
+            return request_class.FromString(data)
+        except DecodeError as error:
+            return invalid_argument(f"The request is no {method.input_type.name}: {error}")
 
+    def behave(request: Any, context: grpc.ServicerContext) -> Any:
+        if isinstance(request, ServingError):
+            _abort(context, request)
+        return answer(request, context)
 
-def proto_to_array(name: str, proto: Any) -> Array:
-    """The array of a TensorProto; raises INVALID_ARGUMENT where its values do not fill its shape."""
-    try:
-        array: Array = tf.make_ndarray(proto)
-    except (TypeError, ValueError) as error:
-        raise invalid_argument(f"Input {name} is not a well-formed TensorProto: {error}") from error
-    return array
+    return grpc.unary_unary_rpc_method_handler(behave, parse, response_class.SerializeToString)
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, max_array_bytes: int) -> None:
         self._serving = serving
+        self._max_array_bytes = max_array_bytes
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: _predict(self._serving, request))
+        return _answer(context, lambda: _predict(self._serving, request, self._max_array_bytes))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _answer(context, lambda: _metadata(self._serving, request))
@@ -104,7 +131,9 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], T]) -> T:
 
 
 def _abort(context: grpc.ServicerContext, error: ServingError) -> NoReturn:
-    context.abort(error.code, error.message)
+    # It travels in a header, in which a byte may take three and which clients limit to 8 KB.
+    message = error.message.encode(errors="replace")[:_MAX_DETAIL_BYTES].decode(errors="ignore")
+    context.abort(error.code, message)
 
 
 def _spec(request: Any) -> tuple[str, int | None]:
@@ -116,7 +145,7 @@ def _spec(request: Any) -> tuple[str, int | None]:
     return spec.name, spec.version.value if spec.HasField("version") else None
 
 
-def _predict(serving: Serving, request: Any) -> Any:
+def _predict(serving: Serving, request: Any, max_array_bytes: int) -> Any:
     name, wanted = _spec(request)
     signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     with serving.lease(name, wanted) as (version, model):
@@ -125,7 +154,7 @@ def _predict(serving: Serving, request: Any) -> Any:
             raise ServingError(
                 grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.'
             )
-        inputs = {key: proto_to_array(key, request.inputs[key]) for key in request.inputs}
+        inputs = {key: proto_to_array(key, proto, max_bytes=max_array_bytes) for key, proto in request.inputs.items()}
         outputs = model.predict(signature, inputs, request.output_filter)
     response = predict_pb2.PredictResponse()
     response.model_spec.name = name

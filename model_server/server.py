@@ -14,19 +14,16 @@ from pathlib import Path
 
 import grpc
 import tensorflow as tf
-import uvicorn
 
-from model_server import rest, rpc
+from model_server import descriptors, rest, rpc
 from model_server.flags import Flags
+from model_server.http_server import HttpServer
 from model_server.model import Model
 from model_server.serving import Serving
 from model_server.versions import Versions
 
 # How long requests in flight may take to end once the server has been told to stop.
 GRACE_SECONDS = 3.0
-# Longer than a client is likely to keep an idle connection: the side that closes first must be the client, or a request
-# can meet a closing connection.
-_KEEP_ALIVE_SECONDS = 75
 _START_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
@@ -63,6 +60,7 @@ class ModelServer:
             on_available=self._on_available,
         )
         self._serving = Serving(flags.model_name, self._versions)
+        self._rest_api = rest.RestApi(self._serving, max_request_bytes=flags.max_request_bytes)
 
     def request_stop(self) -> None:
         """Makes `run` return; to be called from any thread or signal handler, any number of times."""
@@ -74,9 +72,16 @@ class ModelServer:
         Raises:
             StartError: a port is taken or the address is not this machine's.
         """
-        grpc_server = rpc.create_server(self._serving)
+        descriptors.raise_limit()
+        most = descriptors.connections_each()
+        grpc_server = rpc.create_server(
+            self._serving,
+            max_request_bytes=self._flags.max_request_bytes,
+            most_connections=most,
+            idle_seconds=self._flags.idle_connection_seconds,
+        )
         self._grpc_port = _listen_grpc(grpc_server, self._flags)
-        web, web_thread = self._start_rest()
+        web, web_thread = self._start_rest(most)
         grpc_server.start()
         watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         watcher.start()
@@ -93,29 +98,27 @@ class ModelServer:
             watcher.join(GRACE_SECONDS)
             if self._flags.ready_file is not None:
                 self._flags.ready_file.unlink(missing_ok=True)
-        if self._versions.in_use:
-            _log.warning("Ending with %d requests cut off after %.0f s", self._versions.in_use, GRACE_SECONDS)
+        # A request over REST is at work before it has the model, and after.
+        if cut_off := max(self._versions.in_use, self._rest_api.in_use):
+            _log.warning("Ending with %d requests cut off after %.0f s", cut_off, GRACE_SECONDS)
             sys.stderr.flush()
             os._exit(0)  # a thread inside TensorFlow cannot be interrupted, and the interpreter would wait for it
         self._versions.close()
         _log.info("Stopped")
 
-    def _start_rest(self) -> tuple[uvicorn.Server | None, threading.Thread | None]:
+    def _start_rest(self, most: int) -> tuple[HttpServer | None, threading.Thread | None]:
         if self._flags.rest_api_port is None:
             return None, None
         listener = _listen(self._flags.host, self._flags.rest_api_port)
         self._rest_port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            rest.create_app(self._serving),
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level=logging.WARNING,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(GRACE_SECONDS),
+        web = HttpServer(
+            self._rest_api,
+            listener,
+            most=most,
+            idle_seconds=self._flags.idle_connection_seconds,
+            grace_seconds=int(GRACE_SECONDS),
         )
-        web = uvicorn.Server(config)
-        thread = threading.Thread(target=web.run, args=([listener],), name="rest", daemon=True)
+        thread = threading.Thread(target=web.run, name="rest", daemon=True)
         thread.start()
         deadline = time.monotonic() + _START_SECONDS
         while not web.started:
@@ -168,7 +171,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -25,16 +26,17 @@ class DType:
         name: as TensorFlow Serving's messages spell it.
         numpy: the type of the array; strings are arrays of `bytes` objects.
         proto_field: the field of a TensorProto that holds the values.
+        in_json: whether TensorFlow Serving has a form for it in JSON.
     """
 
     number: int
     name: str
     numpy: np.dtype[Any]
     proto_field: str
+    in_json: bool = True
 
 
-# Numbers from tensorflow/core/framework/types.proto, where they are fixed for good; these are the types that JSON
-# has a form for in TensorFlow Serving.
+# Numbers from tensorflow/core/framework/types.proto, where they are fixed for good.
 _DTYPES = (
     DType(1, "float", np.dtype(np.float32), "float_val"),
     DType(2, "double", np.dtype(np.float64), "double_val"),
@@ -43,19 +45,31 @@ _DTYPES = (
     DType(5, "int16", np.dtype(np.int16), "int_val"),
     DType(6, "int8", np.dtype(np.int8), "int_val"),
     DType(7, "string", np.dtype(object), "string_val"),
+    DType(8, "complex64", np.dtype(np.complex64), "scomplex_val", in_json=False),
     DType(9, "int64", np.dtype(np.int64), "int64_val"),
     DType(10, "bool", np.dtype(np.bool_), "bool_val"),
+    DType(14, "bfloat16", np.dtype(ml_dtypes.bfloat16), "half_val", in_json=False),
+    DType(17, "uint16", np.dtype(np.uint16), "int_val", in_json=False),
+    DType(18, "complex128", np.dtype(np.complex128), "dcomplex_val", in_json=False),
+    DType(19, "half", np.dtype(np.float16), "half_val", in_json=False),
     DType(22, "uint32", np.dtype(np.uint32), "uint32_val"),
     DType(23, "uint64", np.dtype(np.uint64), "uint64_val"),
 )
 _BY_NUMBER = {dtype.number: dtype for dtype in _DTYPES}
+_BY_NUMPY = {dtype.numpy: dtype for dtype in _DTYPES}
 
 
 def dtype_of(number: int) -> DType:
-    """The type with this number in TensorFlow's enum; raises UNIMPLEMENTED for one that has no JSON form."""
+    """The type with this number in TensorFlow's enum; raises UNIMPLEMENTED for one that has no arrays here."""
     if number not in _BY_NUMBER:
         raise unimplemented(f"This server has no form for tensors of TensorFlow's data type number {number}")
     return _BY_NUMBER[number]
+
+
+def has_json(array: Array) -> bool:
+    """Whether TensorFlow Serving has a form in JSON for arrays of this one's type."""
+    dtype = _BY_NUMPY.get(array.dtype)
+    return dtype is not None and dtype.in_json
 
 
 @dataclass(frozen=True)

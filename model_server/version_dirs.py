@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# A version is an int64 in every message of TensorFlow Serving.
+MAX_VERSION = 2**63 - 1
 # A SavedModel's graph is in one of these.
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
@@ -41,19 +43,29 @@ class VersionDir:
     path: Path
 
 
+def parse_version(text: str) -> int | None:
+    """The version number that `text` says in decimal digits; None where it says none, or one beyond an int64."""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(MAX_VERSION)) or int(digits) > MAX_VERSION:
+        return None
+    return int(digits)
+
+
 def scan(base_path: Path) -> list[VersionDir]:
     """The version directories, oldest version first.
 
-    Names are decimal numbers; of two names for one number (`7` and `007`) the first in the alphabet counts. Other
-    names and plain files are passed over.
+    Names are decimal numbers that fit into an int64; of two names for one number (`7` and `007`) the first in the
+    alphabet counts. Other names and plain files are passed over.
 
     Raises:
         OSError: the base path is not there or cannot be read.
     """
     found: dict[int, VersionDir] = {}
     for path in sorted(base_path.iterdir()):
-        if path.name.isascii() and path.name.isdecimal() and path.is_dir():
-            version = int(path.name)
+        version = parse_version(path.name)
+        if version is not None and path.is_dir():
             found.setdefault(version, VersionDir(version, path))
     return [found[version] for version in sorted(found)]
 

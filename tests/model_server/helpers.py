@@ -34,7 +34,8 @@ def save_model(directory: Path, factor: float) -> None:
     """Saves a model that answers `seconds_for`.
 
     Signatures: `serving_default` (four raw inputs, one output), `detailed` (four inputs, three outputs: a column, text
-    and bytes), `single` (one input), `examples` (serialized tf.Examples) and `total` (an output without a batch).
+    and bytes), `single` (one input), `examples` (serialized tf.Examples), `total` (an output without a batch) and
+    `halves` (16-bit floats).
     The stations come from a vocabulary file among the model's assets, as those of Transform do.
     """
     import tensorflow as tf
@@ -104,7 +105,13 @@ def save_model(directory: Path, factor: float) -> None:
             "seconds": model.duration(features["distance"], features["hour"], features["station"], features["rain"] > 0)
         }
 
-    signatures = [serving_default, detailed, single, total, examples]
+    halves_signature = (tf.TensorSpec([None], tf.float16, "half"), tf.TensorSpec([None], tf.bfloat16, "bfloat16"))
+
+    @tf.function(input_signature=halves_signature)
+    def halves(half, bfloat16):  # type: ignore[no-untyped-def]
+        return {"half": half * 2, "bfloat16": bfloat16 * 2}
+
+    signatures = [serving_default, detailed, single, total, examples, halves]
     tf.saved_model.save(model, str(directory), signatures={function.__name__: function for function in signatures})
     vocabulary.unlink()
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model_server import json_values
 from model_server.errors import ServingError
 from model_server.json_request import Form, parse, read_inputs
 from model_server.signature import Array, Signature, TensorSpec
@@ -66,10 +67,7 @@ def test_numbers_reach_the_ends_of_their_types() -> None:
     ("body", "says"),
     [
         (b"", "JSON Parse error: The document is empty"),
-        (b"{", "JSON Parse error: Expecting property name enclosed in double quotes at offset: 1"),
-        (b'{"instances": [1]} more', "JSON Parse error: Extra data at offset: 19"),
-        (b"\xff\xfe{", "JSON Parse error: "),
-        (b'{"a":' * 100_000, "JSON Parse error: nested too deeply"),
+        (b"{", "JSON Parse error: Missing a name for object member. at offset: 1"),
         (b"[1]", "JSON Value: [1] Is not object"),
         (b'{"signature_name": 1}', "'signature_name' key must be a string value."),
     ],
@@ -98,7 +96,7 @@ def test_a_body_that_is_no_request_is_refused(body: bytes, says: str) -> None:
         ({"instances": [{"a": 1, "b": 5}]}, "Type: Number is not of expected type: string"),
         ({"instances": [{"a": 1, "b": {"b64": "!"}}]}, "Unable to base64 decode"),
         ({"instances": [{"a": 1, "b": {"b65": "aa"}}]}, "not formatted correctly for base64 data"),
-        ({"instances": [{"a": 10**400, "b": "x"}]}, "is too large for type: float"),
+        ({"instances": [{"a": 10**400, "b": "x"}]}, "Number too big to be stored in double. at offset: 21"),
         ({"instances": [{"a": 1, "b": "x"}, {"a": [1, 2], "b": "x"}]}, "Expecting tensor size: 1 but got: 2"),
         ({"instances": [{"a": 1, "b": "x"}, {"a": [1], "b": "x"}]}, "Expecting shape [] but got: [1]"),
         ({"inputs": [1]}, "inputs is a plain value/list, but expecting an object"),
@@ -116,6 +114,36 @@ def test_integers_must_be_whole_and_within_their_type() -> None:
     assert "JSON Value: 1.5 Type: Number is not of expected type: int64" in refusal({"inputs": [1.5]}, a=INT64)
     assert "JSON Value: 128 Type: Number is not of expected type: int8" in refusal({"inputs": [128]}, a=INT8)
     assert "is not of expected type: bool" in refusal({"inputs": [1]}, a=BOOL)
+
+
+def test_one_instance_of_many_that_is_not_like_the_first_is_named() -> None:
+    rows: list[Any] = [{"a": index, "b": [str(index), ""]} for index in range(json_values.PIECE)]
+    assert read({"instances": rows}, a=INT64, b=STRING)[1]["b"].shape == (len(rows), 2)
+    last = len(rows) - 1
+    for wrong, says in (
+        (
+            {"a": 1.5, "b": ["x", "y"]},
+            f"element: {last} key: a of 'instances' list. Error: INVALID_ARGUMENT: JSON Value",
+        ),
+        ({"a": 1, "b": ["x"]}, "Expecting tensor size: 2 but got: 1"),
+        ({"a": 1, "b": [["x"], ["y"]]}, "Expecting shape [2] but got: [2,1]"),
+        ({"a": 1}, "keys must be equal to: a,b"),
+        ([1], f"Expecting object but got list at item {last} of input list"),
+    ):
+        assert says in refusal({"instances": [*rows[:-1], wrong]}, a=INT64, b=STRING)
+
+
+def test_one_instance_may_be_larger_than_a_piece() -> None:
+    row = list(range(2 * json_values.PIECE + 1))
+    assert read({"instances": [row, row]}, a=INT64)[1]["a"].tolist() == [row, row]
+    assert "Type: Null is not of expected type: int64" in refusal({"instances": [row, [*row[:-1], None]]}, a=INT64)
+
+
+def test_an_input_may_be_called_as_bytes_are_marked() -> None:
+    assert read({"instances": [{"b64": 1}, {"b64": 2}]}, b64=INT64)[1]["b64"].tolist() == [1, 2]
+    says = "Expecting object but got list at item 1 of input list"
+    assert refusal({"instances": [{"b64": 1}, {"b64": "YQ=="}]}, b64=INT64) == says
+    assert read({"instances": [{"b64": "YQ=="}]}, b64=STRING)[1]["b64"].tolist() == [b"a"]
 
 
 def test_values_nested_beyond_any_array_are_refused() -> None:

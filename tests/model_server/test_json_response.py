@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from model_server.errors import ServingError
 from model_server.json_request import Form
 from model_server.json_response import render
+from model_server.json_values import PIECE
+from model_server.signature import Array
 
 SCORES = np.array([[0.1], [2.0]], np.float32)
 NAMES = np.array([b"a", "ü".encode()], object)
@@ -34,8 +37,9 @@ def test_an_output_named_bytes_is_base64() -> None:
 
 
 def test_bytes_under_any_other_name_are_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(ServingError, match="Name it image_bytes in the model"):
+    with pytest.raises(ServingError, match="Name it image_bytes in the model") as error_info:
         render({"image": np.array([b"\xff"], object)}, Form.ROW)
+    assert error_info.value.http_status == 400
 
 
 def test_what_is_no_number_is_a_bare_word() -> None:
@@ -54,6 +58,31 @@ def test_a_float_reads_back_as_itself_and_no_longer_than_needed(value: float) ->
     read = json.loads(text)["predictions"][0]
     assert struct.pack("f", read) == struct.pack("f", value)
     assert len(repr(read)) <= len(repr(value))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.bool_])
+@pytest.mark.parametrize("shape", [(PIECE * 2 + 1,), (PIECE, 3), (2, PIECE + 1), (3, 0), (0, 3), (2, 2, PIECE)])
+def test_a_large_array_is_written_as_a_small_one(dtype: type, shape: tuple[int, ...]) -> None:
+    array: Array = (np.arange(np.prod(shape)) % 7 / 2).astype(dtype).reshape(shape)
+    assert json.loads(render({"x": array}, Form.COLUMN)) == {"outputs": array.tolist()}
+    assert json.loads(render({"x": array}, Form.ROW)) == {"predictions": array.tolist()}
+    rows = json.loads(render({"x": array, "y": array}, Form.ROW))["predictions"]
+    assert rows == [{"x": row, "y": row} for row in array.tolist()]
+
+
+def test_what_is_no_number_is_a_bare_word_among_many_numbers_too() -> None:
+    array = np.ones(PIECE + 1, np.float32)
+    array[-1] = np.nan
+    assert render({"x": array}, Form.ROW).endswith("1.0, NaN]}")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16, np.complex64, ml_dtypes.bfloat16])
+def test_a_type_without_a_form_in_json_is_refused(dtype: type) -> None:
+    with pytest.raises(
+        ServingError, match=r"Failed to write JSON value for tensor type: .* \(output x\)"
+    ) as error_info:
+        render({"x": np.ones(2, dtype)}, Form.ROW)
+    assert error_info.value.http_status == 400
 
 
 def test_rows_need_a_common_batch() -> None:

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.model_server.helpers import MODEL_NAME, START_SECONDS, eventually, publish
 
@@ -92,6 +94,26 @@ def test_one_look_finds_the_version_and_a_request_in_flight_at_sigint_is_still_a
         assert answer.startswith(b"HTTP/1.1 200")
         assert answer.endswith(b'{"predictions": [42.0]}')
         assert process.wait(10) == 0
+
+
+def test_a_large_request_keeps_the_server_from_its_end_no_longer_than_another(
+    models: dict[int, Path], tmp_path: Path
+) -> None:
+    publish(models[2], tmp_path / "base", 1)
+    body = b'{"signature_name": "single", "instances": [' + b"1.5, " * 9_999_999 + b"1.5]}"
+    with server(tmp_path, "--file_system_poll_wait_seconds=0") as process, ThreadPoolExecutor(1) as pool:
+        eventually(lambda: "Ready after" in log_of(tmp_path), "the server is ready", START_SECONDS)
+        port = json.loads(eventually(lambda: ready_text(tmp_path), "the ready file"))["rest_api_port"]
+        url = f"http://127.0.0.1:{port}/v1/models/{MODEL_NAME}:predict"
+        answer = pool.submit(httpx.post, url, content=body, timeout=60)
+        memory = psutil.Process(process.pid).memory_info().rss
+        grown = 3 * len(body)
+        eventually(lambda: psutil.Process(process.pid).memory_info().rss > memory + grown, "it is being parsed")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        answer.exception(timeout=60)
+    # Which of them depends on the machine.
+    assert "Stopped" in log_of(tmp_path) or "Ending with 1 requests cut off after 3 s" in log_of(tmp_path)
 
 
 def ready_text(folder: Path) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +25,8 @@ TRIPS: list[dict[str, Any]] = [
 EXPECTED = [seconds_for(2, 1.5, 8, "Kew", False), seconds_for(2, 4.0, 0, "nowhere", True)]
 # One for all: making a client takes longer than a request.
 CLIENT = httpx.Client(timeout=30)
+SINGLE = '{"signature_name": "single", "instances": [1.5]}'
+NOT_UTF_8 = {**TRIPS[0], "station": {"b64": "/w=="}}
 COLUMNS = {key: [trip[key] for trip in TRIPS] for key in TRIPS[0]}
 
 
@@ -106,7 +112,13 @@ def test_the_metadata_has_tensorflow_servings_form(served: RunningServer) -> Non
         ("/v1/models/bikes/versions/8", 404, "Could not find version 8 of model bikes"),
         ("/v1/models/bikes/versions/8/metadata", 404, "Servable not found for request: Specific(bikes, 8)"),
         ("/v1/models/bikes/labels/stable", 400, "Unrecognized servable version label: stable"),
-        ("/v1/models/bikes/versions/99999999999999999999", 400, "Failed to convert version"),
+        ("/v1/models/bikes/versions/99999999999999999999", 400, "Failed to convert version: 99999999999999999999 to n"),
+        (f"/v1/models/bikes/versions/{'9' * 5000}", 400, "Failed to convert version: 9999"),
+        ("/v1/models/bikes/versions/9223372036854775807", 404, "Could not find version 9223372036854775807 of model"),
+        (f"/v1/models/{'x' * 5000}", 404, "Could not find any versions of model xxx"),
+        ("/v1/models/bi%6Bes/versions/8", 404, "Could not find version 8 of model bikes"),
+        ("/v1/models/bi%2Fkes", 404, "Could not find any versions of model bi/kes"),
+        ("/v1/models/%FF", 404, "Could not find any versions of model"),
         ("/v1/models", 400, "Missing model name in request."),
         ("/v1/models/bikes/versions/x", 400, "Malformed request: GET /v1/models/bikes/versions/x"),
         ("/v1/models/bikes:predict", 400, "Malformed request: GET /v1/models/bikes:predict"),
@@ -125,6 +137,28 @@ def test_a_wrong_url_is_refused(served: RunningServer, path: str, status: int, s
     [
         ("bikes:predict", "{", 400, "JSON Parse error: "),
         ("bikes:predict", "", 400, "JSON Parse error: The document is empty"),
+        ("bikes:predict", "[" * 100_000, 400, "JSON Parse error: nested too deeply"),
+        ("bikes:predict", "[" * 900 + "]" * 900, 400, "Is not object"),
+        ("bikes:predict", SINGLE.encode("utf-16"), 400, "JSON Parse error: "),
+        (
+            "bikes:predict",
+            SINGLE.replace("1.5", "1e400"),
+            400,
+            "JSON Parse error: Number too big to be stored in double.",
+        ),
+        ("bikes:predict", SINGLE.replace("1.5", "9" * 5000), 400, "JSON Parse error: Number too big to be stored in d"),
+        (
+            "bikes:predict",
+            {"signature_name": "halves", "inputs": {"half": [1], "bfloat16": [1]}},
+            501,
+            "to type: bfloat16",
+        ),
+        (
+            "bikes:predict",
+            {"signature_name": "detailed", "instances": [NOT_UTF_8]},
+            400,
+            "Name it label_bytes in the model",
+        ),
         ("bikes:predict", {"instances": [{"hour": 8}]}, 400, "keys must be equal to: distance,hour,rain,station"),
         ("bikes:predict", {"inputs": {"hour": [8]}}, 400, "Missing named input: distance in 'inputs' object."),
         ("bikes:predict", {"instances": [{**TRIPS[0], "hour": "8"}]}, 400, "is not of expected type: int64"),
@@ -145,6 +179,86 @@ def test_a_wrong_request_is_refused(served: RunningServer, path: str, body: Any,
     assert answer.status_code == status
     assert answer.json().keys() == {"error"}
     assert says in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        SINGLE,
+        b"\xef\xbb\xbf" + SINGLE.encode(),
+        SINGLE[:-1] + ', "instances": [7], "signature_name": "x", "inputs_": 1}',
+        '{"signature_name": "single", "inputs": {"x": [1.5], "x": "y"}}',
+        '{"signature_name": "single", "instances": [{"x": 1.5, "x": 7}]}',
+    ],
+)
+def test_of_keys_that_repeat_the_first_counts_and_a_byte_order_mark_is_passed_over(
+    served: RunningServer, body: str | bytes
+) -> None:
+    ((_, answer),) = post(served, body).json().items()
+    assert answer == [3.0]
+
+
+def test_a_body_may_be_packed(served: RunningServer) -> None:
+    def send(content: bytes, encoding: str = "gzip") -> httpx.Response:
+        url = f"{served.model_url}:predict"
+        return CLIENT.post(url, content=content, headers={"Content-Encoding": encoding})
+
+    whole = gzip.compress(SINGLE.encode())
+    assert send(whole).json() == {"predictions": [3.0]}
+    many = json.dumps({"signature_name": "single", "instances": [1.5] * 200_000}).encode()
+    assert send(gzip.compress(many)).json() == {"predictions": [3.0] * 200_000}
+    for content, encoding, status, says in (
+        (whole[:-3], "gzip", 400, "The body ends in the middle of its gzip"),
+        (SINGLE.encode(), "gzip", 400, "The body is not the gzip that its Content-Encoding says"),
+        (whole, "br", 400, "Content-Encoding br is not known here; send gzip"),
+        (gzip.compress(b" " * (101 * 2**20), 1), "gzip", 413, "has more than 104857600 bytes unpacked"),
+    ):
+        answer = send(content, encoding)
+        assert (answer.status_code, says in answer.json()["error"]) == (status, True), answer.text
+
+
+def test_a_body_beyond_the_limit_is_refused_whether_or_not_it_says_its_length(served: RunningServer) -> None:
+    url = f"{served.model_url}:predict"
+    too_much = b" " * 2**20
+    for content in (too_much * 101, (too_much for _ in range(101))):
+        answer = CLIENT.post(url, content=content)
+        assert answer.status_code == 413
+        assert "this server takes 104857600 (--max_request_bytes)" in answer.json()["error"]
+    host, port = served.rest_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        head = f"POST {httpx.URL(url).path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 999999999"
+        client.sendall(f"{head}\r\n\r\n".encode())
+        # At once, and not a word of going on.
+        assert client.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_200_000_rows_are_answered_in_order(served: RunningServer) -> None:
+    trips = [{"distance": [number / 4], "hour": 8, "station": "Kew", "rain": False} for number in range(200_000)]
+    answer = post(served, {"instances": trips}).json()["predictions"]
+    assert answer == [[seconds_for(2, number / 4, 8, "Kew", False)] for number in range(200_000)]
+
+
+@pytest.mark.timeout(300)
+def test_a_large_body_blocks_nobody_and_takes_bounded_memory(served: RunningServer) -> None:
+    def peak() -> int:
+        status = Path(f"/proc/{served.pid}/status").read_text()
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+    body = b'{"signature_name": "single", "instances": [' + b"1.5, " * 5_999_999 + b"1.5]}"
+    peak_before = peak()
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(httpx.post, f"{served.model_url}:predict", content=body, timeout=240)
+        longest, count = 0.0, 0
+        while not large.done():
+            asked = time.monotonic()
+            assert post(served, SINGLE).json() == {"predictions": [3.0]}
+            longest = max(longest, time.monotonic() - asked)
+            count += 1
+    took = time.monotonic() - began
+    assert large.result().content.count(b"3.0") == 6_000_000
+    assert longest < took / 4, f"of {count} small requests within {took:.1f} s one took {longest:.1f} s"
+    assert peak() - peak_before < 20 * len(body)
 
 
 def test_another_method_is_malformed(served: RunningServer) -> None:

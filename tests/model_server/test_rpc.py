@@ -20,8 +20,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from model_server.rpc import array_to_proto, proto_to_array
-from model_server.signature import dtype_of
+from model_server.launch import RunningServer
 from tests.model_server.helpers import seconds_for
 
 SECONDS = 30
@@ -165,10 +164,58 @@ def test_what_the_server_does_not_do_it_says(prediction: Any, model_service: Any
         assert "is not part of this development server" in details
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7, 9, 10, 22, 23])
-def test_every_type_survives_the_way_through_a_proto(number: int) -> None:
-    dtype = dtype_of(number)
-    array = np.array([[b"a", b""]], object) if dtype.name == "string" else np.array([[1, 0]], dtype.numpy)
-    back = proto_to_array("x", array_to_proto(array, dtype))
-    assert back.dtype == array.dtype
-    np.testing.assert_array_equal(back, array)
+def test_half_floats_go_in_and_out(prediction: Any) -> None:
+    values = np.array([1.5, -2.0], np.float16)
+    message = request("halves", half=values, bfloat16=tf.cast(values, tf.bfloat16).numpy())
+    del message.inputs["half"].half_val[:]
+    message.inputs["half"].tensor_content = b""
+    message.inputs["half"].half_val.extend(values.view(np.uint16).tolist())
+    answer = prediction.Predict(message, timeout=SECONDS)
+    assert answer.outputs["half"].dtype == tf.float16.as_datatype_enum
+    assert list(answer.outputs["half"].half_val) == (values * 2).view(np.uint16).tolist()
+    assert tf.make_ndarray(answer.outputs["bfloat16"]).astype(np.float32).tolist() == [3.0, -4.0]
+
+
+def test_a_tensor_that_is_not_well_formed_is_refused_in_words(prediction: Any) -> None:
+    too_many = request("single", x=[1.0, 2.0])
+    too_many.inputs["x"].tensor_content = b""
+    too_many.inputs["x"].float_val.extend([1.0, 2.0, 3.0])
+    negative = request("single", x=[1.0])
+    negative.inputs["x"].tensor_shape.dim[0].size = -1
+    vast = request("single", x=[1.0])
+    vast.inputs["x"].tensor_content = b""
+    vast.inputs["x"].float_val.append(1.0)
+    vast.inputs["x"].tensor_shape.dim[0].size = 10**12
+    for message, says in (
+        (
+            too_many,
+            "tensor parsing error: x. Input x is not a well-formed TensorProto: 3 values do not fit into the shape",
+        ),
+        (negative, "its shape [-1] has a negative dimension"),
+        (vast, "an array of shape [1000000000000] takes more than 104857600 bytes"),
+    ):
+        code, details = refusal(prediction.Predict, message)
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+        assert says in details
+
+
+def test_bytes_that_are_no_message_are_refused_without_a_traceback(
+    served: RunningServer, channel: grpc.Channel
+) -> None:
+    for method in ("PredictionService/Predict", "ModelService/GetModelStatus"):
+        call = channel.unary_unary(f"/tensorflow.serving.{method}", bytes, bytes)
+        code, details = refusal(call, b"\xff\xff\xff")
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+        assert details.startswith("The request is no ")
+    assert "Traceback" not in served.log_file.read_text()
+
+
+def test_a_message_that_names_what_is_long_still_arrives(prediction: Any) -> None:
+    code, details = refusal(prediction.Predict, request("\N{SNOWMAN}" * 100_000))
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert details.startswith('Serving signature key "\N{SNOWMAN}')
+
+
+def test_a_message_beyond_the_limit_is_refused(prediction: Any) -> None:
+    code, _ = refusal(prediction.Predict, request("single", x=np.zeros(27 * 2**20, np.float32)))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED

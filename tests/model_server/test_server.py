@@ -148,3 +148,15 @@ def test_a_removed_version_makes_way_for_the_older_one(following: Following, mod
     shutil.rmtree(following.base_path / str(new))
     following.serves(old)
     assert following.server.predict([1.0], "single") == [2.0]
+
+
+def test_a_directory_whose_name_is_beyond_any_version_is_passed_over(
+    following: Following, models: dict[int, Path]
+) -> None:
+    publish(models[3], following.base_path, 10**19)
+    served = next(following.numbers)
+    publish(models[2], following.base_path, served)
+    following.serves(served)
+    assert following.server.predict([1.0], "single") == [2.0]
+    assert CLIENT.get(following.server.model_url).status_code == 200
+    assert CLIENT.get(f"{following.server.model_url}/metadata").json()["model_spec"]["version"] == str(served)

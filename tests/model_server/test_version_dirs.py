@@ -9,14 +9,35 @@ from pathlib import Path
 
 import pytest
 
-from model_server.version_dirs import fingerprint, scan
+from model_server.version_dirs import fingerprint, parse_version, scan
 
 
 def test_only_numeric_directories_are_versions(tmp_path: Path) -> None:
-    for name in ("10", "9", "007", "7", "-1", "1.5", "latest", "٣"):
+    for name in ("10", "9", "007", "7", "-1", "1.5", "latest", "٣", "9" * 20, "9" * 255):
         (tmp_path / name).mkdir()
     (tmp_path / "11").write_text("a file")
     assert [(found.version, found.path.name) for found in scan(tmp_path)] == [(7, "007"), (9, "9"), (10, "10")]
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("0", 0),
+        ("007", 7),
+        ("0" * 5000 + "7", 7),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        ("9" * 20, None),
+        ("9" * 5000, None),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("1_0", None),
+        ("\u0663", None),
+    ],
+)
+def test_a_version_is_an_int64_in_decimal_digits(text: str, version: int | None) -> None:
+    assert parse_version(text) == version
 
 
 def test_an_absent_base_path_is_an_error(tmp_path: Path) -> None:

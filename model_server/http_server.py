@@ -1,0 +1,222 @@
+"""uvicorn, with an eye on its connections: how many there are, and how long they stay open without a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# What a request may have before its body; RFC 9112 asks for 8,000 bytes of a request line at least.
+_MAX_HEAD_BYTES = 64 * 1024
+_BACKLOG = 1024
+# How many connections are taken before the loop turns to those that it has.
+_ACCEPTS_AT_ONCE = 16
+# How often connections are looked through, and accepting is tried again after it was of no use.
+_SWEEP_SECONDS = 0.5
+# What part of the connections makes room when there are too many, so that the search for them does not take all time.
+_ROOM_PARTS = 16
+# A connection that is younger may be about to send its first request, however many others wait.
+_SPARED_SECONDS = 1.0
+# How often a trouble that goes on is told.
+_TELL_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Connection(HttpToolsProtocol):
+    """A client's connection.
+
+    Attributes:
+        idle_since: when it last began to have no request, on the loop's clock.
+        heard_at: when the client last sent anything.
+        has_asked: whether it ever had a request.
+        on_lost: called when it is closed.
+    """
+
+    idle_since = 0.0
+    heard_at = 0.0
+    has_asked = False
+    on_lost: Callable[[], None] = staticmethod(lambda: None)
+    _head_bytes = 0
+    _requests = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins its life without a request."""
+        super().connection_made(transport)
+        self.idle_since = self.heard_at = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends it."""
+        super().connection_lost(exc)
+        self.on_lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Hands on what the client sends; refuses a head without end."""
+        self.heard_at = self.loop.time()
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if not self.is_idle:
+            self._head_bytes = 0
+        elif self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The request's head has more than {_MAX_HEAD_BYTES} bytes.")
+
+    def on_headers_complete(self) -> None:
+        """Begins a request."""
+        self.has_asked = True
+        self._requests += 1
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Ends a request."""
+        self._requests -= 1
+        self.idle_since = self.loop.time()
+        super().on_response_complete()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no request whose head has arrived."""
+        return self._requests == 0
+
+    def waits_since(self) -> float:
+        """Since when it has waited for its client: for a request, or for more of a body. Infinity if it does not."""
+        if self.is_idle:
+            return self.idle_since
+        if self.cycle.more_body and not self.flow.read_paused:
+            return self.heard_at
+        return math.inf
+
+
+class HttpServer(uvicorn.Server):
+    """Serves HTTP on one socket.
+
+    asyncio's own way to accept connections takes all there are, keeps them for ever if they send nothing, and where
+    descriptors run out logs thousands of lines a second. Here the number of connections is bounded; one that waits for
+    its client too long is closed, and sooner if there is no room for another.
+    """
+
+    def __init__(
+        self, app: Any, listener: socket.socket, *, most: int, idle_seconds: float, grace_seconds: int
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            app: the ASGI application.
+            listener: a bound socket. It must have been made with the protocol IPPROTO_TCP, for asyncio sends small
+                packets at once (TCP_NODELAY) on such sockets only.
+            most: how many connections there may be.
+            idle_seconds: how long a connection may wait for its client.
+            grace_seconds: how long requests in flight may take once the server is told to stop.
+        """
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            proxy_headers=False,
+            access_log=False,
+            log_config=None,
+            # What clients do wrong is told to them.
+            log_level=logging.ERROR,
+            timeout_keep_alive=math.ceil(idle_seconds),
+            timeout_graceful_shutdown=grace_seconds,
+        )
+        super().__init__(config)
+        self._listener = listener
+        self._most = most
+        self._idle_seconds = idle_seconds
+        self._opening: set[asyncio.Task[None]] = set()
+        self._accepting = False
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._told: dict[str, float] = {}
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept connections."""
+        self._loop = asyncio.get_running_loop()
+        self._listener.setblocking(False)
+        self._listener.listen(_BACKLOG)
+        await super().startup(sockets=[])
+        self._resume()
+        self._sweep()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts no more connections, and lets the requests in flight end."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._pause()
+        self._listener.close()
+        await super().shutdown(sockets)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            if len(self.server_state.connections) + len(self._opening) >= self._most:
+                self._tell(
+                    "full", f"{self._most} connections are open, the most there may be; idle ones make room for others"
+                )
+                self._make_room()
+                self._pause()
+                return
+            try:
+                client, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._tell("lack", f"Cannot accept a connection ({error.strerror}); trying again all the time")
+                self._pause()
+                return
+            client.setblocking(False)
+            task = self._loop.create_task(self._adopt(client))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _adopt(self, client: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._create_connection, client)
+        except OSError:  # it was reset meanwhile
+            client.close()
+
+    def _create_connection(self) -> Connection:
+        connection = Connection(self.config, self.server_state, {}, self._loop)
+        connection.on_lost = self._resume
+        return connection
+
+    def _resume(self) -> None:
+        if not self._accepting and self._listener.fileno() != -1:
+            self._accepting = True
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._listener)
+
+    def _sweep(self) -> None:
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        longest = self._loop.time() - self._idle_seconds
+        for connection in self._connections():
+            if connection.waits_since() < longest:
+                connection.transport.abort()
+        self._resume()
+
+    def _make_room(self) -> None:
+        """Closes some of the connections that have no request: first of those that never had one, the oldest first."""
+        spared = self._loop.time() - _SPARED_SECONDS
+        idle = [each for each in self._connections() if each.is_idle and each.idle_since < spared]
+        idle.sort(key=lambda each: (each.has_asked, each.idle_since))
+        for connection in idle[: max(1, self._most // _ROOM_PARTS)]:
+            connection.transport.abort()
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in self.server_state.connections if isinstance(each, Connection)]
+
+    def _tell(self, topic: str, words: str) -> None:
+        now = self._loop.time()
+        if now - self._told.get(topic, -math.inf) > _TELL_SECONDS:
+            self._told[topic] = now
+            _log.warning("%s", words)
