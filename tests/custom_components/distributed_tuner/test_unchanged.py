@@ -63,7 +63,7 @@ def test_a_stock_worker_asks_twice_and_the_chiefs_own_data_is_as_it_was() -> Non
     )
     service = StockService(types.SimpleNamespace(service=methods, objective=None))  # type: ignore[arg-type]
     about: Any = types.SimpleNamespace(trial_id="0", num_trials=1)
-    nobody: Any = None
+    nobody: Any = types.SimpleNamespace(peer=lambda: "here")
 
     async def ask_twice() -> None:
         for _ in range(2):
