@@ -10,7 +10,8 @@ from typing import Any
 import keras_tuner as kt
 from keras_tuner.src.engine import trial as trial_module
 
-from custom_components.distributed_tuner import unchanged
+from custom_components.distributed_tuner import limits, unchanged
+from custom_components.distributed_tuner.answers import Holder
 from custom_components.distributed_tuner.stock_service import StockService
 from custom_components.distributed_tuner.suggester import OracleSuggester, Report
 from models.bikes import model as bikes
@@ -57,7 +58,7 @@ def test_a_stock_worker_asks_twice_and_the_chiefs_own_data_is_as_it_was() -> Non
 
     methods: Any = types.SimpleNamespace(
         space=asked,
-        holder=lambda trial_id: "plain",
+        holder=lambda trial_id: Holder("plain", limits.stock_process("here"), 0),
         trial_state=lambda trial_id: kept["trial"],
         best_trials=lambda count: [kept["trial"]],
     )
