@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -28,7 +29,8 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<
 _POST = re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII)
 _GET = re.compile(_MODEL + r"(?:/(?P<verb>metadata))?", re.IGNORECASE | re.ASCII)
 _NO_MODEL = re.compile(r"/v1/models(?:/metadata)?", re.IGNORECASE)
-_THREADS = 16
+# Few: with more of them than processors, small predictions wait for Python's lock longer than they take.
+_THREADS = min(16, max(4, os.cpu_count() or 1))
 # A larger body takes its turn: only one at a time is in memory, as it is sent and as the many times larger Python
 # objects that it is parsed to.
 _SMALL_BYTES = 256 * 1024
