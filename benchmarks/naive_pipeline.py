@@ -33,7 +33,7 @@ def naive_pipeline(current: Settings) -> tfx.dsl.Pipeline:
         for name, buckets in (("train", 8), ("eval", 1), (evaluation.SPLIT, 1))
     ]
     examples = tfx.components.CsvExampleGen(
-        input_base=str(current.csv.parent),
+        input_base=str(Path(current.csv).parent),
         output_config=tfx.proto.Output(split_config=tfx.proto.SplitConfig(splits=splits)),
     )
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])

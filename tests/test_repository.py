@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import configparser
 import re
-import shutil
 import subprocess
-import sys
 import zipfile
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests import wheel
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = tuple(f"requirements/{name}.txt" for name in ("lock", "runtime", "runtime-gpu", "uv"))
@@ -27,9 +27,7 @@ TEXT_SUFFIXES = {
 @cache
 def files() -> tuple[Path, ...]:
     """The files that git tracks or would add."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return tuple(path for name in listing.split("\0") if name and (path := ROOT / name).is_file())
+    return wheel.tracked()
 
 
 def named(*suffixes: str) -> list[Path]:
@@ -136,15 +134,8 @@ def test_a_script_is_executable_and_parses(script: str) -> None:
 
 
 def test_the_package_holds_its_data_and_neither_runner_nor_tests(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    for path in files():
-        copy = tree / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(tree)], check=True)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    with zipfile.ZipFile(wheel.build(files(), tmp_path)) as packing:
+        packed = {name for name in packing.namelist() if ".dist-info/" not in name}
     packages = ("custom_components", "model_server", "models", "tfx_pipeline")
     wanted = {relative(path) for path in files() if path.relative_to(ROOT).parts[0] in packages}
     assert packed == wanted

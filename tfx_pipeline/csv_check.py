@@ -59,8 +59,6 @@ def check(path: Path, columns: Sequence[Column]) -> Contents:
         not read or would read as something else, another type than the schema's, or too few rows. The message says
         where.
     """
-    if path.name.lower().endswith(_COMPRESSED):
-        raise DataError(f"{path}: is compressed, by its name; unpack it (DATA)")
     try:
         with path.open("rb") as file:
             return check_lines(str(path), file, columns)
@@ -72,6 +70,8 @@ def check(path: Path, columns: Sequence[Column]) -> Contents:
 
 def check_lines(name: str, lines: Iterable[bytes], columns: Sequence[Column]) -> Contents:
     """As `check`, of the lines of a file with this name, each with its LF."""
+    if name.lower().endswith(_COMPRESSED):
+        raise DataError(f"{name}: is compressed, by its name; unpack it (DATA)")
     try:
         return _check(name, iter(lines), columns)
     except RecordError as error:

@@ -82,12 +82,17 @@ class BeamRunner(_SettingsRunner, beam_dag_runner.BeamDagRunner):
 
 
 def dag_runner(settings: Settings) -> TfxRunner | tfx_runner.IrBasedRunner:
-    """The runner for `settings.engine`; its `run(pipeline)` runs, or for Kubeflow writes `<pipeline name>.yaml`."""
+    """The runner for `settings.engine`; its `run(pipeline)` runs, or for Kubeflow writes `<pipeline name>.yaml`.
+
+    Raises:
+      SettingsError: the workflow could not run on the cluster.
+    """
     if settings.engine is Engine.KUBEFLOW:
         from tfx.orchestration.kubeflow import kubeflow_dag_runner
 
         from tfx_pipeline import kubeflow
 
+        kubeflow.check(settings)
         config = kubeflow_dag_runner.KubeflowDagRunnerConfig(
             tfx_image=settings.kubeflow_image,
             pipeline_operator_funcs=kubeflow.changes(settings.cluster_argument),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import kubernetes.client
@@ -13,9 +14,15 @@ from tfx.orchestration.kubeflow import kubeflow_dag_runner
 from custom_components.distributed_tuner.cluster.kube import options as kube_options
 from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
 from custom_components.distributed_tuner.cluster.kube.volumes import Volume
+from tfx_pipeline.errors import SettingsError
+from tfx_pipeline.location import Location
+from tfx_pipeline.settings import Cluster, Settings, Source
 
 # Each pod of the search has its own of these, and a step needs none.
 _SCRATCH = {"emptyDir", "ephemeral"}
+
+# MAX_ARG_STRLEN of Linux, less the zero at the end and room for what Argo fills in.
+_MAX_ARGUMENT_BYTES = 131_071 - 4_096
 
 Change = Callable[[dsl.ContainerOp], None]
 
@@ -28,9 +35,52 @@ def changes(cluster: Mapping[str, Any]) -> list[Change]:
     """
     own: list[Change] = []
     if cluster["kind"] == kube_options.KIND:
-        volumes = KubernetesOptions.from_mapping(cluster).volumes
+        volumes = _options(cluster).volumes
         own = [_mounting(volume) for volume in volumes if not _SCRATCH & set(volume.source)]
-    return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), _run_as_our_step, *own]
+    return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), _run_as_our_step, _check_length, *own]
+
+
+def check(settings: Settings) -> None:
+    """Makes sure that the compiled workflow names nothing that is on this machine alone.
+
+    Raises:
+      SettingsError: names each setting with such a value, and what would do.
+    """
+    volumes = [] if settings.cluster is Cluster.LOCAL else _options(settings.cluster_argument).volumes
+    mounted = [PurePosixPath(volume.mount_path) for volume in volumes if not _SCRATCH & set(volume.source)]
+    shared = [PurePosixPath(volume.mount_path) for volume in volumes if volume.shared]
+    instead = "gs://…, or with CLUSTER=kubernetes a path on one of the volumes in CLUSTER_OPTIONS"
+    wrong = []
+    if settings.pipeline_root is None:
+        wrong.append(f"PIPELINE_ROOT is not set: its default is on this machine; give {instead}")
+    elif not _reached(settings.pipeline_root, shared):
+        wrong.append(f"PIPELINE_ROOT={settings.pipeline_root}: the steps do not share such a folder; give {instead}")
+    if settings.source is Source.CSV:
+        if settings.data is None:
+            wrong.append(f"DATA is not set: the sample is made on this machine; give {instead}, or SOURCE=bigquery")
+        elif not _reached(settings.data, mounted):
+            wrong.append(f"DATA={settings.data}: the steps do not see that file; give {instead}")
+    if wrong:
+        lines = "\n".join(f"  {line}" for line in wrong)
+        raise SettingsError(f"ENGINE=kubeflow: the steps run in containers, on other machines:\n{lines}")
+
+
+def _reached(place: Location, mounted: Sequence[PurePosixPath]) -> bool:
+    return place.remote or any(PurePosixPath(place).is_relative_to(path) for path in mounted)
+
+
+def _options(cluster: Mapping[str, Any]) -> KubernetesOptions:
+    return KubernetesOptions.from_mapping(cluster)
+
+
+def _check_length(step: dsl.ContainerOp) -> None:
+    longest = max(len(str(argument).encode()) for argument in step.arguments)
+    if longest > _MAX_ARGUMENT_BYTES:
+        raise SettingsError(
+            f"ENGINE=kubeflow: the step {step.name} is described by {longest:,} bytes, and Linux starts no program "
+            f"with an argument of more than {_MAX_ARGUMENT_BYTES:,}: shorten what it is given, such as the query or "
+            "CLUSTER_OPTIONS"
+        )
 
 
 def _run_as_our_step(step: dsl.ContainerOp) -> None:

@@ -6,14 +6,12 @@ The imports go past `tfx.v1`, which loads the clients of all of Google's service
 from __future__ import annotations
 
 import importlib
+import posixpath
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2
-from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tfx import components
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
@@ -23,14 +21,16 @@ from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
+from custom_components import package_file
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.anomaly_gate.validator import ExampleValidator
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.keys import hyperparameters_key
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.model_selector.component import ModelSelector
+from custom_components.packaged_schema.component import PackagedSchema
 from tfx_pipeline import evaluation, nodes
-from tfx_pipeline.settings import PROJECT, Engine, Settings, Source
+from tfx_pipeline.settings import SCHEMA_FILE, VALIDATIONS_FILE, Engine, Settings, Source
 
 QUERY = Path(__file__).with_name("query.sql")
 
@@ -81,13 +81,13 @@ def create_pipeline(settings: Settings) -> Pipeline:
     statistics = components.StatisticsGen(examples=examples.outputs["examples"])
 
     # The schema is kept by hand: one inferred from the data would find nothing wrong with any data.
-    schema = ImportSchemaGen(schema_file=_in_image(settings, settings.schema_path))
+    schema = PackagedSchema(package_file.name_of(model, SCHEMA_FILE)).with_id("ImportSchemaGen")
 
     # Compares the two, asks the model's own questions of the data, and writes down each anomaly.
     anomalies = ExampleValidator(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
-        custom_validation_config=_validations(settings),
+        questions=package_file.name_of(model, VALIDATIONS_FILE) if settings.validations_path.is_file() else "",
     )
 
     # Stops the run at an anomaly, before hours of search are spent on bad data.
@@ -171,7 +171,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     return Pipeline(
         pipeline_name=settings.pipeline_name,
-        pipeline_root=settings.root,
+        pipeline_root=str(settings.root),
         components=[
             examples,
             statistics,
@@ -203,16 +203,10 @@ def _example_gen(settings: Settings) -> BaseNode:
         node = BigQueryExampleGen(query=QUERY.read_text(encoding="utf-8"), output_config=output)
     else:
         # The pattern picks the one file, whatever else lies in its folder.
-        only = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=settings.csv.name)])
-        node = components.CsvExampleGen(input_base=str(settings.csv.parent), input_config=only, output_config=output)
+        folder, name = posixpath.split(str(settings.csv))
+        only = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=name)])
+        node = components.CsvExampleGen(input_base=folder, input_config=only, output_config=output)
     return node.with_id(nodes.EXAMPLES)
-
-
-def _validations(settings: Settings) -> custom_validation_config_pb2.CustomValidationConfig | None:
-    path = settings.validations_path
-    if not path.is_file():
-        return None
-    return text_format.Parse(path.read_text(encoding="utf-8"), custom_validation_config_pb2.CustomValidationConfig())
 
 
 def _search_size(settings: Settings) -> dict[str, Any]:
@@ -222,11 +216,6 @@ def _search_size(settings: Settings) -> dict[str, Any]:
         return dict(sizes)
     names = {"num_workers": "workers", "max_trials": "trials", "epochs": "epochs"}
     return {key: RuntimeParameter(name=names[key], ptype=int, default=value) for key, value in sizes.items()}
-
-
-def _in_image(settings: Settings, path: Path) -> str:
-    """A path of the project as the steps see it: in the image, the project is the working directory."""
-    return str(path.relative_to(PROJECT) if settings.engine is Engine.KUBEFLOW else path)
 
 
 def metadata_config(settings: Settings) -> metadata_store_pb2.ConnectionConfig | None:

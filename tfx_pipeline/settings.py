@@ -18,8 +18,13 @@ from pydantic import Field
 
 from tfx_pipeline import search_cluster
 from tfx_pipeline.errors import SettingsError
+from tfx_pipeline.location import Location
 
 PROJECT = Path(__file__).resolve().parents[1]
+SCHEMA_FILE = "schema/schema.pbtxt"
+VALIDATIONS_FILE = "schema/validations.pbtxt"
+"""The paths of the schema, and of what else is asked of the data, in a package in models/."""
+
 _NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -68,7 +73,7 @@ def new_run_id() -> str:
 
 def schema_of(model: str) -> Path:
     """Where the schema of a package in models/ is."""
-    return PROJECT / "models" / model / "schema" / "schema.pbtxt"
+    return PROJECT / "models" / model / SCHEMA_FILE
 
 
 class Settings(pydantic.BaseModel):
@@ -88,8 +93,8 @@ class Settings(pydantic.BaseModel):
         max_length=40,
         description="Name of the pipeline; a new model is judged against the last that it blessed. Default: MODEL",
     )
-    pipeline_root: str = Field(
-        "", description="Root of the artifacts; a bucket for Kubeflow. Default: a folder in RUNS_DIR"
+    pipeline_root: Location | None = Field(
+        None, description="Root of the artifacts; a bucket for Kubeflow. Default: a folder in RUNS_DIR"
     )
     model: str = Field(
         "bikes",
@@ -100,7 +105,9 @@ class Settings(pydantic.BaseModel):
 
     # The data
     source: Source = Field(Source.CSV, description="Where the trips come from")
-    data: Path | None = Field(None, description="CSV file with the columns of the schema. Default: a generated sample")
+    data: Location | None = Field(
+        None, description="CSV file with the columns of the schema. Default: a generated sample"
+    )
     sample_rows: int = Field(4000, ge=200, le=10_000_000, description="Rows of the generated sample")
     sample_seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of the generated sample")
     bigquery_project: str = Field("", description="Google Cloud project that BigQuery bills; needed by SOURCE=bigquery")
@@ -180,7 +187,7 @@ class Settings(pydantic.BaseModel):
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return {name: value for name, value in values.items() if value != ""}
 
-    @pydantic.validator("runs_dir", "data", "cluster_options")
+    @pydantic.validator("runs_dir", "cluster_options")
     def _absolute(cls, value: Path | None) -> Path | None:  # noqa: N805
         return None if value is None else value.expanduser().absolute()
 
@@ -226,8 +233,16 @@ class Settings(pydantic.BaseModel):
             raise ValueError(f"CLUSTER_OPTIONS={file}: {error}") from None
         return values
 
+    @pydantic.root_validator(skip_on_failure=True)
+    def _no_wildcards(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        where = "PIPELINE_ROOT" if values["pipeline_root"] else "RUNS_DIR"
+        for name, path, signs in (("DATA", values["data"] or "", "*?[]\\{}"), (where, _root(values), "*?[]\\")):
+            if found := sorted(set(signs) & set(path)):
+                raise ValueError(f"{name}={path}: TFX takes {' '.join(found)} in a path for a pattern; rename it")
+        return values
+
     @property
-    def root(self) -> str:
+    def root(self) -> Location:
         """Pipeline root: the folder or bucket under which TFX keeps the artifacts."""
         return _root(dict(self))
 
@@ -248,9 +263,9 @@ class Settings(pydantic.BaseModel):
         return self.runs_dir / "metadata" / f"{self.pipeline_name}.sqlite"
 
     @property
-    def csv(self) -> Path:
+    def csv(self) -> Location:
         """The CSV file that is read: the user's, or the generated sample's place."""
-        return self.data or self.runs_dir / "data" / f"sample-{self.sample_rows}-{self.sample_seed}.csv"
+        return self.data or Location.of(self.runs_dir / "data" / f"sample-{self.sample_rows}-{self.sample_seed}.csv")
 
     @property
     def schema_path(self) -> Path:
@@ -260,7 +275,7 @@ class Settings(pydantic.BaseModel):
     @property
     def validations_path(self) -> Path:
         """What else is asked of the data, as TFDV's CustomValidationConfig in text format; it need not be there."""
-        return self.schema_path.with_name("validations.pbtxt")
+        return PROJECT / "models" / self.model / VALIDATIONS_FILE
 
     @property
     def serving_dir(self) -> str:
@@ -274,8 +289,8 @@ class Settings(pydantic.BaseModel):
         return self.runs_dir / "logs" / self.run_id
 
 
-def _root(values: Mapping[str, Any]) -> str:
-    return values["pipeline_root"] or str(values["runs_dir"] / "pipelines" / values["pipeline_name"])
+def _root(values: Mapping[str, Any]) -> Location:
+    return values["pipeline_root"] or Location.of(values["runs_dir"] / "pipelines" / values["pipeline_name"])
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -307,6 +322,8 @@ def allowed(field: pydantic.fields.ModelField) -> str:
         return f"{kind}, {low} to {info.le}"
     if info.regex:
         return f"text like `{info.regex}`"
+    if issubclass(field.type_, Location):
+        return "a path or an address `gs://…`"
     return "a path" if issubclass(field.type_, Path) else "text"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import filelock
 
 from tfx_pipeline.errors import BusyError, SettingsError, StorageError
+from tfx_pipeline.location import Location
 from tfx_pipeline.settings import Settings
 
 MIN_FREE_BYTES = 300 * 2**20  # A run on the sample leaves about a tenth of this behind.
@@ -46,8 +47,11 @@ def check_usable(directory: Path, min_free: int = MIN_FREE_BYTES) -> None:
         )
 
 
-def shown(path: Path) -> str:
-    """A path as people like to read it: relative, where it lies below the working directory."""
+def shown(place: Path | Location) -> str:
+    """A path as people like to read it: relative, where it lies below the working directory; an address as it is."""
+    if isinstance(place, Location) and place.remote:
+        return place
+    path = Path(place)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -132,7 +136,7 @@ def _check_own(settings: Settings) -> None:
                 f"PIPELINE_NAME={settings.pipeline_name} is the pipeline of MODEL={model} in {settings.runs_dir}: "
                 f"MODEL={settings.model} would be judged against its models. Leave PIPELINE_NAME out, or choose another"
             )
-    root = Path(settings.root)
+    root = Path(settings.root)  # In a bucket there would be much to ask; there it is no folder.
     if not settings.metadata_path.exists() and root.is_dir() and any(root.iterdir()):
         # TFX names the folder of an artifact after its number in the metadata.
         raise SettingsError(

@@ -1,7 +1,11 @@
-"""TFX's ExampleValidator, whose own questions of the data are asked only where there is somebody to answer them.
+"""ExampleValidator: TFX's, whose own questions of the data are asked only where there is somebody to answer them.
 
 A split without examples is an anomaly: TFDV finds nothing wrong with it, whatever the schema asks to be there. A column
 that the schema does not have is none: nothing reads it.
+
+The questions are a file in a package. TFX's takes them as a message, and writes its type down with it: the node's
+description is then 148 KB long. A step on Kubeflow gets it as an argument, and Linux starts no program with one of more
+than 128 KiB.
 
 TFDV 1.15.1 gives up the whole validation, with the anomalies that the schema found, over one question about a column
 that the statistics do not have ("INTERNAL: Failed to run custom validations"; findings/tfdv_custom_validation.sh). A
@@ -11,15 +15,22 @@ column that is missing is for the schema to tell.
 from __future__ import annotations
 
 import posixpath
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
+from google.protobuf import text_format
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
-from tfx.components import example_validator
+from tfx import types
 from tfx.components.example_validator import executor, labels
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
 from tfx.types import standard_component_specs as keys
-from tfx.utils import writer_utils
+from tfx.utils import json_utils, writer_utils
+
+from custom_components import package_file
+
+QUESTIONS = "questions"
 
 
 def answerable(
@@ -53,6 +64,25 @@ def forget_new_columns(anomalies: anomalies_pb2.Anomalies) -> None:
 class Executor(executor.Executor):
     """Leaves out questions about columns that are missing and columns that are new; finds a split without examples."""
 
+    def Do(  # noqa: N802  (the name is TFX's)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> Any:
+        """As TFX's, with the questions read.
+
+        Raises:
+          ModuleNotFoundError: the package of the questions is not here.
+          FileNotFoundError: it has no such file.
+          ParseError: the file holds no CustomValidationConfig in text format.
+        """
+        config = None
+        if name := exec_properties[QUESTIONS]:
+            text = package_file.find(name).read_text(encoding="utf-8")
+            config = text_format.Parse(text, custom_validation_config_pb2.CustomValidationConfig())
+        return super().Do(input_dict, output_dict, {**exec_properties, keys.CUSTOM_VALIDATION_CONFIG_KEY: config})
+
     def _Validate(  # noqa: N802  (the name is TFX's)
         self, inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> anomalies_pb2.Anomalies:
@@ -69,7 +99,47 @@ class Executor(executor.Executor):
         return anomalies
 
 
-class ExampleValidator(example_validator.component.ExampleValidator):
-    """Takes and gives what TFX's does."""
+class ExampleValidatorSpec(component_spec.ComponentSpec):
+    """As TFX's, with a name in the place of the questions."""
 
+    PARAMETERS: ClassVar = {
+        keys.EXCLUDE_SPLITS_KEY: component_spec.ExecutionParameter(type=str),
+        QUESTIONS: component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar = keys.ExampleValidatorSpec.INPUTS
+    OUTPUTS: ClassVar = keys.ExampleValidatorSpec.OUTPUTS
+
+
+class ExampleValidator(base_component.BaseComponent):
+    """Output `anomalies`, as TFX's has it."""
+
+    SPEC_CLASS = ExampleValidatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        statistics: types.BaseChannel,
+        schema: types.BaseChannel,
+        questions: str = "",
+        exclude_splits: Sequence[str] = (),
+    ) -> None:
+        """Validates each split.
+
+        Args:
+          statistics: a channel of ExampleStatistics.
+          schema: a channel of Schema.
+          questions: what else is asked of the statistics: the name, as `package_file.name_of` makes it, of a
+            CustomValidationConfig in text format. Nothing if empty.
+          exclude_splits: names of splits that are left out.
+        """
+        super().__init__(
+            spec=ExampleValidatorSpec(
+                **{
+                    keys.STATISTICS_KEY: statistics,
+                    keys.SCHEMA_KEY: schema,
+                    keys.EXCLUDE_SPLITS_KEY: json_utils.dumps(list(exclude_splits)),
+                    QUESTIONS: questions,
+                    keys.ANOMALIES_KEY: types.Channel(type=standard_artifacts.ExampleAnomalies),
+                }
+            )
+        )

@@ -106,6 +106,7 @@ def test_a_column_that_may_be_missing_may_be_absent_or_empty(tmp_path: Path) -> 
 def test_no_file_a_folder_and_a_compressed_one(tmp_path: Path) -> None:
     assert "there is no such file" in refused(tmp_path / "absent.csv")
     assert "cannot be read" in refused(tmp_path)
+    (tmp_path / "trips.csv.GZ").write_text("plain after all")
     assert "is compressed" in refused(tmp_path / "trips.csv.GZ")
 
 

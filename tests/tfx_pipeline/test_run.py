@@ -154,7 +154,7 @@ def test_an_interrupted_run_goes_on_and_a_refused_model_is_not_pushed(home: Home
 
 
 def test_anomalous_data_stops_the_run_before_the_search(home: Home, first_run: Finished, tmp_path: Path) -> None:
-    header, *rows = home.settings().csv.read_text(encoding="utf-8").splitlines()
+    header, *rows = Path(home.settings().csv).read_text(encoding="utf-8").splitlines()
     position = header.split(",").index("day_of_week")
     broken = []
     for row in rows:

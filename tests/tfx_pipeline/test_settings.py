@@ -18,7 +18,7 @@ def test_defaults_are_valid_and_live_in_the_project() -> None:
     current = load({})
     assert current.engine is Engine.LOCAL
     assert current.runs_dir == PROJECT / "runs"
-    assert current.csv.is_relative_to(current.runs_dir)
+    assert Path(current.csv).is_relative_to(current.runs_dir)
     assert current.metadata_path.is_relative_to(current.runs_dir)
 
 
@@ -82,7 +82,36 @@ def test_settings_cannot_be_changed() -> None:
 
 
 def test_paths_become_absolute() -> None:
-    assert load({"DATA": "trips.csv"}).data == Path.cwd() / "trips.csv"
+    current = load({"DATA": "trips.csv", "PIPELINE_ROOT": "some/root"})
+    assert (current.csv, current.root) == (str(Path.cwd() / "trips.csv"), str(Path.cwd() / "some/root"))
+    assert not current.csv.remote
+
+
+def test_addresses_in_a_bucket_stay_as_they_are() -> None:
+    current = load({"DATA": "gs://bucket/folder/trips.csv", "PIPELINE_ROOT": "gs://bucket/"})
+    assert (current.csv, current.root) == ("gs://bucket/folder/trips.csv", "gs://bucket")
+    assert current.csv.remote and current.root.remote
+
+
+@pytest.mark.parametrize("name", ["DATA", "PIPELINE_ROOT"])
+@pytest.mark.parametrize("address", ["s3://bucket/trips.csv", "https://example.org/trips.csv", "gs:///trips.csv"])
+def test_other_addresses_are_refused(name: str, address: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}='{address}': must be a path or an address `gs://…`"):
+        load({name: address})
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"DATA": "/data/trips[1].csv"}, r"DATA=/data/trips\[1\].csv: TFX takes \[ \] in a path for a pattern"),
+        ({"DATA": "gs://bucket/{SPAN}/trips.csv"}, r"DATA=.*TFX takes \{ \} in a path"),
+        ({"PIPELINE_ROOT": "/runs/what?"}, r"PIPELINE_ROOT=/runs/what\?: TFX takes \? in a path"),
+        ({"RUNS_DIR": "/runs *"}, r"RUNS_DIR=/runs \*/pipelines/bikes: TFX takes \* in a path"),
+    ],
+)
+def test_paths_that_tfx_would_take_for_patterns_are_refused(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load(environment)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,12 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types import standard_component_specs as keys
 
+from custom_components import package_file
 from custom_components.anomaly_gate import validator
 
 ASKED = text_format.Parse(
@@ -51,8 +54,19 @@ def validate(
     )
     Path(kept.uri).mkdir()
     (Path(kept.uri) / "schema.pbtxt").write_text(text_format.MessageToString(schema))
-    properties = {keys.CUSTOM_VALIDATION_CONFIG_KEY: asked}
-    validator.Executor().Do({name: [made] for name, made in inputs.items()}, {"anomalies": [anomalies]}, properties)
+    (folder / "asking").mkdir()
+    (folder / "asking" / "__init__.py").touch()
+    if asked is not None:
+        (folder / "asking" / "questions.pbtxt").write_text(text_format.MessageToString(asked))
+    name = "" if asked is None else package_file.name_of("asking", "questions.pbtxt")
+    channels = [types.Channel(type=type(made)) for made in inputs.values()]
+    node = validator.ExampleValidator(channels[0], channels[1], questions=name)
+    properties = dict(node.exec_properties)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.delitem(sys.modules, "asking", raising=False)
+        given = {name: [made] for name, made in inputs.items()}
+        validator.Executor().Do(given, {"anomalies": [anomalies]}, properties)
     return anomalies_pb2.Anomalies.FromString((Path(anomalies.uri) / "Split-train" / "SchemaDiff.pb").read_bytes())
 
 
