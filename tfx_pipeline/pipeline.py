@@ -5,7 +5,7 @@ The imports go past `tfx.v1`, which loads the clients of all of Google's service
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import posixpath
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,9 @@ def create_pipeline(settings: Settings) -> Pipeline:
     # Stops the run at an anomaly, before hours of search are spent on bad data.
     gate = AnomalyGate(
         anomalies=anomalies.outputs["anomalies"],
-        hint=f"Mend the data; or, if the data is right, the schema in models/{settings.model}/schema",
+        examples=examples.outputs["examples"],
+        relations=f"{model}.checks.relations" if importlib.util.find_spec(f"{model}.checks") else "",
+        hint=f"Mend the data; or, if the data is right, what models/{settings.model} holds it to",
     )
 
     # All feature work, as a graph that goes into the served model. Its own statistics would take as long again.

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor as example_validator
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
 ANOMALIES = "anomalies"
+EXAMPLES = "examples"
 HINT = "hint"
+RELATIONS = "relations"
+
+ROWS = 2_000
+"""Of each split, for the function that looks at rows."""
+
+Row = Mapping[str, "int | float | str | None"]
 
 
 class AnomalyError(ValueError):
@@ -54,8 +64,24 @@ def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str |
     return "\n".join(["The data does not fit the schema:", *lines, *([hint] if hint else [])])
 
 
+def rows(files: Sequence[str]) -> list[Row]:
+    """The first examples of gzipped TFRecord files: values by column, the first where there are several."""
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(ROWS)
+    return [_row(tf.train.Example.FromString(record)) for record in records.as_numpy_iterator()]
+
+
+def _row(example: tf.train.Example) -> Row:
+    return {name: _value(feature) for name, feature in example.features.feature.items()}
+
+
+def _value(feature: tf.train.Feature) -> int | float | str | None:
+    kind = feature.WhichOneof("kind")
+    value = next(iter(getattr(feature, kind).value), None) if kind else None
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
 class Executor(base_executor.BaseExecutor):
-    """Reads the anomalies of each split and raises where there are any."""
+    """Reads the anomalies of each split, asks about relations, and raises where there is anything wrong."""
 
     def Do(  # noqa: N802  (the name is TFX's)
         self,
@@ -63,7 +89,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Checks the one artifact of `input_dict["anomalies"]`.
+        """Checks the one artifact of `input_dict["anomalies"]`, and of `input_dict["examples"]` if there is one.
 
         Raises:
           AnomalyError: an anomaly in any split.
@@ -74,6 +100,22 @@ class Executor(base_executor.BaseExecutor):
             path = posixpath.join(artifact_utils.get_split_uri([artifact], split), example_validator.DEFAULT_FILE_NAME)
             with fileio.open(path, "rb") as file:
                 by_split[split] = anomalies_pb2.Anomalies.FromString(file.read())
+        if path := exec_properties.get(RELATIONS):
+            ask = _function(path)
+            for split, found in by_split.items():
+                files = sorted(
+                    fileio.glob(io_utils.all_files_pattern(artifact_utils.get_split_uri(input_dict[EXAMPLES], split)))
+                )
+                for feature, told in ask(rows(files)).items():
+                    found.anomaly_info[feature].reason.add(
+                        type=anomalies_pb2.AnomalyInfo.CUSTOM_VALIDATION, short_description=told
+                    )
         text = message(by_split, exec_properties[HINT])
         if text:
             raise AnomalyError(text)
+
+
+def _function(path: str) -> Callable[[Sequence[Row]], Mapping[str, str]]:
+    module, _, name = path.rpartition(".")
+    found: Callable[[Sequence[Row]], Mapping[str, str]] = getattr(importlib.import_module(module), name)
+    return found

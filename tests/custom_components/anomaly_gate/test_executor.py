@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2, path_pb2, schema_pb2, statistics_pb2
+from tfx import types
 from tfx.components.example_validator import executor as example_validator
 from tfx.types import artifact_utils, standard_artifacts
 
 from custom_components.anomaly_gate import executor
+from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.anomaly_gate.executor import AnomalyError
 
 
@@ -98,3 +103,59 @@ def test_executor_stops_at_what_tfdv_finds(tmp_path: Path) -> None:
     found = tfdv.validate_statistics(statistics, schema)
     with pytest.raises(AnomalyError, match=r"(?s)feature 'temp'.*FLOAT.*\(split train\).*Mend it"):
         run(artifact(tmp_path, {"train": found}))
+
+
+def examples(folder: Path, *rows: dict[str, object]) -> standard_artifacts.Examples:
+    """Two splits; the second begins with the second row."""
+    made = standard_artifacts.Examples()
+    made.uri = str(folder)
+    made.split_names = artifact_utils.encode_split_names(["train", "test"])
+    for split, kept in (("train", rows), ("test", rows[1:])):
+        path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+        path.parent.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(path), options="GZIP") as writer:
+            for row in kept:
+                example = tf.train.Example()
+                for name, value in row.items():
+                    feature = example.features.feature[name]
+                    if isinstance(value, str):
+                        feature.bytes_list.value.append(value.encode())
+                    elif isinstance(value, int):
+                        feature.int64_list.value.append(value)
+                    elif isinstance(value, float):
+                        feature.float_list.value.append(value)
+                    assert value is None or feature.WhichOneof("kind")
+                writer.write(example.SerializeToString())
+    return made
+
+
+def test_a_function_is_asked_about_the_first_rows_of_each_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "asked_about_rows.py").write_text(
+        "def relations(rows):\n    return {'temp': f'{rows}'} if rows[0]['id'] == 1 else {}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(executor, "ROWS", 2)
+    node = AnomalyGate(
+        types.Channel(type=standard_artifacts.ExampleAnomalies),
+        types.Channel(type=standard_artifacts.Examples),
+        relations="asked_about_rows.relations",
+    )
+    rows = [{"id": 1, "temp": 0.5, "place": "Caf\u00e9", "none": None}, {"id": 2, "temp": 1.5}, {"id": 3}]
+    inputs = {
+        executor.ANOMALIES: [artifact(tmp_path, {"train": anomalies(prcp="Too wet."), "test": anomalies()})],
+        executor.EXAMPLES: [examples(tmp_path / "examples", *rows)],
+    }
+    with pytest.raises(AnomalyError) as raised:
+        executor.Executor().Do(inputs, {}, dict(node.exec_properties))
+    prcp, temp = str(raised.value).splitlines()[1:]
+    assert prcp == "  feature 'prcp': Too wet. (split train)"
+    found = re.fullmatch(r"  feature 'temp': (.*) \(split train\)", temp)
+    assert found is not None
+    assert ast.literal_eval(found[1]) == rows[:2]
+
+
+def test_a_function_needs_examples() -> None:
+    with pytest.raises(ValueError, match=r"models\.x\.checks\.relations needs examples"):
+        AnomalyGate(types.Channel(type=standard_artifacts.ExampleAnomalies), relations="models.x.checks.relations")
