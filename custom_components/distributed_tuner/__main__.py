@@ -97,6 +97,8 @@ def _tell(search_dir: str, found: StoredRecord, serves: Presence) -> None:
         say(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")
     if record.stop_reason:
         say(f"stopped: {record.stop_reason}")
+    if record.ran_out:
+        say(f"ended early: {record.ran_out}")
     for notice in record.notices:
         say(f"note: {notice}")
     if cost := costs.line(costs.by_group(record, _prices(search_dir), moment)):

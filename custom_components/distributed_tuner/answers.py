@@ -36,6 +36,19 @@ class NoSuggestion(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
+class Aside:
+    """What is to be told of an oracle's answer.
+
+    Attributes:
+      repeated: whether it suggested what had been tried before, in the place of which something else was found.
+      ran_out: why it has no more trials, though it was allowed some; None if it has, or made them all.
+    """
+
+    repeated: bool = False
+    ran_out: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Grant:
     """The worker holds this trial now; `attempt` counts the times the trial was started afresh."""
 

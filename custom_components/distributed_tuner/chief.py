@@ -230,8 +230,16 @@ class Chief:
             objective=oracle.objective.name,
             direction=self._direction,
             max_trials=oracle.max_trials,
-            notices=self._notices,
+            notices=(*self._notices, *self._repeats()),
             since=since,
+        )
+
+    def _repeats(self) -> tuple[str, ...]:
+        if not self._study.repeated:
+            return ()
+        return (
+            f"{type(self._suggester.oracle).__name__} suggested configurations that had been tried; they were not "
+            "trained again, others took their place. The option repeat_configurations=True has them trained again",
         )
 
     def _restore(self, stored: Stored, go_on: bool) -> dict[str, End]:

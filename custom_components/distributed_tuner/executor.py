@@ -167,10 +167,13 @@ def _write_results(
 
 
 def _tell_limits(record: SearchRecord) -> None:
-    """A search that found enough is no failure, but whoever set a limit should know that it took effect."""
+    """A search that found enough is no failure, but whoever set a limit, or wanted more, should know why it ended."""
     lines = []
     if record.stop_reason:
         lines.append(f"search: stopped early, with enough found: {record.stop_reason}")
+    if record.ran_out:
+        of_max = f" of {record.max_trials:,}" if record.max_trials is not None else ""
+        lines.append(f"search: ended early, after {len(record.trials):,}{of_max} trials: {record.ran_out}")
     cut = record.cut_short()
     if cut:
         trials = formatting.plural(len(cut), "trial")

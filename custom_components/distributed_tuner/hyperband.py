@@ -1,4 +1,4 @@
-"""Lets keras-tuner's Hyperband count a failed trial of a round among those that do not go on."""
+"""What keras-tuner's Hyperband lacks: it waits for failed trials, and makes none in a space that it does not know."""
 
 from __future__ import annotations
 
@@ -6,12 +6,36 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import hyperband
 
 _Status = trial_module.TrialStatus
+
+
+class _DefaultsOnly(dict[str, Any]):
+    """No values, which for once are not taken for a lack of any."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def unknown_space_explored(oracle: oracle_module.Oracle) -> Iterator[None]:
+    """Within it Hyperband's first trial begins though no hyperparameter is known yet; other oracles do so anyway.
+
+    That trial, with the defaults, declares them. Until it has ended there is nothing new for the others.
+    """
+    if not isinstance(oracle, hyperband.HyperbandOracle) or oracle.hyperparameters.space or oracle.trials:
+        yield
+        return
+    oracle._random_values = _DefaultsOnly
+    try:
+        yield
+    finally:
+        del oracle._random_values
 
 
 @contextlib.contextmanager

@@ -114,7 +114,8 @@ class Ledger:
             self._end_lease(trial_id, Outcome.COMPLETED if completed else Outcome.FAILED, now)
         self.withdraw(trial_id)
         if result.verdict is Verdict.RETRY:
-            self.search.exhausted = False  # the oracle has the trial in its queue again
+            # The oracle has the trial in its queue again.
+            self.search.exhausted, self.search.ran_out = False, None
             trial.attempt += 1
             trial.epochs = trial.furthest = 0
             trial.fruitless_losses = trial.fruitless_releases = 0
@@ -140,6 +141,12 @@ class Ledger:
         if self.losses.uncount(worker, process):
             self.search.lost_workers -= 1
             self._search_changed = True
+
+    def note_repeat(self) -> None:
+        """The oracle suggested what had been tried before. That is told, and no reason to ask it again."""
+        if not self.search.repeated:
+            self.search.repeated = self._search_changed = True
+            self.trials.touch()
 
     def stop(self, reason: str, now: float) -> None:
         """No trial is started from now on. The first reason stays."""

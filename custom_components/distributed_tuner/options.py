@@ -57,6 +57,9 @@ class SearchOptions:
       allow_stock_workers: keras-tuner's own workers may join, see `stock_service`. They show no token and send no
         heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease. Not with
         Hyperband.
+      repeat_configurations: whether a configuration that was tried, whatever came of it, may be tried again where the
+        oracle suggests it. Otherwise another one takes its place, see `populating`. What Hyperband trains on and what
+        is retried is no repeat.
     """
 
     heartbeat_seconds: float = 2.0
@@ -76,6 +79,7 @@ class SearchOptions:
     max_oracle_seconds: float = 900.0
     bucket_patience_seconds: float = 180.0
     allow_stock_workers: bool = False
+    repeat_configurations: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

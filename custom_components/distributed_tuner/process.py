@@ -187,7 +187,7 @@ def _serve(
         try:
             chief = Chief(
                 name=spec.name,
-                suggester=OracleSuggester(tuner.oracle),
+                suggester=OracleSuggester(tuner.oracle, repeat=spec.options.repeat_configurations),
                 options=spec.options,
                 directory=directory,
                 project_dir=project_dir,

@@ -109,7 +109,9 @@ class TrialRecord:
 class SearchRecord:
     """A search: its objective, its trials in the order of their start, and its times in seconds since the epoch.
 
-    `notices` are sentences about what is otherwise than the user's code says, or than keras-tuner alone would have it.
+    `stop_reason` is why it was stopped before the oracle had no more trials, `ran_out` why the oracle had none though
+    it was allowed more. `notices` are sentences about what is otherwise than the user's code says, or than keras-tuner
+    alone would have it.
     """
 
     name: str
@@ -120,6 +122,7 @@ class SearchRecord:
     started: float
     ended: float | None = None
     stop_reason: str | None = None
+    ran_out: str | None = None
     notices: tuple[str, ...] = ()
 
     def updated(self, changed: SearchRecord) -> SearchRecord:

@@ -249,6 +249,7 @@ def record_to_json(record: SearchRecord) -> dict[str, Any]:
         "started": record.started,
         "ended": record.ended,
         "stop_reason": record.stop_reason,
+        "ran_out": record.ran_out,
         "notices": list(record.notices),
     }
 
@@ -315,7 +316,8 @@ _RECORD: Mapping[str, fields.Kind] = {
     "started": fields.time,
     "ended": _TIME_OR_NONE,
     "stop_reason": fields.optional(fields.text),
+    "ran_out": fields.optional(fields.text),
     "notices": _texts,
 }
 # What an earlier version did not write, as it would have.
-_ADDED: Mapping[str, Any] = {"notices": []}
+_ADDED: Mapping[str, Any] = {"ran_out": None, "notices": []}

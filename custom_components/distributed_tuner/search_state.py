@@ -16,6 +16,8 @@ class SearchState:
       session_started: when this attempt at it began: limits count from there.
       ended: when it was over, None before.
       exhausted: whether the oracle said that it has no more trials.
+      ran_out: why it has none, though it was allowed some; see `answers.Aside`.
+      repeated: whether it ever suggested what had been tried before; likewise.
       stop_reason: why the search was stopped before that, None if it was not.
       consecutive_failures: how many trials failed in a row.
       lost_workers: how many processes of workers were lost.
@@ -27,6 +29,8 @@ class SearchState:
     session_started: float
     ended: float | None = None
     exhausted: bool = False
+    ran_out: str | None = None
+    repeated: bool = False
     stop_reason: str | None = None
     consecutive_failures: int = 0
     lost_workers: int = 0
@@ -43,4 +47,7 @@ class SearchState:
         state = {"started": now, "session_started": now, **state, "ended": None}
         if not go_on:
             return cls(**state)
-        return cls(state["started"], now, exhausted=state.get("exhausted", False) and not more)
+        kept = {"repeated": state.get("repeated", False)}
+        if state.get("exhausted", False) and not more:
+            kept |= {"exhausted": True, "ran_out": state.get("ran_out")}
+        return cls(state["started"], now, **kept)

@@ -30,6 +30,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from custom_components.distributed_tuner.answers import (
+    Aside,
     Ask,
     Directive,
     Grant,
@@ -112,13 +113,20 @@ class Study:
         return Ask.SUGGEST
 
     def suggested(
-        self, worker: str, suggestion: Suggested | NoSuggestion, now: float, process: str = ""
+        self,
+        worker: str,
+        suggestion: Suggested | NoSuggestion,
+        now: float,
+        process: str = "",
+        aside: Aside = Aside(),  # noqa: B008, it cannot be changed
     ) -> Grant | Ask:
         """The oracle's answer for a worker that was told SUGGEST. A trial nobody can take waits for the next worker."""
+        if aside.repeated:
+            self._ledger.note_repeat()
         if isinstance(suggestion, NoSuggestion):
             busy = bool(self._leases or self._ledger.finishing or self._ledger.waiting)
             if suggestion is NoSuggestion.EXHAUSTED or (suggestion is NoSuggestion.NOTHING_NEW and not busy):
-                self._search.exhausted = True
+                self._search.exhausted, self._search.ran_out = True, aside.ran_out
                 self._ledger.touch()
                 self._ledger.end_if_over(now)
                 return Ask.WAIT if busy else Ask.OVER
@@ -343,6 +351,11 @@ class Study:
         return self._search.stop_reason
 
     @property
+    def repeated(self) -> bool:
+        """Whether the oracle suggested what had been tried before, in the place of which something else was found."""
+        return self._search.repeated
+
+    @property
     def faults(self) -> int:
         """How many times workers met an error outside of a trial since a trial last ended."""
         return self._search.faults
@@ -386,6 +399,7 @@ class Study:
             started=self._search.started,
             ended=self._search.ended,
             stop_reason=self._search.stop_reason,
+            ran_out=self._search.ran_out,
             notices=notices,
         )
 

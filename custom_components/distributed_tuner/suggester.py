@@ -26,14 +26,16 @@ from custom_components.distributed_tuner import (
     metric_history,
     missing_objective,
     not_finite,
+    one_at_a_time,
     patches,
     rollback,
     trial_values,
     unchanged,
 )
-from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
+from custom_components.distributed_tuner.answers import Aside, NoSuggestion, Result, Suggested, Verdict
 from custom_components.distributed_tuner.errors import storable
 from custom_components.distributed_tuner.oracle_state import OracleState
+from custom_components.distributed_tuner.populating import Populating
 
 _Status = trial_module.TrialStatus
 
@@ -61,10 +63,16 @@ class Report:
 
 
 class OracleSuggester:
-    """Asks an oracle for trials and brings it their results."""
+    """Asks an oracle for trials and brings it their results.
 
-    def __init__(self, oracle: oracle_module.Oracle) -> None:
+    Args:
+      oracle: the oracle; nobody else calls it.
+      repeat: whether a configuration that was tried may be tried again, see `populating`.
+    """
+
+    def __init__(self, oracle: oracle_module.Oracle, *, repeat: bool = False) -> None:
         self._oracle = oracle
+        self._populating = Populating(oracle, repeat=repeat)
         self._dirty: set[str] = set()
         self._state = OracleState(oracle)
         self._touched = False
@@ -95,7 +103,7 @@ class OracleSuggester:
         oracle = self._oracle
         with hyperband.failures_thrown_out(oracle), entry_values.in_range(), rollback.of_new_trials(oracle):
             known = len(oracle.trials)
-            trial = self._call("create_trial", worker)
+            trial = self._call("create_trial", worker, others=len(oracle.ongoing_trials))
             if trial.status == _Status.RUNNING:
                 self._check(trial, new=len(oracle.trials) > known)
         self._oracle.tuner_ids.discard(worker)
@@ -114,6 +122,10 @@ class OracleSuggester:
         trial.score, trial.message = None, None
         self._dirty.add(trial.trial_id)
         return Suggested(trial.trial_id, dict(trial.hyperparameters.values))
+
+    def aside(self) -> Aside:
+        """What is to be told of the last `suggest`."""
+        return self._populating.aside()
 
     def finish(
         self,
@@ -187,7 +199,7 @@ class OracleSuggester:
             status=status,
             message=message,
         )
-        self._call("end_trial", ended)
+        self._call("end_trial", ended, others=len(self._oracle.ongoing_trials.keys() - {trial_id}))
         if trial.status == _Status.COMPLETED:
             with self._guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
                 trial.score, trial.best_step = float(trial.score), int(trial.best_step or 0)
@@ -305,9 +317,10 @@ class OracleSuggester:
             return None
         return not_finite.reason(objective.name, list(scores.items()))
 
-    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, method: str, *args: Any, others: int = 0, **kwargs: Any) -> Any:
+        """Calls the oracle, while so many other trials run."""
         self._touched = True
-        with self._guarded(method):
+        with self._guarded(method, others):
             try:
                 return getattr(self._oracle, method)(*args, **kwargs)
             except BaseException:
@@ -319,11 +332,12 @@ class OracleSuggester:
                 raise
 
     @contextlib.contextmanager
-    def _guarded(self, method: str) -> Iterator[None]:
+    def _guarded(self, method: str, others: int = 0) -> Iterator[None]:
         """Whatever is raised within is the oracle's error."""
         try:
             yield
         except BaseException as error:
             # `sys.exit` too: nothing but the oracle runs in here.
             words = f"{type(self._oracle).__name__}.{method} raised {cause.of_error(error)}"
+            words += one_at_a_time.hint(self._oracle, others)
             raise OracleError(f"{words}\n{storable(traceback.format_exc())}") from error

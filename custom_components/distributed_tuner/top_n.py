@@ -65,6 +65,8 @@ def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, st
     ]
     if record.stop_reason:
         lines.append(f"It was stopped: {record.stop_reason}")
+    if record.ran_out:
+        lines.append(f"It ended early: {record.ran_out}.")
     if error is not None:
         process, message, trace = error
         lines.append(f"{process} gave up: {message}" if message != record.stop_reason else f"Reported by {process}.")
@@ -78,8 +80,13 @@ def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, st
     if len(failed) > _MAX_SHOWN_FAILURES:
         lines.append(f"and {len(failed) - _MAX_SHOWN_FAILURES} more")
     if not failed and error is None:
-        lines.append(
-            f"Try more trials than {len(record.trials)} (Hyperband: longer ones, its brackets grow with their epochs), "
-            f"widen the search space, or ask for the best {max(1, found)} only."
-        )
+        lines.append(_advice(record, found))
     return "\n".join(lines)
+
+
+def _advice(record: SearchRecord, found: int) -> str:
+    fewer = f"ask for the best {max(1, found)} only" if found else ""
+    if record.ran_out:
+        return f"Widen the search space{', or ' + fewer if fewer else ''}."
+    more = f"more trials than {len(record.trials)} (Hyperband: longer ones, its brackets grow with their epochs)"
+    return f"Try {more}, widen the search space{', or ' + fewer if fewer else ''}."

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from custom_components.distributed_tuner import messages, trial_values
-from custom_components.distributed_tuner.answers import Ask, Grant, Result
+from custom_components.distributed_tuner.answers import Ask, Grant, NoSuggestion, Result, Suggested
 from custom_components.distributed_tuner.changes import Changes
 from custom_components.distributed_tuner.store import Store
 from custom_components.distributed_tuner.study import Study
@@ -225,8 +225,11 @@ class TrialFlow:
         """SUGGEST is left for a slow oracle alone."""
         answer = self._study.ask(worker, self._clock(), process)
         if answer is Ask.SUGGEST and self._suggester.quick:
-            return self._study.suggested(worker, self._suggester.suggest(worker), self._clock(), process)
+            return self._suggested(worker, process, self._suggester.suggest(worker))
         return answer
+
+    def _suggested(self, worker: str, process: str, suggestion: Suggested | NoSuggestion) -> Grant | Ask:
+        return self._study.suggested(worker, suggestion, self._clock(), process, self._suggester.aside())
 
     def _take_turn(self, work: Callable[[], Coroutine[Any, Any, Answer]]) -> asyncio.Task[Answer]:
         """Begins work with a slow oracle, which goes on whoever waits for it."""
@@ -276,7 +279,7 @@ class TrialFlow:
             return await self._in_thread(
                 self._suggester.suggest,
                 worker,
-                then=lambda suggestion: self._study.suggested(worker, suggestion, self._clock(), process),
+                then=functools.partial(self._suggested, worker, process),
             )
         return answer
 

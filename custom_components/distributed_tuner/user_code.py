@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_tuner.src.engine import base_tuner
+from keras_tuner.src.engine import base_tuner, hypermodel
 from keras_tuner.src.engine import tuner as tuner_module
+from keras_tuner.src.tuners import hyperband
 
 from custom_components.distributed_tuner import cause, directions, entry_values, search_dir, stock_variables
 from custom_components.distributed_tuner.errors import SearchError, describe, storable
@@ -85,12 +86,19 @@ def check_space(tuner: base_tuner.BaseTuner) -> None:
     Raises:
       UserCodeError: the space is empty.
     """
-    own_run_trial = type(tuner).run_trial is not tuner_module.Tuner.run_trial
-    if not tuner.oracle.get_space().space and tuner.hypermodel is not None and not own_run_trial:
+    if not tuner.oracle.get_space().space and tuner.hypermodel is not None and not _may_ask_in_trials(tuner):
         raise UserCodeError(
             "the search space is empty: the model-building function asked for no hyperparameter (hp.Int, hp.Float, "
             "hp.Choice, hp.Boolean), so there is nothing to tune"
         )
+
+
+def _may_ask_in_trials(tuner: base_tuner.BaseTuner) -> bool:
+    """Whether the user's code runs in a trial beside the building of a model, and may ask for hyperparameters there."""
+    trials = [getattr(type(tuner), name, None) for name in ("run_trial", "_build_and_fit_model")]
+    stock = (tuner_module.Tuner.run_trial, hyperband.Hyperband.run_trial, tuner_module.Tuner._build_and_fit_model)
+    own_fit = type(tuner.hypermodel).fit is not hypermodel.HyperModel.fit
+    return own_fit or any(method not in stock for method in trials)
 
 
 def _function(spec: SearchSpec) -> Any:

@@ -167,7 +167,8 @@ def _parallel_width(names: list[str]) -> int:
 def _state(record: SearchRecord) -> str:
     if record.ended is None:
         return "still running"
-    return f"ended: {record.stop_reason}" if record.stop_reason else "ended"
+    why = record.stop_reason or record.ran_out
+    return f"ended: {why}" if why else "ended"
 
 
 def _tiles(record: SearchRecord, totals: summary.Summary) -> tuple[Tile, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +83,74 @@ def declaring(fn_args: Any) -> TunerFnResult:
     """A space that is known only once a trial has run."""
     oracle = kt.oracles.RandomSearchOracle(max_trials=2, seed=1)
     return TunerFnResult(tuner=_Declaring(oracle, directory=fn_args.working_dir), fit_kwargs={})
+
+
+class _Numbers(kt.Tuner):
+    """A trial whose score is its hyperparameters' sum; it asks for `late` itself, and writes down that it ran."""
+
+    def run_trial(self, trial: Any, late: bool = False, seconds: float = 0.0, **kwargs: Any) -> float:
+        hp = trial.hyperparameters
+        if late:
+            hp.Int("late", 1, 4)
+        with Path(self.directory, "ran.log").open("a", encoding="utf-8") as file:
+            file.write(f"{trial.trial_id} {sorted(hp.values.items())}\n")
+        time.sleep(seconds)
+        return float(sum(value for name, value in hp.values.items() if not name.startswith("tuner/")))
+
+
+class _Climbing(kt.oracles.RandomSearchOracle):
+    """Goes up from the trial before: it expects that one to have a score, as all do where one runs at a time."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        if not self.start_order:
+            return {"status": "RUNNING", "values": {"x": 1}}
+        before = self.trials[self.start_order[-1]]
+        step = 1 if before.score > -1.0 else -1
+        return {"status": "RUNNING", "values": {"x": before.hyperparameters.values["x"] + step}}
+
+
+def small(fn_args: Any) -> TunerFnResult:
+    """Searches that end before their time, by the oracle that custom_config names."""
+    space = kt.HyperParameters()
+    config = fn_args.custom_config
+    name = config["oracle"]
+    if "late" not in name:
+        space.Choice("x", [1, 2, 3, 4] if name == "climbing" else [1, 2])
+    oracles: dict[str, Callable[[], kt.Oracle]] = {
+        "bayesian": lambda: kt.oracles.BayesianOptimizationOracle(
+            max_trials=6, num_initial_points=2, seed=1, hyperparameters=space
+        ),
+        "random": lambda: kt.oracles.RandomSearchOracle(max_trials=6, seed=1, hyperparameters=space),
+        "late hyperband": lambda: kt.oracles.HyperbandOracle(max_epochs=4, factor=2, seed=1),
+        "climbing": lambda: _Climbing(max_trials=4, hyperparameters=space),
+    }
+    tuner = _Numbers(oracles[name](), directory=fn_args.working_dir)
+    return TunerFnResult(tuner=tuner, fit_kwargs={"late": "late" in name, "seconds": config.get("seconds", 0.0)})
+
+
+class _FitOnly(kt.HyperModel):
+    """A model that is always the same, and a fit that asks for a hyperparameter."""
+
+    def build(self, hp: kt.HyperParameters) -> tf.keras.Model:
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
+        model.compile("sgd", loss="mse")
+        return model
+
+    def fit(self, hp: kt.HyperParameters, model: tf.keras.Model, *args: Any, **kwargs: Any) -> float:
+        return float(hp.Int("late", 1, 4))
+
+
+def late(fn_args: Any) -> TunerFnResult:
+    """Hyperparameters that no model is built of."""
+    where = {"directory": fn_args.working_dir, "max_trials": 2, "seed": 1}
+    return TunerFnResult(tuner=kt.RandomSearch(_FitOnly(), kt.Objective("score", "min"), **where), fit_kwargs={})
+
+
+def nothing(fn_args: Any) -> TunerFnResult:
+    """Hyperband over a model without hyperparameters."""
+
+    def build(hp: kt.HyperParameters) -> tf.keras.Model:
+        return _FitOnly().build(hp)
+
+    tuner = kt.Hyperband(build, kt.Objective("loss", "min"), max_epochs=4, directory=fn_args.working_dir)
+    return TunerFnResult(tuner=tuner, fit_kwargs={})

@@ -60,5 +60,6 @@ def any_search() -> st.SearchStrategy[SearchRecord]:
         started=times,
         ended=st.none() | times,
         stop_reason=st.none() | texts,
+        ran_out=st.none() | texts,
         notices=st.lists(texts, max_size=2).map(tuple),
     )

@@ -80,7 +80,7 @@ def stored(tmp_path: Path) -> Path:
     directory.create()
     failed = trial("3", None, TrialStatus.FAILED, x=3, message="Traceback (most recent call last):\nValueError: bad x")
     trials = (trial("1", 2.0, x=1), trial("2", 1.0, x=2), failed)
-    record = search(*trials, ended=9.0, stop_reason="enough", notices=("more is better",))
+    record = search(*trials, ended=9.0, stop_reason="enough", ran_out="no more", notices=("more is better",))
     RecordFile(directory.storage).write(record)
     return directory.root
 
@@ -188,7 +188,7 @@ def test_the_status_names_the_cause_of_a_stop_and_of_each_failure(stored: Path, 
     first, *others = told("status", str(stored), cwd=here).splitlines()
     assert first.startswith("search (ended): 2 of 3 trials done, 0 running, 1 failed")
     assert first.endswith("best val_loss 1.0000 (trial 2, lower is better)")
-    assert others == ["stopped: enough", "note: more is better", "trial 3: ValueError: bad x"]
+    assert others == ["stopped: enough", "ended early: no more", "note: more is better", "trial 3: ValueError: bad x"]
 
 
 @pytest.mark.timeout(300)

@@ -46,7 +46,7 @@ def record() -> dict[str, Any]:
     failed = trial("3", None, TrialStatus.FAILED, x=3, message="ValueError: bad x")
     made = search(trial("1", 2.0, x=1, rate=0.1, kind="a", deep=True), trial("2", 1.0, x=2), failed, ended=9.0)
     data = record_to_json(made)
-    data["stop_reason"], data["notices"] = "enough", ["another direction"]
+    data["stop_reason"], data["notices"], data["ran_out"] = "enough", ["another direction"], "no more"
     data["trials"][0]["best_step"] = 3
     return data
 

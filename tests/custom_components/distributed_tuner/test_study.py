@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.answers import (
+    Aside,
     Ask,
     Directive,
     Grant,
@@ -671,6 +672,34 @@ def test_an_exhausted_oracle_is_asked_again_for_a_retry(study: Study) -> None:
     finish(study, "a", "0", RETRY, 2.0)
     assert not study.over
     assert study.ask("b", 3.0) is Ask.SUGGEST
+
+
+def test_the_end_for_want_of_trials_has_the_oracles_reason_until_there_are_some_again(study: Study) -> None:
+    why = Aside(ran_out="there are only two")
+    study.suggested("b", NoSuggestion.NOTHING_NEW, 1.0, aside=why)
+    assert record(study).ran_out is None
+    finish(study, "a", "0", COMPLETED, 2.0)
+    assert (
+        study.ask("a", 3.0) is Ask.SUGGEST and study.suggested("a", NoSuggestion.NOTHING_NEW, 3.0, "", why) is Ask.OVER
+    )
+    assert record(study).ran_out == "there are only two"
+    state = json.loads(json.dumps(study.changes()))
+    for more, expected in ((False, "there are only two"), (True, None)):
+        back = make()
+        back.restore(state, 4.0, go_on=True, more=more)
+        assert record(back).ran_out == expected
+
+
+def test_a_retry_takes_the_reason_back(study: Study) -> None:
+    study.suggested("b", NoSuggestion.EXHAUSTED, 1.0, aside=Aside(ran_out="no more"))
+    finish(study, "a", "0", RETRY, 2.0)
+    assert record(study).ran_out is None
+
+
+def test_that_the_oracle_repeats_itself_is_kept_and_nobody_asks_it_again_for_that(study: Study) -> None:
+    assert study.suggested("b", NoSuggestion.NOTHING_NEW, 1.0, aside=Aside(repeated=True)) is Ask.WAIT
+    assert study.repeated and study.ask("b", 2.0) is Ask.WAIT
+    assert restarted(study, 3.0).repeated and restarted(make(), 3.0).repeated is False
 
 
 def test_nobody_is_blamed_for_the_chiefs_own_absence(study: Study) -> None:

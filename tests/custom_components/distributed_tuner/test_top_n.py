@@ -28,6 +28,19 @@ def test_too_few_of_a_search_without_failures_says_how_to_get_more() -> None:
     ]
 
 
+def test_too_few_of_a_search_that_ended_early_says_why() -> None:
+    record = search(trial("0", 1.0, x=1), ran_out="the search space has only 1 configuration, and all were tried")
+    with pytest.raises(top_n.TooFewTrials) as few:
+        top_n.choose(record, 2)
+    assert str(few.value).splitlines()[1:] == [
+        "It ended early: the search space has only 1 configuration, and all were tried.",
+        "Widen the search space, or ask for the best 1 only.",
+    ]
+    with pytest.raises(top_n.TooFewTrials) as none:
+        top_n.choose(search(ran_out="there is nothing to vary"), 1)
+    assert str(none.value).splitlines()[1:] == ["It ended early: there is nothing to vary.", "Widen the search space."]
+
+
 def test_too_few_lists_the_failures_the_first_one_in_full() -> None:
     trace = "Traceback (most recent call last):\n  File x\nValueError: bad units"
     failures = [trial(str(n), None, TrialStatus.FAILED, x=n, message=trace) for n in range(7)]

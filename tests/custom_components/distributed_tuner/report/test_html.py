@@ -40,6 +40,13 @@ def test_the_header_has_the_figures_of_the_search() -> None:
     }
 
 
+def test_the_header_says_why_the_search_ended() -> None:
+    record = search(completed("a", 3.0))
+    assert '<span class="state ">ended</span>' in rendered(record)
+    assert ">ended: no more<" in rendered(dataclasses.replace(record, ran_out="no more"))
+    assert ">ended: enough<" in rendered(dataclasses.replace(record, ran_out="no more", stop_reason="enough"))
+
+
 def test_the_header_has_the_notices_as_text() -> None:
     shown = rendered(dataclasses.replace(search(completed("a", 3.0)), notices=("more is <b>better</b>",)))
     assert '<p class="notice">Note: more is &lt;b&gt;better&lt;/b&gt;</p>' in shown
