@@ -18,12 +18,13 @@ from custom_components.distributed_tuner import identity, trial_flow, trial_valu
 from custom_components.distributed_tuner.chief_service import ChiefService
 from custom_components.distributed_tuner.clock import Clock
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.oracle_calls import OracleError
 from custom_components.distributed_tuner.published import Published
 from custom_components.distributed_tuner.record import Direction, SearchRecord, TrialStatus
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.store import Store, Stored
 from custom_components.distributed_tuner.study import Study
-from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
+from custom_components.distributed_tuner.suggester import OracleSuggester
 from custom_components.distributed_tuner.trial_flow import End, TrialFlow, failure
 
 _LOG = logging.getLogger(__name__)

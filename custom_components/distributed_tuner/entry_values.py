@@ -32,21 +32,17 @@ def fit(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue:
     Raises:
       UnfitValue: there is none.
     """
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(entry, hp_types.Fixed):
-        return entry.value
-    if isinstance(entry, hp_types.Boolean):
-        if value in (True, False):
-            return bool(value)
-    elif isinstance(entry, hp_types.Choice):
-        for choice in entry.values:
-            if _same(choice, value):
-                return choice
-    elif not isinstance(entry, numerical.Numerical):
+    kind = type(value)
+    # Nearly all come as they should, and this is asked of each.
+    if kind is int and isinstance(entry, hp_types.Int) and entry.sampling == "linear":
+        if entry.min_value <= value <= entry.max_value and (value - entry.min_value) % (entry.step or 1) == 0:
+            return value
+    elif kind is float and isinstance(entry, hp_types.Float) and entry.step is None:
+        if entry.min_value <= value <= entry.max_value:
+            return value
+    elif kind is bool and isinstance(entry, hp_types.Boolean):
         return value
-    elif isinstance(value, (int, float)) and not math.isnan(value):
-        return _number(entry, value)
-    raise UnfitValue(f"hyperparameter {entry.name!r} has the value {value!r}, which is none of {_range(entry)}")
+    return _nearest(entry, value.item() if isinstance(value, np.generic) else value)
 
 
 def fit_all(entries: Iterable[hp_module.HyperParameter], values: dict[str, Any]) -> bool:
@@ -119,6 +115,23 @@ def defaults_fitted(tell: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         hp_module.HyperParameters._register = original
+
+
+def _nearest(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue:
+    if isinstance(entry, hp_types.Fixed):
+        return entry.value
+    if isinstance(entry, hp_types.Boolean):
+        if value in (True, False):
+            return bool(value)
+    elif isinstance(entry, hp_types.Choice):
+        for choice in entry.values:
+            if _same(choice, value):
+                return choice
+    elif not isinstance(entry, numerical.Numerical):
+        return value
+    elif isinstance(value, (int, float)) and not math.isnan(value):
+        return _number(entry, value)
+    raise UnfitValue(f"hyperparameter {entry.name!r} has the value {value!r}, which is none of {_range(entry)}")
 
 
 def _default(entry: hp_module.HyperParameter, given: Any) -> Any:

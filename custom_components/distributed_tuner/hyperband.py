@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras_tuner.src.engine import oracle as oracle_module
@@ -22,20 +22,23 @@ class _DefaultsOnly(dict[str, Any]):
         return True
 
 
-@contextlib.contextmanager
-def unknown_space_explored(oracle: oracle_module.Oracle) -> Iterator[None]:
-    """Within it Hyperband's first trial begins though no hyperparameter is known yet; other oracles do so anyway.
+def exploring(oracle: hyperband.HyperbandOracle) -> Callable[[str], Any]:
+    """Its `populate_space`, with which its first trial begins though no hyperparameter is known yet, as others' do.
 
     That trial, with the defaults, declares them. Until it has ended there is nothing new for the others.
     """
-    if not isinstance(oracle, hyperband.HyperbandOracle) or oracle.hyperparameters.space or oracle.trials:
-        yield
-        return
-    oracle._random_values = _DefaultsOnly
-    try:
-        yield
-    finally:
-        del oracle._random_values
+    populate: Callable[[str], Any] = oracle.populate_space
+
+    def populate_unknown(trial_id: str) -> Any:
+        if oracle.hyperparameters.space or oracle.trials:
+            return populate(trial_id)
+        oracle._random_values = _DefaultsOnly
+        try:
+            return populate(trial_id)
+        finally:
+            del oracle._random_values
+
+    return populate_unknown
 
 
 @contextlib.contextmanager

@@ -35,7 +35,8 @@ class Populating:
 
     def __init__(self, oracle: oracle_module.Oracle, *, repeat: bool) -> None:
         self._oracle = oracle
-        self._ask = oracle.populate_space
+        rounds = isinstance(oracle, hyperband_tuner.HyperbandOracle)
+        self._ask = hyperband.exploring(oracle) if rounds else oracle.populate_space
         self._repeats = not repeat and not _keeps_apart(oracle)
         self._repeated = False
         self._ran_out: str | None = None
@@ -47,9 +48,7 @@ class Populating:
         return told
 
     def _populate(self, trial_id: str) -> Any:
-        with hyperband.unknown_space_explored(self._oracle):
-            answer = self._ask(trial_id)
-        asked = 0
+        answer, asked = self._ask(trial_id), 0
         while self._repeats and self._is_known(answer):
             self._repeated = True
             if type(self._oracle).populate_space is bayesian.BayesianOptimizationOracle.populate_space:

@@ -162,7 +162,8 @@ def _serve(
 ) -> ExitCode:
     from custom_components.distributed_tuner import chief_server, stock_service, user_code
     from custom_components.distributed_tuner.chief import Chief
-    from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester
+    from custom_components.distributed_tuner.oracle_calls import OracleError
+    from custom_components.distributed_tuner.suggester import OracleSuggester
 
     spec = SearchSpec.read(directory.storage)
     directory = SearchDir(directory.storage.patient(spec.options.bucket_patience_seconds))

@@ -13,7 +13,7 @@ from custom_components.distributed_tuner import cause
 from custom_components.distributed_tuner.answers import StudyError
 from custom_components.distributed_tuner.chief import Chief
 from custom_components.distributed_tuner.messages import InvalidMessage
-from custom_components.distributed_tuner.suggester import OracleError
+from custom_components.distributed_tuner.oracle_calls import OracleError
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,11 +6,9 @@ of workers are taken from it, since the chief does them durably and keras-tuner 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_tuner.src.engine import metrics_tracking
@@ -20,20 +18,18 @@ from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
 from custom_components.distributed_tuner import (
-    cause,
     entry_values,
     hyperband,
     metric_history,
     missing_objective,
     not_finite,
-    one_at_a_time,
     patches,
     rollback,
     trial_values,
     unchanged,
 )
 from custom_components.distributed_tuner.answers import Aside, NoSuggestion, Result, Suggested, Verdict
-from custom_components.distributed_tuner.errors import storable
+from custom_components.distributed_tuner.oracle_calls import OracleCalls, OracleError
 from custom_components.distributed_tuner.oracle_state import OracleState
 from custom_components.distributed_tuner.populating import Populating
 
@@ -45,13 +41,6 @@ _QUICK = (randomsearch.RandomSearchOracle, hyperband_tuner.HyperbandOracle, grid
 
 # The trial whose weights a trial of Hyperband's later rounds begins with, and whose values it has.
 _GONE_ON_WITH = "tuner/trial_id"
-
-
-class OracleError(Exception):
-    """The oracle itself raised, or gave what nobody can use: no trial can be had from it any more.
-
-    No RuntimeError: a context manager takes one that comes of a StopIteration for Python's own, and undoes it.
-    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +61,7 @@ class OracleSuggester:
 
     def __init__(self, oracle: oracle_module.Oracle, *, repeat: bool = False) -> None:
         self._oracle = oracle
+        self._calls = OracleCalls(oracle)
         self._populating = Populating(oracle, repeat=repeat)
         self._dirty: set[str] = set()
         self._state = OracleState(oracle)
@@ -201,7 +191,7 @@ class OracleSuggester:
         )
         self._call("end_trial", ended, others=len(self._oracle.ongoing_trials.keys() - {trial_id}))
         if trial.status == _Status.COMPLETED:
-            with self._guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
+            with self._calls.guarded(f"score_trial set score={trial.score!r}, best_step={trial.best_step!r} and then"):
                 trial.score, trial.best_step = float(trial.score), int(trial.best_step or 0)
         self._oracle.ongoing_trials.pop(trial_id, None)
         self._dirty.add(trial_id)
@@ -237,7 +227,7 @@ class OracleSuggester:
         Raises:
           OracleError: the oracle raised, or its state is not JSON-able.
         """
-        with self._guarded("get_state"):
+        with self._calls.guarded("get_state"):
             return patches.dumps(self._oracle.get_state())
 
     def changes(self) -> dict[str, Any]:
@@ -249,7 +239,7 @@ class OracleSuggester:
         if not self._touched:
             return {"state": {}, "trials": {}}
         self._touched = False
-        with self._guarded("get_state"):
+        with self._calls.guarded("get_state"):
             trials = {trial_id: self._oracle.trials[trial_id].get_state() for trial_id in sorted(self._dirty)}
             patch = {"state": self._state.changes(self._dirty), "trials": trials}
             if not self.quick:
@@ -267,7 +257,7 @@ class OracleSuggester:
           OracleError: the oracle raised.
         """
         oracle = self._oracle
-        with self._guarded("set_state"):
+        with self._calls.guarded("set_state"):
             oracle.trials = {trial_id: unchanged.trial(state) for trial_id, state in trials.items()}
             if state:
                 self._state.restore(state)
@@ -289,7 +279,7 @@ class OracleSuggester:
             name = f"{type(self._oracle).__name__}.populate_space"
             raise OracleError(f"{name} gave trial {trial.trial_id} what nobody can run it with: {fault}")
         if changed:
-            with self._guarded("_record_values"):
+            with self._calls.guarded("_record_values"):
                 # The oracle remembers by their values which configurations it has tried.
                 self._oracle._record_values(trial)
 
@@ -300,7 +290,7 @@ class OracleSuggester:
                 self._call("update_trial", trial.trial_id, metrics, step=report.step)
             return
         self._touched = True
-        with self._guarded("update_trial"):
+        with self._calls.guarded("update_trial"):
             for report in reports:
                 self._oracle._check_objective_found(report.metrics)
                 metric_history.add(trial.metrics, self._oracle.objective, report.metrics, report.step)
@@ -318,26 +308,5 @@ class OracleSuggester:
         return not_finite.reason(objective.name, list(scores.items()))
 
     def _call(self, method: str, *args: Any, others: int = 0, **kwargs: Any) -> Any:
-        """Calls the oracle, while so many other trials run."""
         self._touched = True
-        with self._guarded(method, others):
-            try:
-                return getattr(self._oracle, method)(*args, **kwargs)
-            except BaseException:
-                # keras-tuner's lock has no finally, and would stop every later call.
-                lock = oracle_module.LOCKS[self._oracle]
-                oracle_module.THREADS[self._oracle] = None
-                if lock.locked():
-                    lock.release()
-                raise
-
-    @contextlib.contextmanager
-    def _guarded(self, method: str, others: int = 0) -> Iterator[None]:
-        """Whatever is raised within is the oracle's error."""
-        try:
-            yield
-        except BaseException as error:
-            # `sys.exit` too: nothing but the oracle runs in here.
-            words = f"{type(self._oracle).__name__}.{method} raised {cause.of_error(error)}"
-            words += one_at_a_time.hint(self._oracle, others)
-            raise OracleError(f"{words}\n{storable(traceback.format_exc())}") from error
+        return self._calls.call(method, *args, others=others, **kwargs)

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from custom_components.distributed_tuner import messages, trial_values
 from custom_components.distributed_tuner.answers import Ask, Grant, NoSuggestion, Result, Suggested
 from custom_components.distributed_tuner.changes import Changes
+from custom_components.distributed_tuner.oracle_calls import OracleError
 from custom_components.distributed_tuner.store import Store
 from custom_components.distributed_tuner.study import Study
-from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
+from custom_components.distributed_tuner.suggester import OracleSuggester, Report
 
 Answer = TypeVar("Answer")
 

@@ -20,7 +20,8 @@ from keras_tuner.src.engine.hyperparameters import hp_types
 
 from custom_components.distributed_tuner import entry_values, patches
 from custom_components.distributed_tuner.answers import Suggested, Verdict
-from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
+from custom_components.distributed_tuner.oracle_calls import OracleError
+from custom_components.distributed_tuner.suggester import OracleSuggester, Report
 
 OBJECTIVE = kt.Objective("val_loss", "min")
 TRIALS = 8
@@ -157,7 +158,7 @@ def suggestions(suggester: OracleSuggester, most: int = 60) -> list[tuple[str, d
 @settings(max_examples=40, deadline=None)
 @given(space=spaces())
 def test_every_value_is_of_its_entrys_type_and_in_its_range(name: str, space: kt.HyperParameters) -> None:
-    suggester = OracleSuggester(ORACLES[name](space))
+    suggester = OracleSuggester(ORACLES[name](space), repeat=True)
     entries: Sequence[Any] = space.space
     with mock.patch.object(scipy.optimize, "minimize", corner):
         made = suggestions(suggester)
@@ -176,7 +177,7 @@ def test_a_bayesian_search_stays_in_range_and_a_grid_gives_whole_numbers() -> No
     space = kt.HyperParameters()
     space.Int("log", 1, 8, sampling="log")
     bayesian = kt.oracles.BayesianOptimizationOracle(OBJECTIVE, 12, num_initial_points=2, seed=1, hyperparameters=space)
-    suggester = OracleSuggester(bayesian)
+    suggester = OracleSuggester(bayesian, repeat=True)
     seen = []
     for _ in range(12):
         answer = suggester.suggest("w")

@@ -12,7 +12,8 @@ import pytest
 
 from custom_components.distributed_tuner import patches
 from custom_components.distributed_tuner.answers import NoSuggestion, Result, Suggested, Verdict
-from custom_components.distributed_tuner.suggester import OracleError, OracleSuggester, Report
+from custom_components.distributed_tuner.oracle_calls import OracleError
+from custom_components.distributed_tuner.suggester import OracleSuggester, Report
 
 OBJECTIVE = kt.Objective("val_loss", "min")
 WORKERS = ("worker-0", "worker-1", "worker-2")
