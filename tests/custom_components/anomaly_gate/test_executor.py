@@ -142,7 +142,11 @@ def test_a_function_is_asked_about_the_first_rows_of_each_split(
         types.Channel(type=standard_artifacts.Examples),
         relations="asked_about_rows.relations",
     )
-    rows = [{"id": 1, "temp": 0.5, "place": "Caf\u00e9", "none": None}, {"id": 2, "temp": 1.5}, {"id": 3}]
+    rows: list[dict[str, object]] = [
+        {"id": 1, "temp": 0.5, "place": "Caf\u00e9", "none": None},
+        {"id": 2, "temp": 1.5},
+        {"id": 3},
+    ]
     inputs = {
         executor.ANOMALIES: [artifact(tmp_path, {"train": anomalies(prcp="Too wet."), "test": anomalies()})],
         executor.EXAMPLES: [examples(tmp_path / "examples", *rows)],

@@ -17,7 +17,9 @@ Change = Callable[[pd.DataFrame], Any]
 def asked(table: pd.DataFrame) -> dict[str, str]:
     """Of the rows as tf.Examples hold them."""
     held = table.assign(ts=table["ts"].astype(np.float32).astype(float))
-    return checks.relations(held.to_dict(orient="records"))
+    return checks.relations(
+        [dict(zip(map(str, held.columns), row, strict=True)) for row in held.itertuples(index=False)]
+    )
 
 
 def test_nothing_is_wrong_with_the_sample(sample: pd.DataFrame) -> None:
@@ -55,5 +57,5 @@ def test_an_hour_of_summer_time_is_let_through(sample: pd.DataFrame) -> None:
 def test_rows_without_a_value_and_too_few_rows_tell_nothing(sample: pd.DataFrame) -> None:
     wrong = sample.assign(day_of_week=(sample["day_of_week"] - 2) % 7 + 1)
     assert asked(wrong.head(10)) == {}
-    rows = [{"ts": None, "day_of_week": 3}, {"ts": 1.0, "day_of_week": None}, {}] * 100
+    rows: list[dict[str, Any]] = [{"ts": None, "day_of_week": 3}, {"ts": 1.0, "day_of_week": None}, {}] * 100
     assert checks.relations(rows) == {}
