@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from custom_components.distributed_tuner.changes import Changes
-from tests.custom_components.distributed_tuner import event_loop
 
 
 def test_all_who_wait_are_woken_and_latecomers_need_not_wait() -> None:
@@ -22,7 +21,7 @@ def test_all_who_wait_are_woken_and_latecomers_need_not_wait() -> None:
         await asyncio.wait_for(asyncio.gather(*waiting), 30.0)
         await asyncio.wait_for(changes.wait(1, 60.0), 30.0)
 
-    event_loop.run(main())
+    asyncio.run(main())
 
 
 def test_one_who_gives_up_takes_nobody_along() -> None:
@@ -38,4 +37,4 @@ def test_one_who_gives_up_takes_nobody_along() -> None:
         changes.announce(7)
         await asyncio.wait_for(patient, 30.0)
 
-    event_loop.run(main())
+    asyncio.run(main())

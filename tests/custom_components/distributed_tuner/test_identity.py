@@ -17,7 +17,6 @@ from custom_components.distributed_tuner.errors import SearchChanged
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.suggester import OracleSuggester
-from tests.custom_components.distributed_tuner import event_loop
 
 LOSS = kt.Objective("val_loss", "min")
 
@@ -136,11 +135,11 @@ def test_it_is_stored_once_and_not_what_trials_add(tmp_path: Path) -> None:
         await served.service.update_space(messages.UpdateSpace(added.get_config()))
         await served.close()
 
-    event_loop.run(serve(oracle()))
-    event_loop.run(serve(oracle(trials=9)))
+    asyncio.run(serve(oracle()))
+    asyncio.run(serve(oracle(trials=9)))
     assert directory.journal.read_text().count('"identity":') == 1
     with pytest.raises(SearchChanged, match="units"):
-        event_loop.run(asyncio.wait_for(serve(oracle(units=(5, 64))), 60.0))
+        asyncio.run(asyncio.wait_for(serve(oracle(units=(5, 64))), 60.0))
 
 
 def test_a_search_is_told_from_the_next_one_in_its_directory(tmp_path: Path) -> None:
@@ -155,11 +154,11 @@ def test_a_search_is_told_from_the_next_one_in_its_directory(tmp_path: Path) -> 
         told.append((await served.service.suggest(messages.Suggest("worker-0")))["search"])
         await served.close()
 
-    event_loop.run(serve())
-    event_loop.run(serve())
+    asyncio.run(serve())
+    asyncio.run(serve())
     directory.journal.unlink()
     directory.record.unlink()
-    event_loop.run(serve())
+    asyncio.run(serve())
     first, again, next_one = told
     assert first == again != next_one and first and next_one
 
@@ -177,8 +176,8 @@ def test_an_older_journal_goes_on_and_is_known_from_then_on(tmp_path: Path) -> N
             await served._flow.commit()
         await served.close()
 
-    event_loop.run(serve(oracle(), begin=False))
+    asyncio.run(serve(oracle(), begin=False))
     assert '"identity":' not in directory.journal.read_text()
-    event_loop.run(serve(oracle(), begin=True))
+    asyncio.run(serve(oracle(), begin=True))
     with pytest.raises(SearchChanged, match="algorithm"):
-        event_loop.run(serve(oracle(kt.oracles.GridSearchOracle), begin=True))
+        asyncio.run(serve(oracle(kt.oracles.GridSearchOracle), begin=True))

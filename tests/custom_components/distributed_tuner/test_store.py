@@ -16,7 +16,6 @@ from custom_components.distributed_tuner.record import Direction
 from custom_components.distributed_tuner.record_file import RecordFile
 from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.store import Store
-from tests.custom_components.distributed_tuner import event_loop
 from tests.custom_components.distributed_tuner.records import search, trial
 
 
@@ -58,7 +57,7 @@ def test_transitions_come_back_merged(directory: SearchDir) -> None:
         await store.append({"trials": {"0": {"n": 2}}}, patch(state("0", 1.5), order=["append", ["1"]]))
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     store = Store(directory, "project")
     stored = store.open()
     store.close()
@@ -79,7 +78,7 @@ def test_an_empty_transition_waits_for_those_before_it_and_is_not_stored(directo
         assert directory.journal.read_bytes().count(b"\n") == 1
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
 
 
 def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: SearchDir) -> None:
@@ -91,7 +90,7 @@ def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: Sear
         await asyncio.wait_for(asyncio.gather(*callers[1:]), 30.0)
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
 
 
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MIN, ["1", "0"]), (Direction.MAX, ["2", "0"])])
@@ -121,10 +120,10 @@ def test_saved_epochs_go_when_the_trials_end_is_on_the_disk(directory: SearchDir
         store.close()
 
     if again:
-        event_loop.run(write())
+        asyncio.run(write())
     for path in saved:
         path.mkdir(parents=True)
-    event_loop.run(once_more() if again else write())
+    asyncio.run(once_more() if again else write())
     assert [path.exists() for path in saved] == [False, True]
 
 
@@ -136,7 +135,7 @@ def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
         store.write_files(search(trial("0", 1.5)), '{"seed":1}')
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     project = directory.root / "project"
     assert json.loads((project / "trial_0" / "trial.json").read_text()) == state("0", 1.5)
     assert json.loads((project / "oracle.json").read_text()) == {"seed": 1}
@@ -158,7 +157,7 @@ def test_files_for_others_tell_nothing_that_is_not_on_the_disk(directory: Search
         assert directory.read_record() == search(trial("0", 1.5))
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
 
 
 @pytest.mark.parametrize("lost", ["missing", "empty", "torn"])
@@ -195,7 +194,7 @@ def test_a_damaged_record_hinders_no_search_that_has_its_journal(directory: Sear
         await store.append({"trials": {"0": {"n": 1}}})
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     directory.record.write_text("{half")
     store = Store(directory, "project")
     assert store.open().study == {"trials": {"0": {"n": 1}}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import types
@@ -15,7 +16,6 @@ from custom_components.distributed_tuner.answers import Holder
 from custom_components.distributed_tuner.stock_service import StockService
 from custom_components.distributed_tuner.suggester import OracleSuggester, Report
 from models.bikes import model as bikes
-from tests.custom_components.distributed_tuner import event_loop
 
 
 def space() -> kt.HyperParameters:
@@ -71,5 +71,5 @@ def test_a_stock_worker_asks_twice_and_the_chiefs_own_data_is_as_it_was() -> Non
             for method in (service.GetSpace, service.GetTrial, service.GetBestTrials):
                 assert (await method(about, nobody)).ByteSize() > 0
 
-    event_loop.run(ask_twice())
+    asyncio.run(ask_twice())
     assert kept == before

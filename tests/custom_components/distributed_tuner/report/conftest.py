@@ -37,7 +37,8 @@ class OpenPage:
         page.on("request", lambda request: self.requests.append(request.url))
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while its driver runs, this thread has an event loop, and `asyncio.run` in other tests fails.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium: the one that CHROMIUM names, else the one on the path."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,7 +16,6 @@ from custom_components.distributed_tuner.search_dir import RECORD, SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.base import Fenced, Storage, StorageError
 from custom_components.distributed_tuner.store import Store
-from tests.custom_components.distributed_tuner import event_loop
 from tests.custom_components.distributed_tuner.records import search, trial
 from tests.gcs.fixtures import BUCKET, Gcs
 from tests.gcs.server import Fault
@@ -44,7 +44,7 @@ def test_what_one_chief_stored_the_next_one_and_others_find(storage_of: Open) ->
         store.write_files(search(trial("0", 1.5)), '{"seed":1}')
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     storage = storage_of()
     store = opened(storage)
     assert store.trials == {"0": {"trial_id": "0", "status": "COMPLETED", "score": 1.5}}
@@ -63,7 +63,7 @@ def test_a_journal_that_was_lost_is_told_on_either_storage(storage_of: Open) -> 
         store.write_files(search(trial("0", 1.5)), None)
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     storage = storage_of()
     storage.remove("journal")
     if storage.path is None:
@@ -99,7 +99,7 @@ def test_a_chief_that_was_replaced_leaves_the_files_for_others_alone(in_bucket: 
         first.close()
         second.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     assert SearchDir(in_bucket()).read_record() == search(trial("0", 2.5))
     assert in_bucket().read("project/oracle.json") == b'{"seed":2}'
 
@@ -114,7 +114,7 @@ def test_a_record_is_read_whole_while_it_is_written_again_and_again(bucket: Gcs,
             assert record is not None and len(record.trials) == number + 1
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
 
 
 def test_a_bucket_that_is_away_fails_the_transition_in_words_and_nobody_is_told(bucket: Gcs, in_bucket: Open) -> None:
@@ -130,7 +130,7 @@ def test_a_bucket_that_is_away_fails_the_transition_in_words_and_nobody_is_told(
         bucket.server.faults.clear()
         store.close()
 
-    event_loop.run(write())
+    asyncio.run(write())
     assert in_bucket().read(RECORD) is None
     store = opened(in_bucket())
     assert list(store.trials) == ["0"]
