@@ -16,6 +16,7 @@ import rich.console
 import typer
 
 from custom_components.distributed_tuner import costs, joining, keys, pod, process, progress, quiet, stored_record
+from custom_components.distributed_tuner.afresh import Start
 from custom_components.distributed_tuner.cluster.base import MemberState
 from custom_components.distributed_tuner.cluster.kube import commands, names, running
 from custom_components.distributed_tuner.cluster.kube.commands import NamespaceOption
@@ -163,13 +164,14 @@ def join(
             f"{search_dir} is not on this machine: workers join by hand where the search directory is, because its "
             "token is there for the user who started the search alone"
         )
+    start = Start.of_this_program()
     quiet.libraries()
     process.set_up_logging()
     try:
-        code = joining.join(Path(search_dir).absolute())
+        code = joining.join(Path(search_dir).absolute(), again=start.again)
     except (SearchError, ValueError) as error:
         fail(str(error))
-    pod.leave(code)
+    pod.leave(code, start)
 
 
 @app.command(hidden=True)
@@ -205,8 +207,9 @@ def worker(
     gpus: Annotated[int, typer.Option(help="How many GPUs the group asks for.")] = 0,
 ) -> None:
     """A worker's container; for a cluster to start."""
+    start = Start.of_this_program()
     process.set_up_logging()
-    pod.leave(pod.worker(search_dir, credentials, address=chief, group=group, gpus=gpus))
+    pod.leave(pod.worker(search_dir, credentials, address=chief, group=group, gpus=gpus), start)
 
 
 commands.add_to(app)

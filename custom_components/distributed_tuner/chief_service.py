@@ -77,6 +77,7 @@ class ChiefService:
             rpc.BEST: _takes(messages.Best, self.best),
             rpc.STATUS: _takes(messages.Status, self.status),
             rpc.GONE: _takes(messages.Gone, self.gone),
+            rpc.RENEW: _takes(messages.Renew, self.renew),
             rpc.STOP: _takes(messages.Stop, self.stop),
         }
 
@@ -132,6 +133,11 @@ class ChiefService:
         trial_id = self._study.gone(told.worker, told.reason, self._clock(), told.process, told.fault)
         await self._flow.commit()
         return {"trial_id": trial_id}
+
+    async def renew(self, told: messages.Renew) -> dict[str, Any]:
+        """A worker's process gives way to a fresh one."""
+        self._study.renews(told.worker, told.process)
+        return {}
 
     async def fail(self, told: messages.Fail) -> dict[str, Any]:
         """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
@@ -207,6 +213,7 @@ class ChiefService:
             "over": self._study.over,
             "stop_reason": self._study.stop_reason,
             "workers": self._study.workers(self._clock()),
+            "renewing": self._study.renewing,
             "record": None if since == revision else record_to_json(self._record(since)),
         }
 

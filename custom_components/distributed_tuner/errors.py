@@ -56,6 +56,8 @@ class ExitCode(enum.IntEnum):
     ABANDONED = 75
     # No chief within reach for too long.
     CHIEF_LOST = 76
+    # The worker gave way to a fresh process between two trials: start that at once. It counts as nothing.
+    RENEWED = 79
     # Told to stop (SIGTERM): a worker gave its trial back, a chief stored all there is. It may be started again.
     PREEMPTED = 143
 

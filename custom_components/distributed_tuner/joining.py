@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import credentials, presence, process, rpc
+from custom_components.distributed_tuner import afresh, credentials, presence, process, rpc
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster import fork_server
 from custom_components.distributed_tuner.credentials import Access
@@ -52,11 +52,12 @@ def admit(directory: SearchDir) -> tuple[str, int]:
     return token, len(answer["workers"])
 
 
-def join(root: Path) -> ExitCode:
+def join(root: Path, *, again: bool = False) -> ExitCode:
     """Runs trials of the search in `root` until it is over, or until SIGTERM or Ctrl-C, which give the trial back.
 
     Args:
       root: the search directory. The user's function is imported as the run imports it: from the same folder.
+      again: whether this worker had joined before, and began itself anew.
 
     Returns:
       How the process should end.
@@ -67,14 +68,21 @@ def join(root: Path) -> ExitCode:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until the worker has handlers of its own there is no trial to give back.
         signal.signal(number, lambda number, frame: os._exit(ExitCode.PREEMPTED))
+    afresh.hear_signals()
     directory = SearchDir(root)
-    token, workers = admit(directory)
+    try:
+        token, workers = admit(directory)
+    except SearchError as error:
+        if not again:
+            raise
+        _LOG.info("%s", error)
+        return ExitCode.DONE
     name = f"guest-{os.getpid()}"
     _LOG.info("joining the search in %s as %s; Ctrl-C gives its trial back", root, name)
     importlib.import_module("custom_components.distributed_tuner.worker")
     fork_server.share_cores(workers + 1)
     threading.Thread(target=_leave_with_the_run, args=(directory, token), name="run", daemon=True).start()
-    code = process.run_worker(root, name, token, guest=True)
+    code = process.run_worker(root, name, token, share=workers + 1, guest=True)
     if code is ExitCode.DONE:
         _LOG.info("the search is over")
     elif not _still_open(directory, token):

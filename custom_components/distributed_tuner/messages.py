@@ -93,6 +93,14 @@ class Gone:
 
 
 @dataclasses.dataclass(frozen=True)
+class Renew:
+    """A worker's process is about to give way to a fresh one, and holds no trial."""
+
+    worker: str
+    process: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Fail:
     """A worker's process met an error outside of a trial: counted where it may start `again`, else the search's end."""
 
@@ -260,6 +268,7 @@ _KINDS: dict[type, dict[str, Kind]] = {
     Heartbeat: {**_WHO, "trial_id": fields.optional(_name), "epochs": _OPTIONAL_COUNT},
     Release: {**_WHO, "trial_id": _name},
     Gone: {**_WHO, "reason": _words, "fault": _flag},
+    Renew: _WHO,
     Fail: {**_WHO, "message": _words, "traceback": _words, "again": _flag},
     Stop: {"reason": _words},
     Space: {},

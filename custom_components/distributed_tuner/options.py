@@ -51,6 +51,11 @@ class SearchOptions:
         cluster says was taken away.
       max_worker_faults: the search ends when workers met so many errors outside of a trial (`tuner_fn` raised or hangs,
         `search` returned too early) with no trial ended in between.
+      max_worker_trials: a worker's process gives way to a fresh one after so many trials, so that nothing that
+        libraries or the user's code keep from trial to trial grows for ever. The fresh one calls `tuner_fn` again.
+      max_worker_megabytes: so it does when it has more than so many million bytes in memory after a trial, and a tenth
+        more than after its first one. None means three quarters of what it may have: of its container's limit or, on
+        one machine, of its share of the memory.
       max_oracle_seconds: the search ends when the oracle takes longer than this for one answer.
       bucket_patience_seconds: a bucket that holds the search directory may be out of reach for so long; then the search
         ends. Faults that only a person can mend end it at once.
@@ -76,6 +81,8 @@ class SearchOptions:
     max_fruitless_releases: int = 20
     max_lost_workers: int | None = None
     max_worker_faults: int = 3
+    max_worker_trials: int | None = 100
+    max_worker_megabytes: int | None = None
     max_oracle_seconds: float = 900.0
     bucket_patience_seconds: float = 180.0
     allow_stock_workers: bool = False
@@ -84,7 +91,7 @@ class SearchOptions:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value is None and field.default is None:
+            if value is None and str(field.type).endswith("| None"):
                 continue
             if isinstance(field.default, bool):
                 if not isinstance(value, bool):

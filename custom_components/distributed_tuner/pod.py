@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from custom_components.distributed_tuner import cause, credentials, gpu_check, process
+from custom_components.distributed_tuner import afresh, cause, credentials, gpu_check, process
+from custom_components.distributed_tuner.afresh import Start
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
 from custom_components.distributed_tuner.search_dir import ATTEMPT, RECORD, SearchDir
 
@@ -137,12 +138,23 @@ def worker(
     )
 
 
-def leave(code: ExitCode) -> NoReturn:
-    """Ends the process, without waiting for threads that the user's code may have left."""
+def leave(code: ExitCode, start: Start | None = None) -> NoReturn:
+    """Ends the process, without waiting for threads that the user's code may have left.
+
+    Args:
+      code: how.
+      start: how it was started, for one that gives way to itself.
+    """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError, OSError):
             stream.flush()
+    if code is ExitCode.RENEWED and start is not None:
+        try:
+            start.repeat()
+        except OSError:
+            _LOG.exception("this worker cannot begin anew")
+            os._exit(ExitCode.FAULT)
     os._exit(code)
 
 
@@ -237,3 +249,4 @@ def _no_start(name: str, error: Exception, directory: SearchDir | None) -> ExitC
 def _end_at_once_on_sigterm() -> None:
     """Until chief or worker have a handler of their own."""
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(ExitCode.PREEMPTED))
+    afresh.hear_signals()

@@ -100,6 +100,7 @@ def run_worker(
     address: str | None = None,
     authority: bytes | None = None,
     process: str | None = None,
+    share: int = 1,
     guest: bool = False,
 ) -> ExitCode:
     """Runs trials of the search in `root`.
@@ -111,6 +112,7 @@ def run_worker(
       address: `host:port` of the chief; read from the search directory if left out.
       authority: the certificate that the chief's is signed with, where it asks for TLS.
       process: see `worker.work`.
+      share: see `worker.work`.
       guest: see `worker.work`.
 
     Returns:
@@ -125,7 +127,13 @@ def run_worker(
     find = chief_address.finder(directory)
     try:
         return worker_module.work(
-            directory, worker, Access(token, authority), (lambda: address) if address else find, process, guest=guest
+            directory,
+            worker,
+            Access(token, authority),
+            (lambda: address) if address else find,
+            process,
+            share=share,
+            guest=guest,
         )
     except DiskFull as error:
         _LOG.error("%s", error)

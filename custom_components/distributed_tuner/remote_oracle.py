@@ -18,6 +18,7 @@ from custom_components.distributed_tuner import full_disk, metric_history, rpc, 
 from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.current_trial import CurrentTrial
 from custom_components.distributed_tuner.errors import DiskFull, WorkerReplaced, describe, storable
+from custom_components.distributed_tuner.renewal import Renewal, Renewed
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,9 +59,11 @@ class RemoteOracle:
       current: told which trial runs.
       asked: set once the tuner has asked for a trial.
       places: where the search and its checkpoints are stored.
+      renewal: says between two trials whether this process should give way to a fresh one; without it none does.
 
     Attributes:
       over: whether the chief said that the search is over.
+      renewed: why this process gives way to a fresh one, None as long as it does not.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class RemoteOracle:
         current: CurrentTrial,
         asked: threading.Event,
         places: Sequence[str] = (),
+        renewal: Renewal | None = None,
     ) -> None:
         self._local = local
         self._client = client
@@ -86,7 +90,9 @@ class RemoteOracle:
         self._reports: list[tuple[int, dict[str, float]]] = []
         self._asked = asked
         self._places = places
+        self._renewal = renewal
         self.over = False
+        self.renewed: str | None = None
         self.multi_worker = False
         self.should_report = True
         self.verbose: Any = 0
@@ -130,6 +136,7 @@ class RemoteOracle:
           ChiefUnreachable: no chief within the worker's patience.
           DiskFull: see `end_trial`.
           WorkerReplaced: another process of this worker has taken this one's place.
+          Renewed: this process gives way to a fresh one.
         """
         del tuner_id
         self._asked.set()
@@ -142,6 +149,10 @@ class RemoteOracle:
             )
             self._trial.status, self._trial.message = _Status.FAILED, _with_own(reason, self._trial)
             self.end_trial(self._trial)
+        if self._renewal is not None:
+            self.renewed = self.renewed or self._renewal.reason()
+        if self.renewed is not None:
+            raise Renewed(self.renewed)
         answer, self._next = self._next, None
         if answer is None:
             message = {"worker": self._worker, "process": self._process}
@@ -221,6 +232,8 @@ class RemoteOracle:
         trial.message = None if trial.message is None else storable(trial.message)
         if trial.status != _Status.COMPLETED and (reason := full_disk.reason(trial.message or "", self._places)):
             raise DiskFull(f"trial {trial.trial_id} {reason}\n{trial.message}")
+        # Whoever is about to go takes no trial any more: it would be lost with this process.
+        goes_on = self._renewal is None or not self._renewal.trial_ended()
         if not self._current.abandoned:
             hyperparameters = trial.hyperparameters.get_config()
             unsendable = _unsendable(hyperparameters)
@@ -228,7 +241,7 @@ class RemoteOracle:
                 trial.message = _with_own(f"trial {trial.trial_id} cannot be stored: {unsendable}", trial)
                 trial.status = _Status.INVALID if trial.status == _Status.COMPLETED else trial.status
                 hyperparameters = None
-            self._tell_end(trial, hyperparameters)
+            self._tell_end(trial, hyperparameters, goes_on)
         if trial.status == _Status.COMPLETED:
             self._set_score(trial)
         self._trial, self._told, self._reports = None, trial, []
@@ -253,7 +266,7 @@ class RemoteOracle:
             told = {"worker": self._worker, "process": self._process, "trial_id": trial_id}
             self._client.call(rpc.RELEASE, told)
 
-    def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None) -> None:
+    def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None, goes_on: bool) -> None:
         succeeded = trial.status == _Status.COMPLETED
         failed = trial.status in (_Status.FAILED, _Status.INVALID)
         message = trial.message or f"its tuner ended it with status {trial.status} and gave no reason"
@@ -262,7 +275,7 @@ class RemoteOracle:
             {
                 "worker": self._worker,
                 "process": self._process,
-                "next": True,
+                "next": goes_on,
                 "trial_id": trial.trial_id,
                 "succeeded": succeeded,
                 "retry": trial.status == _Status.INVALID,
@@ -277,7 +290,7 @@ class RemoteOracle:
             timeout=60.0,
         )
         # Everything else than a trial is asked for again, by a question that the chief may hold open.
-        if answer["answer"] == "trial":
+        if answer.get("answer") == "trial":
             self._next = answer
             self._current.promise(answer["trial"]["trial_id"])
 

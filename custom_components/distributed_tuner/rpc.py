@@ -23,6 +23,7 @@ UPDATE_SPACE = "UpdateSpace"
 BEST = "Best"
 STATUS = "Status"
 GONE = "Gone"
+RENEW = "Renew"
 STOP = "Stop"
 
 # A record of thousands of trials exceeds gRPC's default of 4 MiB.

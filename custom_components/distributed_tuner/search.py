@@ -204,7 +204,7 @@ class _Watch:
         self._watch(record, time.time(), alive + len(joined))
         if status["stop_reason"] is None and not status["over"]:
             self._report_fatal(snapshot)
-            for name in self._watchdog.silent(snapshot.workers, status["workers"]):
+            for name in self._watchdog.silent(snapshot.workers, status["workers"], status.get("renewing", ())):
                 _LOG.warning("%s has a process that says nothing: it is started anew", name)
                 self._cluster.replace(name)
         return record, bool(status["over"])

@@ -68,6 +68,7 @@ class Study:
         self._leases = self._ledger.leases
         self._succession = Succession()
         self._seen: dict[str, float] = {}
+        self._renewed: set[str] = set()
         self._barren_idles = 0
         self._idle_version = -1
 
@@ -85,7 +86,7 @@ class Study:
         """
         if not self._succession.begin(worker, process):
             return Ask.REPLACED
-        self._seen[worker] = now
+        self._hear(worker, now)
         lease = self._leases.of_worker(worker)
         if lease is not None:
             held = lease.trial_id
@@ -157,7 +158,7 @@ class Study:
     ) -> tuple[Directive, str]:
         """A worker lives; `epochs` counts the epochs of its trial so far. Answers what to do and why."""
         if not self.replaced(worker, process):
-            self._seen[worker] = now
+            self._hear(worker, now)
         if trial_id is None:
             return Directive.CONTINUE, ""
         lease = self._leases.of_trial(trial_id)
@@ -203,6 +204,12 @@ class Study:
             self._trials[trial_id].fruitless_releases += not lease.fruitful
             self._ledger.give_back(trial_id, Outcome.RELEASED, now)
             self._ledger.end_if_over(now)
+
+    def renews(self, worker: str, process: str = "") -> None:
+        """A worker's process gives way to a fresh one, which is not heard of before it has begun."""
+        if not self._succession.replaced(worker, process):
+            self._seen.pop(worker, None)
+            self._renewed.add(worker)
 
     def gone(self, worker: str, reason: str, now: float, process: str = "", fault: bool = True) -> str | None:
         """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
@@ -379,6 +386,11 @@ class Study:
         """The workers heard of within the last lease time."""
         return tuple(sorted(w for w, seen in self._seen.items() if now - seen <= self._options.lease_seconds))
 
+    @property
+    def renewing(self) -> tuple[str, ...]:
+        """The workers whose process gave way to a fresh one that has said nothing yet."""
+        return tuple(sorted(self._renewed))
+
     def record(
         self,
         *,
@@ -448,6 +460,10 @@ class Study:
         """Trials that wait in the oracle's own queue for a retry are handed out by the oracle, not from here."""
         for trial_id in trial_ids:
             self._ledger.withdraw(trial_id)
+
+    def _hear(self, worker: str, now: float) -> None:
+        self._seen[worker] = now
+        self._renewed.discard(worker)
 
     @property
     def _search(self) -> SearchState:

@@ -125,12 +125,13 @@ class Watchdog:
         if self._clock() - self._heard > limit:
             raise SearchError(f"the chief was not heard of for {limit:g} s. {self._last_of_chief()}")
 
-    def silent(self, workers: Sequence[Member], heard: Collection[str]) -> list[str]:
+    def silent(self, workers: Sequence[Member], heard: Collection[str], renewing: Collection[str] = ()) -> list[str]:
         """Who has a process that says nothing to the chief: suspended, or in native code that lets nobody else work.
 
         Args:
           workers: of the cluster.
           heard: those of whom the chief heard within the last lease.
+          renewing: those whose process, by whatever name the cluster knows it, began anew and has not said a word yet.
 
         Returns:
           The workers that should be started anew, each once for each of its processes.
@@ -149,7 +150,8 @@ class Watchdog:
             if member.state is not MemberState.RUNNING or member.waiting:
                 continue
             # Its successor may be there at the next look, where a machine was taken away and nobody looked meanwhile.
-            if life is None or life.process != member.process:
+            anew = member.name in renewing and life is not None and life.heard is not None
+            if life is None or life.process != member.process or anew:
                 life = _Life(member.process, now)
             if member.name in heard:
                 life.heard = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -41,6 +42,7 @@ from custom_components.distributed_tuner.heartbeat import Heartbeat
 from custom_components.distributed_tuner.leaving import Leaving
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.remote_oracle import RemoteOracle
+from custom_components.distributed_tuner.renewal import Renewal, Renewed
 from custom_components.distributed_tuner.resume import randomness
 from custom_components.distributed_tuner.resume.executions import Executions
 from custom_components.distributed_tuner.resume.pace import Pace
@@ -57,6 +59,7 @@ def work(
     address: Callable[[], str | None],
     process: str | None = None,
     *,
+    share: int = 1,
     guest: bool = False,
 ) -> ExitCode:
     """Runs trials until the search is over.
@@ -68,6 +71,7 @@ def work(
       address: where the chief is.
       process: tells this process from others, also on other machines, that bear the same worker's id; its number if
         left out.
+      share: how many workers there are on this machine, or in this pod, for its memory.
       guest: whether somebody started this worker by hand, so that a tuner that cannot be built is a fault of the place
         where that was done, and ends this worker instead of the search.
 
@@ -98,7 +102,7 @@ def work(
             raise
         return _fault(calls, who, str(error), error.trace)
     places = (directory.url, f"{tuner.directory}/{tuner.project_name}")
-    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places)
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places, Renewal(options, share))
     tuner.oracle, tuner.tuner_id = oracle, worker
     # A worker stores no tuner state; the trial's results are with the chief.
     tuner.save = lambda: None
@@ -128,6 +132,7 @@ def work(
         followed = training.followed(on_epoch, executions, current.cut_short)
         defaults = entry_values.defaults_fitted(lambda words: _LOG.warning("%s", words))
         with (
+            contextlib.suppress(Renewed),
             executions.kept(tuner, finishing),
             one_time_input.told(tuner),
             oracle.watching(tuner),
@@ -167,6 +172,8 @@ def work(
             oracle.give_back_next()
         except SearchError as error:
             _LOG.warning("the next trial could not be given back, its lease expires by itself: %s", error)
+    if oracle.renewed is not None:
+        return _renewed(calls, who, oracle.renewed)
     if not oracle.over:
         name = f"{type(tuner).__name__}.search"
         return _fault(calls, who, f"{name} returned although the search is not over: it has trials left", "")
@@ -180,6 +187,16 @@ def _fault(
     told = {**who, "message": message, "traceback": trace, "again": True}
     client.call(rpc.FAIL, told, patience_seconds=patience_seconds)
     return ExitCode.FAULT
+
+
+def _renewed(client: ChiefClient, who: Mapping[str, str], reason: str) -> ExitCode:
+    _LOG.info("this process gives way to a fresh one: %s", reason)
+    try:
+        client.call(rpc.RENEW, dict(who), timeout=2.0, patience_seconds=0.0)
+    except SearchError as error:
+        # It is told so that nobody takes the time of a start for a silence.
+        _LOG.warning("the chief could not be told of that: %s", error)
+    return ExitCode.RENEWED
 
 
 def _end_unless_begun(

@@ -178,6 +178,7 @@ def exit_reason(code: int) -> str:
         74: "could not store the search",
         75: "left a trial that was taken from it",
         76: "found no chief",
+        79: "gave way to a fresh process",
         137: "was killed (SIGKILL; out of memory, if nobody did it)",
         143: "was told to stop (SIGTERM)",
         139: "crashed in native code (SIGSEGV)",

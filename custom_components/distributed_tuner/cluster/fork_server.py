@@ -4,8 +4,11 @@ It reads one JSON object a line from standard input and writes one a line to sta
 
     {"start": name, "role": "chief" | "worker", "log": path, "env": {}, "arguments": {}}
                                    is answered by  {"started": name, "pid": n}
-    the end of a child is told as                  {"ended": name, "pid": n, "code": n}
+    the end of a child is told as                  {"ended": name, "pid": n, "code": n, "renewed": true | false}
     {"kill": name, "signal": n}    is not answered
+
+`renewed` says that a worker gave way to a fresh process, which is to be started: its exit code alone would not tell,
+since the user's code may end a process with any.
 
 The token of the search comes this way too, so that it is in no argument list and no environment. When standard input
 ends, whoever started the server is gone: the children are told to stop, killed after a while, and the server ends.
@@ -31,6 +34,7 @@ import time
 from typing import Any, NoReturn
 
 from custom_components.distributed_tuner import crash, descendants, descriptors
+from custom_components.distributed_tuner.errors import ExitCode
 
 # Imported before the first fork, each only as a module: no channel is opened and no TensorFlow operation is run here,
 # since neither survives a fork. TFX's part is what `fn_args` is made with.
@@ -53,6 +57,10 @@ class ForkServer:
 
     def __init__(self, output: int) -> None:
         self._output = output
+        # Where a worker notes its number when it gives way to a fresh process.
+        self._notes, self._note = os.pipe()
+        os.set_blocking(self._notes, False)
+        self._noted: set[int] = set()
         self._pids: dict[int, str] = {}
 
     def serve(self, requests: int) -> None:
@@ -90,7 +98,8 @@ class ForkServer:
         if pid == 0:
             os.close(requests)
             os.close(self._output)
-            _become(request, parent)
+            os.close(self._notes)
+            _become(request, parent, self._note)
         self._pids[pid] = request["start"]
         self._tell({"started": request["start"], "pid": pid})
 
@@ -115,8 +124,17 @@ class ForkServer:
             descendants.kill(but=self._pids)
         for name, pid, code in ended:
             if name is not None:
-                self._tell({"ended": name, "pid": pid, "code": code if code >= 0 else 128 - code})
+                renewed = self._gave_way(pid)
+                self._tell({"ended": name, "pid": pid, "code": code if code >= 0 else 128 - code, "renewed": renewed})
         return others
+
+    def _gave_way(self, pid: int) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            # Each note is written in one piece.
+            self._noted.update(map(int, os.read(self._notes, 1 << 16).split()))
+        noted = pid in self._noted
+        self._noted.discard(pid)
+        return noted
 
     def _tell(self, message: dict[str, Any]) -> None:
         # The reader may be gone already; its end of the requests tells that too.
@@ -133,8 +151,8 @@ class ForkServer:
                 signal.sigtimedwait([signal.SIGCHLD], 0.05)
 
 
-def _become(request: dict[str, Any], parent: int) -> NoReturn:
-    """Turns the forked child into a chief or worker; never returns."""
+def _become(request: dict[str, Any], parent: int, note: int) -> NoReturn:
+    """Turns the forked child into a chief or worker, which notes in `note` that it gives way; never returns."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -164,8 +182,10 @@ def _become(request: dict[str, Any], parent: int) -> NoReturn:
         process.set_up_logging()
         arguments = dict(request["arguments"])
         if request["role"] == "worker":
-            share_cores(arguments.pop("share", 1))
+            share_cores(arguments.get("share", 1))
             code = process.run_worker(**arguments)
+            if code is ExitCode.RENEWED:
+                os.write(note, b"%d\n" % os.getpid())
         else:
             code = process.run_chief(**arguments)
     finally:

@@ -64,12 +64,26 @@ class _Process:
         self.log = log
         self.state = MemberState.PENDING
         self.pid: int | None = None
+        # What the chief knows its process by: the number, or that of the one that gave way to it.
+        self.identity = ""
+        self.renewed = False
         self.restarts = 0
         self.silenced = False
         self.exit_code: int | None = None
         self.started = 0.0
         self.pause = 0.0
         self.due: float | None = 0.0
+
+    def to_start(self) -> dict[str, Any]:
+        """What the fork server is asked for."""
+        if not self.renewed:
+            return self.request
+        return {**self.request, "arguments": {**self.request["arguments"], "process": self.identity}}
+
+    def begin(self, pid: int) -> None:
+        """It has been started."""
+        self.pid = pid
+        self.identity = self.identity if self.renewed else str(pid)
 
     def member(self) -> Member:
         return Member(
@@ -81,7 +95,7 @@ class _Process:
             log=self.log,
             end=self.reason(),
             silenced=self.silenced,
-            process="" if self.pid is None else str(self.pid),
+            process="" if self.pid is None else self.identity,
         )
 
     def reason(self) -> str:
@@ -246,7 +260,7 @@ class LocalCluster(Cluster):
             if process.due is not None and process.due <= time.monotonic():
                 process.due = None
                 process.state, process.started = MemberState.RUNNING, time.monotonic()
-                self._server.send(process.request)
+                self._server.send(process.to_start())
 
     def _take_messages(self, wait_seconds: float = 0.0) -> None:
         assert self._server is not None
@@ -260,11 +274,18 @@ class LocalCluster(Cluster):
             except queue.Empty:
                 return
             if "started" in message:
-                self._processes[message["started"]].pid = message["pid"]
+                self._processes[message["started"]].begin(message["pid"])
             elif "ended" in message:
-                self._take_end(self._processes[message["ended"]], int(message["code"]))
+                process = self._processes[message["ended"]]
+                self._take_end(process, int(message["code"]), renewed=bool(message.get("renewed")))
 
-    def _take_end(self, process: _Process, code: int) -> None:
+    def _take_end(self, process: _Process, code: int, *, renewed: bool) -> None:
+        process.renewed = renewed
+        if renewed and not self._closed:
+            # No end in anybody's eyes: the next one takes its place at once, and its name in the books of the chief.
+            self._silenced.discard(process.pid or 0)
+            process.pid, process.state, process.due = None, MemberState.PENDING, time.monotonic()
+            return
         pid, process.pid, process.exit_code = process.pid, None, code
         process.silenced = pid in self._silenced
         self._silenced.discard(pid or 0)
@@ -274,7 +295,7 @@ class LocalCluster(Cluster):
         process.state = MemberState.PENDING
         if process.name != CHIEF:
             told = code == ExitCode.PREEMPTED
-            self._losses.append(Loss(process.name, process.reason(), str(pid), fault=not told))
+            self._losses.append(Loss(process.name, process.reason(), process.identity, fault=not told))
         if self._closed:
             return
         now = time.monotonic()

@@ -48,7 +48,10 @@ class Search:
         self.spec = SearchSpec(
             name=function,
             inputs="",
-            exec_properties={"tuner_fn": f"user_tuners.{function}", "custom_config": json.dumps(config or {})},
+            exec_properties={
+                "tuner_fn": function if "." in function else f"user_tuners.{function}",
+                "custom_config": json.dumps(config or {}),
+            },
             options=options or SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0),
         )
         self.cluster = LocalCluster(self.directory, self.token, server=server)

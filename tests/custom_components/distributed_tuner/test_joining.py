@@ -125,6 +125,22 @@ def test_a_worker_that_joined_stays_until_the_search_is_over(make_search: Callab
 
 
 @pytest.mark.timeout(300)
+def test_a_worker_that_joined_begins_anew_in_its_own_place(make_search: Callable[..., Any], joined: Joined) -> None:
+    def join(running: Any, record: SearchRecord) -> None:
+        if not joined.started and record.trials:
+            joined.start(running.directory.root)
+        if record.stop_reason is None and sum(stay.worker.startswith("guest-") for stay in ends(record)) > 2:
+            running.stop()
+
+    options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, max_worker_trials=2, max_lost_workers=1)
+    found = make_search("waiting", {"max_trials": 1000, "seconds": 2.0}, options).run(workers=1, watch=join)
+    assert joined.exit_code() == ExitCode.DONE, joined.output()
+    assert "gives way to a fresh one: 2 trials (max_worker_trials=2)" in joined.output()
+    assert {f"guest-{joined.started[0].pid}", "worker-0"} == set(found.record.workers())
+    assert "over" in joined.output().splitlines()[-1]
+
+
+@pytest.mark.timeout(300)
 def test_a_worker_that_cannot_import_the_function_leaves_the_search_alone(
     make_search: Callable[..., Any], joined: Joined
 ) -> None:

@@ -16,7 +16,7 @@ from custom_components.distributed_tuner.options import OptionsError, SearchOpti
 NUMBERS = [field.name for field in dataclasses.fields(SearchOptions) if not isinstance(field.default, bool)]
 SECONDS = [name for name in NUMBERS if name.endswith("_seconds")]
 COUNTS = [name for name in NUMBERS if name not in SECONDS]
-OPTIONAL = [field.name for field in dataclasses.fields(SearchOptions) if field.default is None]
+OPTIONAL = [field.name for field in dataclasses.fields(SearchOptions) if str(field.type).endswith("| None")]
 
 
 @given(
@@ -32,6 +32,7 @@ def test_options_survive_json(values: dict[str, Any], heartbeat: float, beats: f
 def test_only_what_differs_from_the_default_is_stored() -> None:
     assert SearchOptions().to_json() == "{}"
     assert json.loads(SearchOptions(max_trial_seconds=5).to_json()) == {"max_trial_seconds": 5}
+    assert json.loads(SearchOptions(max_worker_trials=None).to_json()) == {"max_worker_trials": None}
     assert SearchOptions.from_json(None) == SearchOptions.from_json("") == SearchOptions()
 
 

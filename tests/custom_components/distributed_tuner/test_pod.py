@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
 from custom_components.distributed_tuner.search_dir import RECORD, SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
+from tests.custom_components.distributed_tuner.test_children import runs
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -47,8 +49,8 @@ class Pods:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "log"
 
-    def plan(self, function: str, **config: object) -> None:
-        options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0)
+    def plan(self, function: str, limits: dict[str, Any] | None = None, **config: object) -> None:
+        options = SearchOptions(heartbeat_seconds=0.5, lease_seconds=5.0, grace_seconds=5.0, **limits or {})
         properties = {"tuner_fn": f"user_tuners.{function}", "custom_config": json.dumps(config)}
         SearchSpec(function, "", properties, options).write(self.directory.storage)
 
@@ -129,6 +131,43 @@ def test_a_search_over_tls_with_a_worker_and_a_chief_that_are_told_to_stop(pods:
     secrets = [pods.made.access.token.encode(), pods.made.server.key]
     files = [path.read_bytes() for path in pods.directory.root.rglob("*") if path.is_file()]
     assert files and not any(secret in file for secret in secrets for file in files)
+
+
+def starts(log: str) -> int:
+    """How often a worker gave way to itself."""
+    return log.count("gives way to a fresh one: 2 trials (max_worker_trials=2)")
+
+
+@pytest.mark.timeout(400)
+def test_a_worker_begins_anew_in_its_own_place(pods: Pods) -> None:
+    pods.plan("forking", {"max_worker_trials": 2, "max_lost_workers": 1}, how="detach", quick=True)
+    pods.chief()
+    worker = pods.worker()
+    record = pods.until(lambda record: record.ended is not None)
+    # Its Job sees one process, which ends well.
+    assert pods.end(worker) == ExitCode.DONE
+    text = pods.log.read_text()
+    assert starts(text) == 1, text[-5000:]
+    assert [[stay.outcome for stay in trial.stays] for trial in record.trials] == [[Outcome.COMPLETED]] * 3
+    ran = [line.split() for line in (pods.directory.root / "ran.log").read_text().splitlines()]
+    assert ran == [[str(number), str(worker.pid)] for number in range(3)]
+    # The daemons of the first two trials ended with the program that had started them.
+    daemons = [int(line) for line in (pods.directory.root / "children.log").read_text().splitlines()]
+    assert len(daemons) == 9 and not any(runs(pid) for pid in daemons[:6])
+
+
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_told_to_stop_while_it_begins_anew_hears_it(pods: Pods) -> None:
+    pods.plan("waiting", {"max_worker_trials": 2}, max_trials=4)
+    pods.chief()
+    worker = pods.worker()
+    ends = time.monotonic() + SECONDS
+    while not starts(pods.log.read_text()):
+        assert time.monotonic() < ends and worker.poll() is None, pods.log.read_text()[-5000:]
+        time.sleep(0.001)
+    worker.send_signal(signal.SIGTERM)
+    # A signal that the new program had no handler for would end it as signals do, or be lost on a pod's first process.
+    assert pods.end(worker) == ExitCode.PREEMPTED
 
 
 @pytest.mark.timeout(400)

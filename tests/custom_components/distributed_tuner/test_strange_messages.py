@@ -57,6 +57,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     },
     rpc.HEARTBEAT: {**WHO, **TRIAL, **EPOCHS},
     rpc.RELEASE: {**WHO, **TRIAL},
+    rpc.RENEW: WHO,
     rpc.GONE: {**WHO, "reason": st.just("exit code 1"), "fault": st.booleans()},
     rpc.FAIL: {**WHO, "message": st.just("boom"), "traceback": st.just("…"), "again": st.just(True)},
     rpc.SPACE: {},

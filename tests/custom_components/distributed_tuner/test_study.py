@@ -227,6 +227,26 @@ def test_the_last_process_of_a_worker_to_ask_holds_its_trial() -> None:
     assert held_by(study) == "a"
 
 
+def heard_and_renewing(study: Study, now: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return study.workers(now), study.renewing
+
+
+def test_a_worker_that_begins_anew_is_silent_until_it_is_heard_again() -> None:
+    study = make()
+    start(study, "a", "0", process="1")
+    finish(study, "a", "0", COMPLETED, 1.0, process="1")
+    assert heard_and_renewing(study, 1.0) == (("a",), ())
+    study.renews("a", "1")
+    assert heard_and_renewing(study, 1.0) == ((), ("a",))
+    start(study, "a", "1", 2.0, "1")
+    assert heard_and_renewing(study, 2.0) == (("a",), ())
+    assert outcomes(study) == [("a", Outcome.COMPLETED)] and outcomes(study, "1") == [("a", Outcome.RUNNING)]
+    # One that another has taken the place of says nothing that counts.
+    study.ask("a", 3.0, "2")
+    study.renews("a", "1")
+    assert heard_and_renewing(study, 3.0) == (("a",), ())
+
+
 def test_a_process_that_comes_back_after_its_successor_changes_nothing() -> None:
     study = make()
     start(study, "w", "0", process="old")

@@ -180,6 +180,20 @@ def test_a_process_is_not_blamed_for_the_silence_of_the_one_before_it(watched: W
     assert named(watched, [member("a", process="its successor")], set(), 40) == []
 
 
+def test_a_process_that_begins_anew_under_the_same_name_has_the_time_of_a_start(watched: Watched) -> None:
+    workers = [member("a", process="pod")]
+    assert watched.dog.silent(workers, {"a"}) == []
+    for _ in range(105):
+        watched.now += 1.0
+        assert watched.dog.silent(workers, set(), ["a"]) == []
+    for _ in range(5):
+        watched.now += 1.0
+        if watched.dog.silent(workers, set(), ["a"]) == ["a"]:
+            break
+    else:
+        pytest.fail("it is silent for longer than a start may take")
+
+
 def test_while_the_chief_is_away_nobody_is_silent(watched: Watched) -> None:
     workers = [member("a"), member("b"), member("new")]
     assert watched.dog.silent(workers, {"a", "b"}) == []

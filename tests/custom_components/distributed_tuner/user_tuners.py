@@ -615,9 +615,10 @@ time.sleep(600)
 class _Forking(Waiting):
     """Its trials start processes, by the way that `how` names, and write down the numbers of those that are left."""
 
-    def __init__(self, how: str, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, how: str, quick: bool, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._how = how
+        self._quick = quick
         self._fork = multiprocessing.get_context("fork")
 
     def run_trial(self, trial: Any, seconds: float = 0.0, **kwargs: Any) -> float:
@@ -638,7 +639,7 @@ class _Forking(Waiting):
             log = str(Path(self.directory, "children.log"))
             subprocess.run([sys.executable, "-c", DAEMON, log], check=True, timeout=60)
             self._note(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
-            if _one_of(Path(self.directory, "marks"), 1):
+            if not self._quick and _one_of(Path(self.directory, "marks"), 1):
                 time.sleep(600)
         return x
 
@@ -666,9 +667,12 @@ class _Forking(Waiting):
 
 
 def forking(fn_args: Any) -> TunerFnResult:
-    """Trials that start processes; with `how` "leave" or "detach" the first of them never ends."""
+    """Trials that start processes; with `how` "leave" or "detach" the first of them never ends, unless `quick`."""
+    config = fn_args.custom_config
     space = kt.HyperParameters()
     space.Float("x", -2.0, 2.0)
     oracle = kt.oracles.RandomSearchOracle(max_trials=3, seed=1, hyperparameters=space)
-    tuner = _Forking(fn_args.custom_config["how"], oracle, directory=fn_args.working_dir, project_name="forking")
+    tuner = _Forking(
+        config["how"], config.get("quick", False), oracle, directory=fn_args.working_dir, project_name="forking"
+    )
     return TunerFnResult(tuner=tuner, fit_kwargs={"seconds": 0.2})
