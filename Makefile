@@ -59,7 +59,7 @@ lint: setup  ## Check style, formatting, and which room imports which
 types: setup  ## Check types
 	@$(VENV_PYTHON) -m mypy --no-error-summary
 
-bench: setup  ## Run the benchmarks and write a table (BENCH=pipeline|overhead|oracle|recovery|quality|startup|serving|cluster for one of them)
+bench: setup  ## Run the benchmarks and write a table (BENCH=pipeline|overhead|oracle|recovery|memory|quality|startup|serving|cluster for one)
 	@$(VENV_PYTHON) -m benchmarks$(if $(BENCH),.$(BENCH)) $(ARGS)
 
 lock: setup  ## Resolve the dependencies of setup.cfg into requirements/ (UPGRADE=1 also moves those nobody pins)

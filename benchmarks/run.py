@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NAMES = ("startup", "overhead", "oracle", "recovery", "quality", "pipeline", "serving", "cluster")
+NAMES = ("startup", "overhead", "oracle", "recovery", "memory", "quality", "pipeline", "serving", "cluster")
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "runs" / "benchmarks.md"
 DEADLINE_SECONDS = 3600.0

@@ -1,8 +1,8 @@
 """A program that starts itself anew in its own place, where another process would cost more than this one's memory.
 
 A pod that took the place of a worker's would have to wait for a machine, and a worker that somebody started by hand
-has nobody who starts it again. The number of the process stays, and with it all that others know it by; its memory,
-that of its GPUs too, its threads and what it has started do not.
+has nobody who starts it again. The number of the process stays, and with it all that others know it by; its memory, its
+threads, its descriptors and what it has started do not.
 """
 
 from __future__ import annotations
