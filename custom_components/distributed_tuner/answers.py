@@ -13,6 +13,10 @@ class StudyError(RuntimeError):
     """A call that the table of transitions does not allow."""
 
 
+class EntriesRefused(Exception):
+    """The oracle cannot take up hyperparameters that somebody met."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Suggested:
     """The oracle has a configuration for a trial: a new one, or one that it wants run again."""

@@ -17,6 +17,7 @@ from keras_tuner.src.engine.objective import Objective
 from custom_components.distributed_tuner import identity, trial_flow, trial_values
 from custom_components.distributed_tuner.chief_service import ChiefService
 from custom_components.distributed_tuner.clock import Clock
+from custom_components.distributed_tuner.ledger import FINAL
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.oracle_calls import OracleError
 from custom_components.distributed_tuner.published import Published
@@ -260,16 +261,31 @@ class Chief:
         return {trial_id: _judgeable(trial_id, stored.results[trial_id]) for trial_id in sorted(unjudged)}
 
     def _fail_unusable(self, stored: Stored) -> None:
-        """A trial whose values nobody can use, as earlier versions stored, counts as failed without them."""
+        """A trial whose values nobody can use, as earlier versions stored, has failed or will; they count for nothing.
+
+        The oracle, which may need some, finds the defaults in their place. All that is stored with the first entry.
+        """
+        mended: dict[str, dict[str, Any]] = {}
+        failures: dict[str, dict[str, Any]] = {}
         for trial_id, state in stored.study["trials"].items():
-            fault = trial_values.fault(state["hyperparameters"])
-            if fault is not None:
-                _LOG.error("trial %s: %s", trial_id, fault)
+            kept = self._store.trials[trial_id]
+            config = kept["hyperparameters"]
+            fault = trial_values.fault(state["hyperparameters"]) or trial_values.fault(config["values"])
+            fault = fault or self._suggester.objection(config)
+            if fault is None:
+                continue
+            _LOG.error("trial %s: %s", trial_id, fault)
+            told: dict[str, Any] = {}
+            if TrialStatus(state["status"]) not in FINAL:
+                failures[trial_id] = {**failure(fault), "attempt": state["attempt"]}
+            elif kept["status"] != TrialStatus.FAILED.value:
                 told = {"status": TrialStatus.FAILED.value, "score": None, "message": fault}
-                stored.study["trials"][trial_id] = {**state, **told, "hyperparameters": {}}
-                kept = self._store.trials[trial_id]
-                space = {**kept["hyperparameters"], "values": {}}
-                self._store.trials[trial_id] = {**kept, **told, "hyperparameters": space}
+            stored.study["trials"][trial_id] = {**state, **told, "hyperparameters": {}}
+            mended[trial_id] = {**kept, **told, "hyperparameters": trial_values.with_defaults(config)}
+        if mended:
+            stored.results.update(failures)
+            self._store.trials.update(mended)
+            self._first_entry |= {"results": failures, "oracle": {"state": {}, "trials": mended}}
 
 
 def _judgeable(trial_id: str, end: End) -> End:

@@ -112,9 +112,14 @@ def _beyond_floats(value: float) -> bool:
     return isinstance(value, int) and abs(value) > sys.float_info.max
 
 
-def _unfit(value: object, place: str, wanted: str) -> ValueError:
+def shown(value: object) -> str:
+    """A value for people, who need no more than its beginning."""
     try:
-        shown = repr(value)
+        text = repr(value)
     except RecursionError:
-        shown = f"{type(value).__name__} in {type(value).__name__}, nested too deeply to be shown"
-    return ValueError(f"{place} is {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}, not {wanted}")
+        text = f"{type(value).__name__} in {type(value).__name__}, nested too deeply to be shown"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _unfit(value: object, place: str, wanted: str) -> ValueError:
+    return ValueError(f"{place} is {shown(value)}, not {wanted}")

@@ -6,12 +6,16 @@ does not use: a trial of 1,000 steps took seconds.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import objective as objective_module
 from keras_tuner.src.engine import oracle as oracle_module
+
+# keras-tuner's, of a metric of which it knows nothing.
+_DEFAULT = "min"
 
 
 def add(
@@ -23,8 +27,16 @@ def add(
     """Leaves the tracker as keras-tuner's `Oracle.update_trial` does with `countable` metrics."""
     for name, value in countable(objective, metrics).items():
         if not tracker.exists(name):
-            tracker.register(name, oracle_module._maybe_infer_direction_from_objective(objective, name))
+            direction = oracle_module._maybe_infer_direction_from_objective(objective, name)
+            tracker.register(name, direction or _guessed(name) or _DEFAULT)
         tracker.metrics[name].update(float(value), step=step)
+
+
+def make_known(tracker: metrics_tracking.MetricsTracker, names: Collection[str]) -> None:
+    """Registers the metrics at whose name keras-tuner's own `update_trial` would raise."""
+    for name in names:
+        if not tracker.exists(name) and _guessed(name) is None:
+            tracker.register(name, _DEFAULT)
 
 
 def countable(objective: objective_module.Objective, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -52,6 +64,19 @@ def scores(
     for step, metrics in reports:
         values.setdefault(step, []).append(_value(objective, metrics))
     return {step: sum(of_step) / len(of_step) for step, of_step in values.items()}
+
+
+@functools.lru_cache(maxsize=1_000)
+def _guessed(name: str) -> str | None:
+    """Which way of a metric is better, as keras-tuner guesses by its name; None where it raises over that.
+
+    It makes an object of the class of Keras's that the metric is called like, which may be abstract or want arguments
+    (MeanIoU).
+    """
+    try:
+        return metrics_tracking.infer_metric_direction(name) or _DEFAULT
+    except Exception:
+        return None
 
 
 def _value(objective: objective_module.Objective, metrics: Mapping[str, float]) -> float:

@@ -10,8 +10,9 @@ import grpc
 import grpc.aio
 
 from custom_components.distributed_tuner import cause
-from custom_components.distributed_tuner.answers import StudyError
+from custom_components.distributed_tuner.answers import EntriesRefused, StudyError
 from custom_components.distributed_tuner.chief import Chief
+from custom_components.distributed_tuner.errors import printable
 from custom_components.distributed_tuner.messages import InvalidMessage
 from custom_components.distributed_tuner.oracle_calls import OracleError
 
@@ -29,15 +30,19 @@ async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work
     try:
         return await work
     except InvalidMessage as error:
-        _LOG.warning("a message is refused: %s", error)
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, cause.of_message(str(error)))
-    except StudyError as error:
-        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, cause.of_message(str(error)))
+        _LOG.warning("a message is refused: %s", _told(error))
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _told(error))
+    except (StudyError, EntriesRefused) as error:
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _told(error))
     except OracleError as error:
         chief.give_up(error)
-        # gRPC carries some kilobytes; what is longer would be lost, status and all.
-        await context.abort(grpc.StatusCode.ABORTED, cause.of_message(str(error).partition("\n")[0]))
+        await context.abort(grpc.StatusCode.ABORTED, _told(error))
     except OSError as error:
         chief.break_down(error)
         await context.abort(grpc.StatusCode.UNAVAILABLE, f"the chief cannot store the search: {error}")
     raise AssertionError("abort raises")
+
+
+def _told(error: Exception) -> str:
+    """Its first line as the status of a call carries it: some kilobytes of Unicode, or it is lost, status and all."""
+    return cause.of_message(printable(str(error).partition("\n")[0]))

@@ -164,7 +164,7 @@ class StockService:
                 "dropped": stopped,
                 "reports": [[step, metrics] for step, metrics in held.reports],
                 "message": None if succeeded else _STOPPED if stopped else _NO_REASON,
-                "hyperparameters": exact(ended.hyperparameters, held.trial.hyperparameters).get_config(),
+                "hyperparameters": _read(lambda: exact(ended.hyperparameters, held.trial.hyperparameters)).get_config(),
             },
         )
         held.stopped = end if stopped else None

@@ -23,6 +23,7 @@ from custom_components.distributed_tuner import (
     metric_history,
     missing_objective,
     not_finite,
+    oracle_limits,
     patches,
     rollback,
     trial_values,
@@ -173,16 +174,19 @@ class OracleSuggester:
         # A late result may find its trial in the queue for a retry, out of which it would be handed once more.
         self._oracle._retry_queue = [queued for queued in self._oracle._retry_queue if queued != trial_id]
         status = _Status.COMPLETED
+        met, given, beyond = trial.hyperparameters, self._given.pop(trial_id, None), None
+        # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
+        if hyperparameters is not None and hyperparameters != given:
+            brought = unchanged.hyperparameters(hyperparameters)
+            beyond = oracle_limits.of_entries(self._oracle, brought, trial_id)
+            beyond = beyond or oracle_limits.of_values(self._oracle, brought)
+            met = brought if beyond is None else met
         if succeeded:
-            message = self._objection(reports)
+            message = self._objection(reports) or beyond
         if not succeeded or message is not None:
             status = _Status.INVALID if retry else _Status.FAILED
         elif reports:
             self._keep(trial, reports)
-        met, given = trial.hyperparameters, self._given.pop(trial_id, None)
-        # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
-        if hyperparameters is not None and hyperparameters != given:
-            met = unchanged.hyperparameters(hyperparameters)
         ended = trial_module.Trial(
             hyperparameters=met,
             trial_id=trial_id,
@@ -209,13 +213,31 @@ class OracleSuggester:
         """The search space at the last `changes`, as `HyperParameters.get_config()`. Any thread may ask."""
         return self._state.space
 
-    def update_space(self, config: Mapping[str, Any]) -> None:
-        """Adds entries that a worker met.
+    def update_space(self, config: Mapping[str, Any]) -> str | None:
+        """Adds entries that a worker met, all or none of them.
+
+        Returns:
+          Why the oracle cannot take them up, None if it has.
 
         Raises:
-          OracleError: the oracle takes no new entries.
+          OracleError: the oracle raised.
         """
-        self._call("update_space", unchanged.hyperparameters(config))
+        met = unchanged.hyperparameters(config)
+        refused = oracle_limits.of_entries(self._oracle, met)
+        if refused is None:
+            self._call("update_space", met)
+        return refused
+
+    def objection(self, config: Mapping[str, Any]) -> str | None:
+        """Why the oracle could not go on from a stored trial with these hyperparameters; None if it could.
+
+        Raises:
+          OracleError: keras-tuner has no such hyperparameters.
+        """
+        if not oracle_limits.looks_values_up(self._oracle):
+            return None
+        with self._calls.guarded("set_state"):
+            return oracle_limits.of_values(self._oracle, unchanged.hyperparameters(config))
 
     def queued(self) -> frozenset[str]:
         """The trials that the oracle itself will suggest again."""
@@ -287,6 +309,7 @@ class OracleSuggester:
         if not metric_history.is_kept_as_usual(self._oracle):
             for report in reports:
                 metrics = metric_history.countable(self._oracle.objective, report.metrics)
+                metric_history.make_known(trial.metrics, metrics)
                 self._call("update_trial", trial.trial_id, metrics, step=report.step)
             return
         self._touched = True
@@ -303,8 +326,8 @@ class OracleSuggester:
             if not objective.has_value(report.metrics):
                 return missing_objective.reason(objective, report.metrics)
         scores = metric_history.scores(objective, [(report.step, report.metrics) for report in reports])
-        if any(math.isfinite(score) for score in scores.values()):
-            return None
+        if finite := [score for score in scores.values() if math.isfinite(score)]:
+            return oracle_limits.of_score(self._oracle, max(finite, key=abs))
         return not_finite.reason(objective.name, list(scores.items()))
 
     def _call(self, method: str, *args: Any, others: int = 0, **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from custom_components.distributed_tuner import messages, trial_values
-from custom_components.distributed_tuner.answers import Ask, Grant, NoSuggestion, Result, Suggested
+from custom_components.distributed_tuner.answers import Ask, EntriesRefused, Grant, NoSuggestion, Result, Suggested
 from custom_components.distributed_tuner.changes import Changes
 from custom_components.distributed_tuner.oracle_calls import OracleError
 from custom_components.distributed_tuner.store import Store
@@ -164,12 +164,16 @@ class TrialFlow:
         """A worker met new hyperparameters; the caller commits.
 
         Raises:
-          OracleError: the oracle takes no new entries.
+          EntriesRefused: the oracle cannot take them up; it is as before.
+          OracleError: the oracle raised.
         """
         if self._suggester.quick:
-            self._suggester.update_space(config)
-            return
-        await self._outcome(self._take_turn(functools.partial(self._in_thread, self._suggester.update_space, config)))
+            refused = self._suggester.update_space(config)
+        else:
+            update = functools.partial(self._in_thread, self._suggester.update_space, config)
+            refused = await self._outcome(self._take_turn(update))
+        if refused is not None:
+            raise EntriesRefused(refused)
 
     async def oracle_state(self) -> str:
         """`Oracle.get_state()` as JSON."""

@@ -77,6 +77,7 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
             server, port = await chief_server.serve(
                 chief, token=token, host="127.0.0.1", port=0, stock_workers=options.allow_stock_workers
             )
+        await chief.begin()
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         ready.set_result((port, lambda: loop.call_soon_threadsafe(stop.set)))
         await stop.wait()

@@ -123,6 +123,30 @@ def test_the_worker_keeps_what_keras_tuner_keeps(objective: Any) -> None:
         )
 
 
+class Reading(kt.oracles.RandomSearchOracle):
+    """Has an `update_trial` of its own, which keeps all."""
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
+        return super().update_trial(trial_id, metrics, step=step)
+
+
+@pytest.mark.parametrize("made", [kt.oracles.RandomSearchOracle, Reading])
+def test_a_metric_that_is_called_like_a_class_of_keras_is_one_like_any_other(made: Any) -> None:
+    reported = {"mine": 3.0, "MeanIoU": 0.5, "val_PrecisionAtRecall": 0.5, "Metric": 0.5, "AUC": 0.5}
+    suggester = OracleSuggester(oracle(OBJECTIVES[0], made))
+    suggester.suggest("w")
+    assert suggester.finish("0", succeeded=True, reports=[Report(0, reported)]).score == 3.0
+    kept = suggester.changes()["trials"]["0"]["metrics"]["metrics"]
+    assert {name: metric["direction"] for name, metric in kept.items()} == {
+        **dict.fromkeys(reported, "min"),
+        "AUC": "max",
+    }
+    worker, _ = remote(OBJECTIVES[0])
+    trial = worker.create_trial("w")
+    worker.update_trial("0", reported)
+    assert trial.metrics.get_config()["metrics"] == kept
+
+
 class Own(kt.oracles.RandomSearchOracle):
     """Does something of its own with metrics."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,64 @@ def test_a_stored_trial_whose_values_are_none_counts_as_failed(tmp_path: Path) -
         trial = failed(here)
         assert trial and "hyperparameter 'layers' has the value [64, 32]" in trial["message"]
         assert here.client.call(rpc.BEST, {"count": 3})["trials"] == []
+        assert chief_here.ask(here, "w", 15.0) == "1"
+    with serving(tmp_path) as here:
+        assert here.client.call(rpc.BEST, {"count": 3})["trials"] == []
+
+
+def test_a_trial_that_waits_with_values_that_are_none_fails(tmp_path: Path) -> None:
+    with serving(tmp_path) as here:
+        first = chief_here.ask(here, "w", 15.0)
+    assert first is not None
+    # An earlier version took whatever an oracle suggested.
+    *_, entry = (entry for entry in journal.read(SearchDir(tmp_path).journal) if first in entry.get("trials", {}))
+    entry["trials"][first]["hyperparameters"]["units"] = [64, 32]
+    entry["oracle"]["trials"][first]["hyperparameters"]["values"]["units"] = [64, 32]
+    append(
+        tmp_path,
+        {"time": 1.0, "trials": entry["trials"], "oracle": {"state": {}, **{"trials": entry["oracle"]["trials"]}}},
+    )
+    for _ in range(2):  # of the second chief on it is stored, with how its stay ended
+        with serving(tmp_path) as here:
+            trial = chief_here.wait_for(lambda: failed(here), "the trial has failed")
+            assert "hyperparameter 'units' has the value [64, 32]" in trial["message"]
+            ((_, started, ended, outcome),) = trial["stays"]
+            assert outcome == "failed" and started <= ended
+    with serving(tmp_path) as here:
+        assert chief_here.ask(here, "w", 15.0) == "1"
+
+
+@pytest.mark.parametrize("name", ["bayesian", "grid"])
+def test_a_completed_trial_that_its_oracle_cannot_look_up_counts_as_failed(tmp_path: Path, name: str) -> None:
+    space = kt.HyperParameters()
+    space.Choice("rate", [0.1, 0.01, 0.001])
+    makers: dict[str, Callable[..., kt.Oracle]] = {
+        "bayesian": functools.partial(kt.oracles.BayesianOptimizationOracle, num_initial_points=1),
+        "grid": kt.oracles.GridSearchOracle,
+    }
+
+    @contextlib.contextmanager
+    def chief() -> Iterator[ChiefHere]:
+        oracle = makers[name](kt.Objective("loss", "min"), max_trials=3, hyperparameters=space.copy(), seed=1)
+        with chief_here.serving(SearchDir(tmp_path), oracle, "token", SearchOptions()) as here:
+            yield here
+
+    SearchDir(tmp_path).create()
+    with chief() as here:
+        first = chief_here.ask(here, "w", 15.0)
+        assert first is not None
+        finish(here, first)
+        chief_here.wait_for(lambda: here.client.call(rpc.BEST, {"count": 3})["trials"], "a completed trial")
+    *_, entry = (entry for entry in journal.read(SearchDir(tmp_path).journal) if first in entry.get("trials", {}))
+    entry["trials"][first]["hyperparameters"]["rate"] = 0.5
+    entry["oracle"]["trials"][first]["hyperparameters"]["values"]["rate"] = 0.5
+    told = {"trials": entry["trials"], "oracle": {"state": {}, "trials": entry["oracle"]["trials"]}}
+    append(tmp_path, {"time": 1.0, **told})
+    for _ in range(2):
+        with chief() as here:
+            assert "hyperparameter 'rate' was set to 0.5, which is no value of Choice" in failed(here)["message"]
+            assert here.client.call(rpc.BEST, {"count": 3})["trials"] == []
+    with chief() as here:
         assert chief_here.ask(here, "w", 15.0) == "1"
 
 

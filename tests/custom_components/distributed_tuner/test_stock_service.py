@@ -166,10 +166,12 @@ class Script:
         request = protos.get_service().UpdateTrialRequest(trial_id=trial_id, metrics={"loss": loss}, step=0)
         self._stub.UpdateTrial(request, timeout=60.0)
 
-    def end(self, trial_id: str, status: str) -> None:
-        """Ends a trial."""
-        ended = trial_module.Trial(kt.HyperParameters(), trial_id=trial_id, status=status)
-        self._stub.EndTrial(protos.get_service().EndTrialRequest(trial=ended.to_proto()), timeout=60.0)
+    def end(self, trial_id: str, status: str, **values: Any) -> None:
+        """Ends a trial, with these values as keras-tuner's messages hold them."""
+        ended = trial_module.Trial(kt.HyperParameters(), trial_id=trial_id, status=status).to_proto()
+        for name, value in values.items():
+            ended.hyperparameters.values.values[name].CopyFrom(value)
+        self._stub.EndTrial(protos.get_service().EndTrialRequest(trial=ended), timeout=60.0)
 
 
 @pytest.fixture
@@ -228,6 +230,28 @@ def test_a_script_does_not_end_the_trial_of_one_of_the_searchs_own_workers(
             script.end(trial_id, "FAILED")
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
         assert status_of(here, trial_id)[0] == "RUNNING"
+
+
+def test_what_keras_tuner_would_not_send_is_refused_and_changes_nothing(
+    here: chief_here.ChiefHere, tmp_path: Path
+) -> None:
+    address = SearchDir(tmp_path).read_address()
+    assert address is not None
+    script = Script(address, "plain")
+    with script.channel:
+        trial_id = script.create().trial_id
+        script.update(trial_id, 2.0)
+        for value in (protos.get_proto().Value(), protos.get_proto().Value(string_value="much")):
+            with pytest.raises(grpc.RpcError) as refused:
+                script.end(trial_id, "COMPLETED", x=value)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert status_of(here, trial_id)[0] == "RUNNING"
+        script.end(trial_id, "COMPLETED", x=protos.get_proto().Value(float_value=0.5))
+        assert status_of(here, trial_id) == ("COMPLETED", 2.0)
+    nameless = Script(address, "")
+    with nameless.channel, pytest.raises(grpc.RpcError) as refused:
+        nameless.create()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.timeout(300)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +22,7 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
 from tests.custom_components.distributed_tuner.chief_here import ChiefHere
+from tests.custom_components.distributed_tuner.quick_bayesian import QuickBayesian
 
 TRIALS = 6
 # Besides OK: what is no message of the method; and a result of a trial that the sender never held.
@@ -31,11 +33,23 @@ class Threaded(kt.oracles.RandomSearchOracle):
     """To the chief an oracle that somebody wrote, which has a thread of its own."""
 
 
-def config(**values: Any) -> dict[str, Any]:
-    """A trial's hyperparameters as a worker sends them."""
+def searched() -> kt.HyperParameters:
+    """The search space."""
     space = kt.HyperParameters()
     space.Int("units", 1, 100)
-    return {**space.get_config(), "values": {"units": 3, **values}}
+    space.Choice("rate", [0.1, 0.01])
+    space.Boolean("deep")
+    with space.conditional_scope("deep", [True]):
+        space.Float("drop", 0.0, 0.5, step=0.1)
+    return space
+
+
+def config(**values: Any) -> dict[str, Any]:
+    """A trial's hyperparameters as a worker sends them, with one that it met."""
+    space = searched()
+    space.Fixed("met", "in the trial")
+    space.Float("late", 1e-4, 1.0, sampling="log")
+    return {**space.get_config(), "values": {"units": 3, "rate": 0.1, "deep": False, **values}}
 
 
 WHO = {"worker": st.sampled_from(["a", "b"]), "process": st.sampled_from(["1", "1", "", "2"])}
@@ -87,11 +101,28 @@ NEARLY_REPORTS = st.lists(
 
 
 @st.composite
+def changed_inside(draw: st.DrawFn, data: Any) -> Any:
+    """The same, but for something at some depth in it: another value, one more, or one less."""
+    if not isinstance(data, (dict, list)) or not data or draw(st.integers(0, 9)) == 0:
+        return draw(JSON)
+    copy = data.copy()
+    key = draw(st.sampled_from(sorted(data))) if isinstance(data, dict) else draw(st.integers(0, len(data) - 1))
+    if draw(st.integers(0, 9)) == 0:
+        del copy[key]
+    else:
+        copy[key] = draw(changed_inside(data[key]))
+    return copy
+
+
+@st.composite
 def calls(draw: st.DrawFn) -> tuple[str, Any]:
     """A method, and a message: a right one, one with a field of another kind, or anything."""
     method = draw(st.sampled_from([*sorted(FIELDS), *[rpc.FINISH] * len(FIELDS)]))
     message = {name: draw(values) for name, values in FIELDS[method].items()}
-    kind = draw(st.sampled_from(["right", "right", "one field", "one field", "anything"]))
+    kind = draw(st.sampled_from(["right", "right", "one field", "one field", "inside", "inside", "anything"]))
+    if kind == "inside":
+        message |= {"hyperparameters": config()} if "hyperparameters" in message else {}
+        return method, draw(changed_inside(message))
     if kind == "one field" and method == rpc.FINISH and draw(st.booleans()):
         message |= {"succeeded": True, "reports": draw(NEARLY_REPORTS), "attempt": None, "hyperparameters": None}
     elif kind == "one field":
@@ -100,15 +131,13 @@ def calls(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, oracle: type[kt.Oracle]) -> Iterator[ChiefHere]:
+def serving(folder: Path, oracle: Callable[..., kt.Oracle]) -> Iterator[ChiefHere]:
     directory = SearchDir(folder)
     directory.create()
-    space = kt.HyperParameters()
-    space.Int("units", 1, 100)
     made = oracle(
         objective=kt.Objective("loss", "min"),
         max_trials=TRIALS,
-        hyperparameters=space,
+        hyperparameters=searched(),
         seed=1,
         max_consecutive_failed_trials=1_000,
     )
@@ -121,13 +150,15 @@ def serving(folder: Path, oracle: type[kt.Oracle]) -> Iterator[ChiefHere]:
 
 
 def send(folder: Path, method: str, message: Any) -> grpc.StatusCode:
+    """The status that is answered to a message, or to a text that is one already."""
     address = SearchDir(folder).read_address()
     assert address is not None
     metadata = ((rpc.TOKEN_KEY, rpc.bearer("token")),)
     with grpc.insecure_channel(address, options=rpc.CHANNEL_OPTIONS) as channel:
         call = channel.unary_unary(f"/{rpc.SERVICE}/{method}", None, None)
         try:
-            call(json.dumps(message).encode(), timeout=60.0, metadata=metadata)
+            body = message if isinstance(message, str) else json.dumps(message)
+            call(body.encode(), timeout=60.0, metadata=metadata)
         except grpc.RpcError as error:
             code: grpc.StatusCode = error.code()
             return code
@@ -158,8 +189,10 @@ def end(here: ChiefHere) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("oracle", [kt.oracles.RandomSearchOracle, Threaded], ids=["quick", "with a thread"])
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize(
+    "oracle", [kt.oracles.RandomSearchOracle, kt.oracles.GridSearchOracle, Threaded, QuickBayesian]
+)
+@settings(max_examples=15, deadline=None)
 @given(sent=st.lists(calls(), min_size=1, max_size=15))
 def test_nothing_that_is_sent_hurts_a_chief(oracle: type[kt.Oracle], sent: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -171,7 +204,7 @@ def test_nothing_that_is_sent_hurts_a_chief(oracle: type[kt.Oracle], sent: list[
                 before = status(here)
                 code = send(folder, method, message)
                 assert code is grpc.StatusCode.OK or code in REFUSED, (method, message, code)
-                if code in REFUSED and oracle is not Threaded:
+                if code in REFUSED and oracle in (kt.oracles.RandomSearchOracle, kt.oracles.GridSearchOracle):
                     assert status(here) == before, "what was refused has changed something"
             status(here)
         with serving(folder, oracle) as here:
@@ -179,3 +212,40 @@ def test_nothing_that_is_sent_hurts_a_chief(oracle: type[kt.Oracle], sent: list[
             end(here)
             record, _ = status(here)
             assert record["ended"] is not None and len(record["trials"]) <= TRIALS
+
+
+def test_what_is_said_of_a_message_reaches_its_sender_whatever_is_in_it(tmp_path: Path) -> None:
+    ended = {"worker": "a", "trial_id": "0", "succeeded": True}
+    odd = ["\ud800", "\U0001f600" * 1_000_000, "a\nb\x00c"]
+    sent = [(rpc.FINISH, {**ended, "reports": [[0, {name: "much"}]]}) for name in odd]
+    sent += [(rpc.HEARTBEAT, {"worker": "a", name: 1}) for name in odd]
+    sent += [(rpc.FINISH, {**ended, "hyperparameters": config(**{name: None})}) for name in odd]
+    bodies = [(method, json.dumps(message)) for method, message in sent]
+    for depth in range(700, 990, 10):
+        deep = "[" * depth + "1" + "]" * depth
+        bodies.append((rpc.STOP, f'{{"reason": {deep}}}'))
+        bodies.append((rpc.UPDATE_SPACE, f'{{"hyperparameters": {{"space": [], "values": {{"units": {deep}}}}}}}'))
+    with serving(tmp_path, kt.oracles.RandomSearchOracle) as here:
+        chief_here.ask(here, "a")
+        for method, body in bodies:
+            assert send(tmp_path, method, body) is grpc.StatusCode.INVALID_ARGUMENT, (method, body[:100])
+        status(here)
+
+
+@pytest.mark.parametrize("oracle", [kt.oracles.RandomSearchOracle, Threaded])
+def test_entries_that_an_oracle_does_not_take_up_are_refused_and_the_search_goes_on(
+    tmp_path: Path, oracle: Callable[..., kt.Oracle]
+) -> None:
+    closed = functools.partial(oracle, allow_new_entries=False)
+    with serving(tmp_path, closed) as here:
+        assert send(tmp_path, rpc.UPDATE_SPACE, {"hyperparameters": config()}) is grpc.StatusCode.FAILED_PRECONDITION
+        trial_id = chief_here.ask(here, "a", 5.0)
+        assert trial_id is not None
+        told = {"worker": "a", "trial_id": trial_id, "succeeded": True, "reports": [[0, {"loss": 1.0}]]}
+        assert send(tmp_path, rpc.FINISH, {**told, "hyperparameters": config()}) is grpc.StatusCode.OK
+
+        def message() -> Any:
+            return status(here)[0]["trials"][0]["message"]
+
+        assert "hyperparameter 'met' is not in the search space" in chief_here.wait_for(message, "the trial has failed")
+        end(here)
