@@ -46,7 +46,7 @@ test-cluster: setup  ## Run the tests that need Kubernetes, on one that is built
 	@$(VENV_PYTHON) -m pytest tests/cluster $(ARGS)
 
 chaos: setup  ## Kill, suspend and starve whole searches, about 15 minutes (ARGS="--seed 7 --only full-disk")
-	@$(VENV_PYTHON) -m tests.chaos $(ARGS)
+	@$(VENV_PYTHON) -m tests.harness.chaos $(ARGS)
 
 chaos-cluster: setup  ## Disrupt a search on Kubernetes a hundred times, about 20 minutes (ARGS="--seed 7": docs/cluster-tests.md)
 	@$(VENV_PYTHON) -m tests.cluster.chaos $(ARGS)

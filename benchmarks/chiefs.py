@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.run import ROOT
-from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner.host import files
 
 OURS = "ours"
 STOCK = "stock"

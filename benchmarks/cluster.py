@@ -31,19 +31,19 @@ from typing import Any
 from benchmarks import overhead
 from benchmarks.cluster_requests import AuditLog, per_minute
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord
-from tests.cluster import namespaces
+from custom_components.distributed_tuner.record.record import SearchRecord
 from tests.cluster.chaos import arena, campaign
 from tests.cluster.chaos.recovery import Disruption, recovery
 from tests.cluster.chaos.watched import Watched
 from tests.cluster.chaos.world import World
-from tests.cluster.errors import HarnessError
-from tests.cluster.images import HOST_IMAGE
 from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
-from tests.cluster.local_cluster import LocalCluster, prepare, programs
-from tests.cluster.objects import Namespace
 from tests.cluster.teams import make_team, use_cluster_dns
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.errors import HarnessError
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.kubernetes.waiting import until
+from tests.harness.cluster.local_cluster import LocalCluster, prepare, programs
+from tests.harness.cluster.machine import namespaces
+from tests.harness.cluster.node.images import HOST_IMAGE
 
 # A cluster's own default.
 _NODE_GRACE_SECONDS = 50

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.cluster.kubernetes_search import KubernetesSearch
-from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import Namespace
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.kubernetes.waiting import until
+from tests.harness.cluster.node.node_pool import NodePool
 
 PODS_OF_NODE = 125
 #: Of a hundred pods so many are taken away each minute, as on spot machines on a bad day.

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import rounds_tuner
-from custom_components.distributed_tuner import search
-from custom_components.distributed_tuner.cluster.local import LocalCluster
+from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.search import run
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 # A worker without a trial for so long was waiting for one, and not on its way from one to the next.
 _WAITED_SECONDS = 1.0
@@ -67,7 +67,7 @@ def measure(root: Path, *, rounds: int, seconds: float) -> list[float]:
     properties = {"tuner_fn": "benchmarks.rounds_tuner.tuner_fn", "custom_config": config}
     spec = SearchSpec("idle", "", properties, SearchOptions())
     cluster = LocalCluster(directory, secrets.token_urlsafe())
-    search.run(spec, directory, cluster, workers=2, watch=lambda *_: None)
+    run.run(spec, directory, cluster, workers=2, watch=lambda *_: None)
     found = waits(read(root / rounds_tuner.LOG))
     if not found:
         raise RuntimeError(f"no worker waited for another; the logs are in {directory.logs}")

@@ -34,12 +34,12 @@ from pathlib import Path
 import psutil
 
 from benchmarks import small_tuner
-from custom_components.distributed_tuner import search
-from custom_components.distributed_tuner.cluster.local import LocalCluster, worker_name
+from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster, worker_name
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import TrialStatus
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record.record import TrialStatus
+from custom_components.distributed_tuner.search import run as search
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 # The trials whose highest reading is compared with the highest of all that follow, and the time between readings.
 _WINDOW = 10

@@ -12,8 +12,8 @@ import grpc.aio
 from keras_tuner.src import protos
 
 from benchmarks.chiefs import Server
-from custom_components.distributed_tuner import rpc
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.rpc import protocol
 
 BEAT_SECONDS = SearchOptions().heartbeat_seconds
 _CALL_SECONDS = 120.0
@@ -33,29 +33,31 @@ class OurClient:
     """Speaks to our chief as a worker does."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
-        self._metadata = ((rpc.TOKEN_KEY, rpc.bearer(token)),)
+        self._metadata = ((protocol.TOKEN_KEY, protocol.bearer(token)),)
         self._calls = {
             method: channel.unary_unary(
-                f"/{rpc.SERVICE}/{method}", request_serializer=rpc.encode, response_deserializer=rpc.decode
+                f"/{protocol.SERVICE}/{method}",
+                request_serializer=protocol.encode,
+                response_deserializer=protocol.decode,
             )
-            for method in (rpc.SUGGEST, rpc.FINISH, rpc.HEARTBEAT)
+            for method in (protocol.SUGGEST, protocol.FINISH, protocol.HEARTBEAT)
         }
 
     async def suggest(self, worker: str) -> dict[str, Any] | None:
         """A trial, None when the search is over."""
         while True:
-            answer = await self._call(rpc.SUGGEST, {"worker": worker})
+            answer = await self._call(protocol.SUGGEST, {"worker": worker})
             if answer["answer"] != "wait":
                 return answer["trial"] if answer["answer"] == "trial" else None
 
     async def heartbeat(self, worker: str, trial: dict[str, Any], epochs: int) -> None:
         """Says that a trial goes on, and how many epochs of it are finished."""
-        await self._call(rpc.HEARTBEAT, {"worker": worker, "trial_id": trial["trial_id"], "epochs": epochs})
+        await self._call(protocol.HEARTBEAT, {"worker": worker, "trial_id": trial["trial_id"], "epochs": epochs})
 
     async def finish(self, worker: str, trial: dict[str, Any]) -> dict[str, Any] | None:
         """Reports a score, ends the trial, and returns the next one as `suggest` does."""
         answer = await self._call(
-            rpc.FINISH,
+            protocol.FINISH,
             {
                 "worker": worker,
                 "next": True,
@@ -123,7 +125,7 @@ class StockRounds:
 @asynccontextmanager
 async def connected(server: Server) -> AsyncIterator[OurClient]:
     """A client of our chief."""
-    async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(server.address, options=protocol.CHANNEL_OPTIONS) as channel:
         yield OurClient(channel, server.token)
 
 
@@ -137,7 +139,7 @@ async def connected_to_ours(server: Server) -> AsyncIterator[Rounds]:
 @asynccontextmanager
 async def connected_to_stock(server: Server) -> AsyncIterator[Rounds]:
     """Workers of keras-tuner's chief."""
-    async with grpc.aio.insecure_channel(server.address, options=rpc.CHANNEL_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(server.address, options=protocol.CHANNEL_OPTIONS) as channel:
         yield StockRounds(channel)
 
 

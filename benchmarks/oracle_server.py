@@ -15,10 +15,10 @@ from typing import Any
 
 import keras_tuner as kt
 
-from custom_components.distributed_tuner import process
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.process import main as process
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 
 def oracle(kind: str, max_trials: int) -> kt.Oracle:

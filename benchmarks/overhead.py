@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import sleeping_search
-from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.record.record import SearchRecord
 
 
 @dataclasses.dataclass(frozen=True)

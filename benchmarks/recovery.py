@@ -33,15 +33,16 @@ from pathlib import Path
 from benchmarks import epochs_tuner, idle, losses, stock_recovery
 from benchmarks.losses import Loss, Recovery
 from benchmarks.stock_recovery import StockPlan
-from custom_components.distributed_tuner import rpc, search
-from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.cluster.local import CHIEF, LocalCluster, worker_name
-from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.cluster.local.cluster import CHIEF, LocalCluster, worker_name
 from custom_components.distributed_tuner.errors import ChiefUnreachable
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.search import run as search
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 WORKER_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 # How long a loss may take to be made good before the benchmark gives up.
@@ -106,7 +107,7 @@ class Preemptions:
         elif self._left:
             self._strike(now)
         elif record.stop_reason is None:
-            self._client.call(rpc.STOP, {"reason": _CARRIED_OUT}, patience_seconds=RECOVERY_SECONDS)
+            self._client.call(protocol.STOP, {"reason": _CARRIED_OUT}, patience_seconds=RECOVERY_SECONDS)
 
     def _strike(self, now: float) -> None:
         # Each time at another moment of an epoch.
@@ -144,7 +145,7 @@ class Preemptions:
     def _await_service(self, loss: Loss) -> None:
         while time.time() - loss.when < RECOVERY_SECONDS:
             try:
-                self._client.call(rpc.STATUS, {}, timeout=1.0)
+                self._client.call(protocol.STATUS, {}, timeout=1.0)
             except ChiefUnreachable:
                 time.sleep(0.01)
                 continue

@@ -7,13 +7,13 @@ import secrets
 import time
 from pathlib import Path
 
-from custom_components.distributed_tuner import search
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
-from custom_components.distributed_tuner.cluster.local import LocalCluster
+from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.search import run as search
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 
 def run(

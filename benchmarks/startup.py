@@ -26,9 +26,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import sleeping_search
-from custom_components.distributed_tuner import files, keys
+from custom_components.distributed_tuner import keys
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
+from custom_components.distributed_tuner.host import files
 
 REPETITIONS = 3
 IMPORT_SECONDS = 120.0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from tests.cluster import __main__ as by_hand
-from tests.cluster import namespaces
 from tests.cluster.chaos import __main__ as chaos
+from tests.harness.cluster import __main__ as by_hand
+from tests.harness.cluster.machine import namespaces
 
 
 @pytest.fixture

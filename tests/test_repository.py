@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests import wheel
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LOCKS = tuple(f"requirements/{name}.txt" for name in ("lock", "runtime", "runtime-gpu", "uv"))
 FINDINGS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("findings/*.sh"))
 LARGEST_BYTES = 350_000

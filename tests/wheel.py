@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.repository import ROOT
 
 
 def tracked() -> tuple[Path, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from custom_components.anomaly_gate.executor import AnomalyError
-from custom_components.distributed_tuner import cause
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.top_n import TooFewTrials
+from custom_components.distributed_tuner.record import cause
+from custom_components.distributed_tuner.record.top_n import TooFewTrials
 from custom_components.model_selector.scoring import SelectionError
 from tfx_pipeline.errors import NodeFailed, PipelineError, StorageError
 from tfx_pipeline.workspace import STORAGE_ERRNOS

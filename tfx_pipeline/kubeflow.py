@@ -11,9 +11,9 @@ import kubernetes.client
 from kfp import dsl
 from tfx.orchestration.kubeflow import kubeflow_dag_runner
 
-from custom_components.distributed_tuner.cluster.kube import options as kube_options
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
-from custom_components.distributed_tuner.cluster.kube.volumes import Volume
+from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.settings.volumes import Volume
 from tfx_pipeline.errors import SettingsError
 from tfx_pipeline.location import Location
 from tfx_pipeline.settings import Cluster, Settings, Source

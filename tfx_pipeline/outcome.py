@@ -10,7 +10,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from custom_components.distributed_tuner import cause
+from custom_components.distributed_tuner.record import cause
 
 _RESULT = "__execution_result__"  # TFX's name for it.
 _DONE = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)

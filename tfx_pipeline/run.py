@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from custom_components.distributed_tuner.cluster import prewarm
+from custom_components.distributed_tuner.cluster.local import prewarm
 from tfx_pipeline import inputs, processes, progress, quiet, workspace
 from tfx_pipeline.csv_check import Contents
 from tfx_pipeline.errors import ExitCode, SettingsError

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from custom_components.distributed_tuner import keys
-from custom_components.distributed_tuner.cluster.kube import options as kube_options
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions, KubernetesOptionsError
+from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
 
 LOCAL: Mapping[str, Any] = {"kind": keys.LOCAL_KIND}
 

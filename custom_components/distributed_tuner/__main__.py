@@ -15,19 +15,24 @@ from typing import Annotated
 import rich.console
 import typer
 
-from custom_components.distributed_tuner import costs, joining, keys, pod, process, progress, quiet, stored_record
-from custom_components.distributed_tuner.afresh import Start
+from custom_components.distributed_tuner import keys
+from custom_components.distributed_tuner.cli import kubernetes, quiet, record_reader
+from custom_components.distributed_tuner.cli.kubernetes import NamespaceOption
+from custom_components.distributed_tuner.cli.record_reader import StoredRecord
+from custom_components.distributed_tuner.cli.terminal import fail, say
 from custom_components.distributed_tuner.cluster.base import MemberState
-from custom_components.distributed_tuner.cluster.kube import commands, names, running
-from custom_components.distributed_tuner.cluster.kube.commands import NamespaceOption
+from custom_components.distributed_tuner.cluster.kube import running
+from custom_components.distributed_tuner.cluster.kube.manifests import names
 from custom_components.distributed_tuner.cluster.kube.running import Running
-from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
-from custom_components.distributed_tuner.presence import Presence
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
-from custom_components.distributed_tuner.report import formatting, html, text
-from custom_components.distributed_tuner.stored_record import StoredRecord
-from custom_components.distributed_tuner.terminal import fail, say
+from custom_components.distributed_tuner.host.afresh import Start
+from custom_components.distributed_tuner.process import guest, main, pod
+from custom_components.distributed_tuner.record import costs, formatting
+from custom_components.distributed_tuner.record.costs import Price
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.report import html, text
+from custom_components.distributed_tuner.rpc.presence import Presence
+from custom_components.distributed_tuner.search import progress
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -58,7 +63,7 @@ def status(search: SearchArgument, namespace: NamespaceOption = None) -> None:
         found = _read(search)
         _tell(search, found, _who_serves(search, found.record))
         return
-    seen = commands.look_up(search, namespace)
+    seen = kubernetes.look_up(search, namespace)
     stored = _stored(seen)
     if stored is not None:
         _tell(seen.directory, stored, _serves(seen, stored.record))
@@ -77,7 +82,7 @@ def _stored(seen: Running) -> StoredRecord | None:
     if not seen.readable:
         return None
     try:
-        return stored_record.read(seen.directory)
+        return record_reader.read(seen.directory)
     except (CorruptState, ValueError, OSError) as error:
         typer.echo(f"{seen.directory} cannot be read from here: {error}", err=True)
         return None
@@ -166,9 +171,9 @@ def join(
         )
     start = Start.of_this_program()
     quiet.libraries()
-    process.set_up_logging()
+    main.set_up_logging()
     try:
-        code = joining.join(Path(search_dir).absolute(), again=start.again)
+        code = guest.join(Path(search_dir).absolute(), again=start.again)
     except (SearchError, ValueError) as error:
         fail(str(error))
     pod.leave(code, start)
@@ -185,7 +190,7 @@ def chief(
     deserted_seconds: Annotated[float, typer.Option(help="How long to stay when neither step nor workers call.")],
 ) -> None:
     """The chief's container; for a cluster to start."""
-    process.set_up_logging()
+    main.set_up_logging()
     code = pod.chief(
         search_dir,
         credentials,
@@ -208,11 +213,11 @@ def worker(
 ) -> None:
     """A worker's container; for a cluster to start."""
     start = Start.of_this_program()
-    process.set_up_logging()
+    main.set_up_logging()
     pod.leave(pod.worker(search_dir, credentials, address=chief, group=group, gpus=gpus), start)
 
 
-commands.add_to(app)
+kubernetes.add_to(app)
 
 
 def _directory(search: str, namespace: str | None) -> str:
@@ -222,7 +227,7 @@ def _directory(search: str, namespace: str | None) -> str:
 
 def _readable(search: str, namespace: str | None) -> Running:
     """The search of this name, whose directory can be read from here."""
-    seen = commands.look_up(search, namespace)
+    seen = kubernetes.look_up(search, namespace)
     if not seen.readable:
         fail(f"{seen.elsewhere}. `status {search}` tells from here how far it is")
     return seen
@@ -235,7 +240,7 @@ def _known_until(found: StoredRecord, serves: Presence, now: float) -> float:
 
 def _read(search_dir: str) -> StoredRecord:
     try:
-        found = stored_record.read(search_dir)
+        found = record_reader.read(search_dir)
     except (CorruptState, ValueError) as error:
         fail(str(error))
     except OSError as error:
@@ -252,7 +257,7 @@ def _who_serves(search_dir: str, record: SearchRecord) -> Presence:
     if record.ended is not None:
         return Presence.ABSENT
     try:
-        return stored_record.who_serves(search_dir)
+        return record_reader.who_serves(search_dir)
     except OSError as error:
         fail(f"{search_dir} cannot be read: {error}")
 
@@ -266,7 +271,7 @@ def _state(record: SearchRecord, serves: Presence) -> str:
 def _prices(search_dir: str) -> dict[str, Price]:
     """The prices that the search was set up with; without them it has no cost, but is shown all the same."""
     try:
-        return stored_record.prices(search_dir)
+        return record_reader.prices(search_dir)
     except (CorruptState, OSError) as error:
         typer.echo(f"the cost is not known: {error}", err=True)
         return {}

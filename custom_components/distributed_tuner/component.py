@@ -16,7 +16,7 @@ from tfx.utils import json_utils
 
 from custom_components.distributed_tuner import executor
 from custom_components.distributed_tuner.artifacts import SearchReport
-from custom_components.distributed_tuner.cluster.kube import options as kube_options
+from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
 from custom_components.distributed_tuner.keys import (
     CLUSTER,
     DEFAULT_WORKERS,

@@ -16,24 +16,27 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
 from custom_components import console
-from custom_components.distributed_tuner import costs, keys, patches, search, top_n
-from custom_components.distributed_tuner.cluster import prewarm
+from custom_components.distributed_tuner import keys
 from custom_components.distributed_tuner.cluster.base import Cluster
-from custom_components.distributed_tuner.cluster.kube import options as kube_options
 from custom_components.distributed_tuner.cluster.kube import place, plans
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
-from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
-from custom_components.distributed_tuner.cluster.local import LocalCluster
-from custom_components.distributed_tuner.costs import Price
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.local import prewarm
+from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.progress import ProgressDisplay
-from custom_components.distributed_tuner.record import SearchRecord, TrialRecord
-from custom_components.distributed_tuner.report import formatting, html
-from custom_components.distributed_tuner.search_dir import LOGS, SearchDir, record_to_json
+from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner.record import costs, formatting, top_n
+from custom_components.distributed_tuner.record.costs import Price
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialRecord
+from custom_components.distributed_tuner.report import html
+from custom_components.distributed_tuner.search import run
+from custom_components.distributed_tuner.search.progress import ProgressDisplay
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage import BUCKET_SCHEME
+from custom_components.distributed_tuner.storage.search_dir import LOGS, SearchDir, record_to_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,8 +63,8 @@ class Executor(base_executor.BaseExecutor):
         spec = _spec(input_dict, exec_properties, name=self._run_id())
         workers = int(exec_properties[keys.NUM_WORKERS])
         print(f"search: in {directory.url}", file=console.stream(), flush=True)
-        with search.cancellable(), ProgressDisplay() as display:
-            found = search.run(
+        with run.cancellable(), ProgressDisplay() as display:
+            found = run.run(
                 spec,
                 directory,
                 _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, spec, self._search_name(), workers),
@@ -141,7 +144,7 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
 
 
 def _write_report(
-    found: search.Found,
+    found: run.Found,
     spec: SearchSpec,
     directory: SearchDir,
     output_dict: dict[str, list[types.Artifact]],
@@ -156,7 +159,7 @@ def _write_report(
 
 
 def _write_results(
-    found: search.Found, chosen: Sequence[TrialRecord], output_dict: dict[str, list[types.Artifact]]
+    found: run.Found, chosen: Sequence[TrialRecord], output_dict: dict[str, list[types.Artifact]]
 ) -> None:
     for rank, trial in enumerate(chosen, start=1):
         folder = artifact_utils.get_single_uri(output_dict[keys.hyperparameters_key(rank)])

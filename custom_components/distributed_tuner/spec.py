@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from custom_components.distributed_tuner import costs
-from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import SPEC
+from custom_components.distributed_tuner.record import costs
+from custom_components.distributed_tuner.record.costs import Price
 from custom_components.distributed_tuner.storage.base import Storage
+from custom_components.distributed_tuner.storage.search_dir import SPEC
 
 
 @dataclasses.dataclass(frozen=True)

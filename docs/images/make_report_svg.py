@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.report import axes, figures, formatting, parallel, summary
+from custom_components.distributed_tuner.record import formatting, summary
+from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.report import axes, figures, parallel
 from custom_components.distributed_tuner.report.example import example_now, example_record
 from custom_components.distributed_tuner.report.html import stylesheet
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from benchmarks import overhead
-from custom_components.distributed_tuner.record import (
+from custom_components.distributed_tuner.record.record import (
     Direction,
     Outcome,
     SearchRecord,

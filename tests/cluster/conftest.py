@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import namespaces, node_packages, syscalls
-from tests.cluster.api import Api, Object
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.errors import HarnessError
-from tests.cluster.fault_proxy import FaultProxy
-from tests.cluster.images import HOST_IMAGE
-from tests.cluster.local_cluster import LocalCluster, prepare, programs
-from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import Namespace, make_namespace
-from tests.cluster.real_node import PLACEMENT, RealNode
+from tests.harness.cluster.kubernetes.api import Api, Object
+from tests.harness.cluster.kubernetes.control_plane import ControlPlane
+from tests.harness.cluster.kubernetes.errors import HarnessError
+from tests.harness.cluster.kubernetes.fault_proxy import FaultProxy
+from tests.harness.cluster.kubernetes.objects import Namespace, make_namespace
+from tests.harness.cluster.local_cluster import LocalCluster, prepare, programs
+from tests.harness.cluster.machine import namespaces, syscalls
+from tests.harness.cluster.node.images import HOST_IMAGE
+from tests.harness.cluster.node.node_pool import NodePool
+from tests.harness.cluster.real_node import packages
+from tests.harness.cluster.real_node.real_node import PLACEMENT, RealNode
 
 _USERS_CLUSTER = os.environ.get("TEST_KUBECONFIG", "")
 _USERS_IMAGE = os.environ.get("TEST_IMAGE", "python:3.10-slim")
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
         raise pytest.UsageError("the cluster tests share one cluster: run them without -n")
     try:
-        prepare(real_node=_FULL and not node_packages.missing())
+        prepare(real_node=_FULL and not packages.missing())
         namespaces.enter()
     except HarnessError as error:
         raise pytest.UsageError(f"the cluster tests cannot run here: {error}") from error
@@ -60,7 +61,7 @@ def pytest_report_header() -> list[str]:
     if _USERS_CLUSTER and not USERS_STORAGE:
         told.append("searches are left out: TEST_STORAGE names no place for their directories (docs/cluster-tests.md)")
     if not _USERS_CLUSTER:
-        lacks = node_packages.missing()
+        lacks = packages.missing()
         if _FULL and lacks:
             told.append(f"tests in real containers are left out: {lacks}")
         if not syscalls.has_root():
@@ -87,7 +88,7 @@ def _wanted(item: pytest.Item) -> bool:
         if "search" in marks and not USERS_STORAGE:
             return False
         return not (_OWN_CLUSTER_ONLY & fixtures) and "real_node" not in marks and (_FULL or "full" not in marks)
-    if marks & {"real_node", "containers"} and node_packages.missing():
+    if marks & {"real_node", "containers"} and packages.missing():
         return False
     if "root" in marks and not syscalls.has_root():
         return False

@@ -12,22 +12,23 @@ from typing import Any
 
 import yaml
 
-from custom_components.distributed_tuner import gpu_check, search
 from custom_components.distributed_tuner.cluster.kube import plans
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
-from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.place import Place
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
+from custom_components.distributed_tuner.host import gpu_check
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.search import run as search
 from custom_components.distributed_tuner.spec import SearchSpec
-from tests.cluster.api import Object
-from tests.cluster.errors import ApiError
-from tests.cluster.images import ROOT
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.objects import Namespace
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
+from tests.harness.cluster.kubernetes.api import Object
+from tests.harness.cluster.kubernetes.errors import ApiError
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.local_cluster import LocalCluster
+from tests.repository import ROOT
 
 DEPLOY = ROOT / "deploy"
 TUNERS = ROOT / "tests" / "custom_components" / "distributed_tuner"

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from tests.cluster.api import Api
-from tests.cluster.control_plane import ControlPlane
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.objects import Namespace
 from tests.cluster.searching import Make
 from tests.cluster.teams import make_team, use_cluster_dns
+from tests.harness.cluster.kubernetes.api import Api
+from tests.harness.cluster.kubernetes.control_plane import ControlPlane
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.local_cluster import LocalCluster
 
 _numbers = itertools.count(1)
 

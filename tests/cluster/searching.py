@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
 from tests.cluster.kubernetes_search import KubernetesSearch
 
 Make = Callable[..., KubernetesSearch]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import syscalls
-from tests.cluster.api import Api
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.namespaces import MACHINE
-from tests.cluster.objects import Namespace, make_namespace
+from tests.harness.cluster.kubernetes.api import Api
+from tests.harness.cluster.kubernetes.objects import Namespace, make_namespace
+from tests.harness.cluster.local_cluster import LocalCluster
+from tests.harness.cluster.machine import syscalls
+from tests.harness.cluster.machine.namespaces import MACHINE
 
 CLAIM = "runs"
 

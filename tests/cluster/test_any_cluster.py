@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 
 from tests.cluster import portable_step
-from tests.cluster.api import Api, Object
 from tests.cluster.conftest import USERS_STORAGE
 from tests.cluster.kubernetes_search import KINDS, STEP, deploy
-from tests.cluster.objects import (
+from tests.harness.cluster.kubernetes.api import Api, Object
+from tests.harness.cluster.kubernetes.objects import (
     IGNORE_DISRUPTIONS,
     RESTRICTED_CONTAINER,
     RESTRICTED_POD,
     Namespace,
     make_namespace,
 )
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.waiting import until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.search]
 

@@ -9,20 +9,20 @@ import psutil
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import connection
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
-from tests.cluster.control_plane import API_PORT, ControlPlane
-from tests.cluster.errors import ApiError as HarnessApiError
-from tests.cluster.fault_proxy import FaultProxy
+from custom_components.distributed_tuner.cluster.kube.api import connection
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
 from tests.cluster.kubernetes_search import STEP, KubernetesSearch, connect
-from tests.cluster.namespaces import MACHINE
-from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import Namespace
-from tests.cluster.process_node import ProcessNode
 from tests.cluster.searching import Make, Once, all_completed, each_of, trials_run
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.control_plane import API_PORT, ControlPlane
+from tests.harness.cluster.kubernetes.errors import ApiError as HarnessApiError
+from tests.harness.cluster.kubernetes.fault_proxy import FaultProxy
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.kubernetes.waiting import until
+from tests.harness.cluster.machine.namespaces import MACHINE
+from tests.harness.cluster.node.node_pool import NodePool
+from tests.harness.cluster.node.process_node import ProcessNode
 
 pytestmark = pytest.mark.timeout(500)
 pytest_plugins = ["tests.cluster.search_fixtures"]

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.record import Outcome, TrialStatus
-from tests.cluster.api import Api
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.record.record import Outcome, TrialStatus
 from tests.cluster.kubernetes_search import KubernetesSearch
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.namespaces import MACHINE
-from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import Namespace, make_namespace
-from tests.gcs.fixtures import BUCKET, Gcs, bucket_at
-from tests.gcs.server import Fault
+from tests.harness.cluster.kubernetes.api import Api
+from tests.harness.cluster.kubernetes.objects import Namespace, make_namespace
+from tests.harness.cluster.local_cluster import LocalCluster
+from tests.harness.cluster.machine.namespaces import MACHINE
+from tests.harness.cluster.node.node_pool import NodePool
+from tests.harness.gcs.fixtures import BUCKET, Gcs, bucket_at
+from tests.harness.gcs.server import Fault
 
 pytestmark = pytest.mark.timeout(400)
 pytest_plugins = ["tests.cluster.search_fixtures"]

@@ -8,9 +8,9 @@ import pytest
 
 from tests.cluster.chaos import arena, report
 from tests.cluster.chaos.campaign import Plan
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import Namespace
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.local_cluster import LocalCluster
+from tests.harness.cluster.node.node_pool import NodePool
 
 pytest_plugins = ["tests.cluster.search_fixtures"]
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import Cluster
-from custom_components.distributed_tuner.cluster.kube.diagnosis import index
+from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import index
 from custom_components.distributed_tuner.options import SearchOptions
 from tests.cluster.kubernetes_search import KubernetesSearch
-from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.searching import Make
 from tests.custom_components.distributed_tuner.cluster.contract import ClusterContract, MakePlace, Place
+from tests.harness.cluster.local_cluster import LocalCluster
 
 pytest_plugins = ["tests.cluster.search_fixtures"]
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
-from custom_components.distributed_tuner.cluster.kube.forgiveness import IGNORED_ENDS
-from tests.cluster.api import Object
+from custom_components.distributed_tuner.cluster.kube.control.forgiveness import IGNORED_ENDS
 from tests.cluster.kubernetes_search import KubernetesSearch
-from tests.cluster.objects import Namespace
 from tests.cluster.searching import Make
+from tests.harness.cluster.kubernetes.api import Object
+from tests.harness.cluster.kubernetes.objects import Namespace
 
 pytest_plugins = ["tests.cluster.search_fixtures"]
 

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError, MemberState
-from custom_components.distributed_tuner.cluster.kube import objects
+from custom_components.distributed_tuner.cluster.kube.control import objects
 from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
-from tests.cluster.api import Object
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.errors import ApiError
+from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, TrialStatus
 from tests.cluster.kubernetes_search import OPTIONS, connect
-from tests.cluster.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
-from tests.cluster.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
 from tests.cluster.searching import Make, Once, all_completed, each_of, trials_run
-from tests.cluster.waiting import until
 from tests.custom_components.distributed_tuner.cluster.contract import Watched
+from tests.harness.cluster.kubernetes.api import Object
+from tests.harness.cluster.kubernetes.control_plane import ControlPlane
+from tests.harness.cluster.kubernetes.errors import ApiError
+from tests.harness.cluster.kubernetes.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
+from tests.harness.cluster.kubernetes.waiting import until
+from tests.harness.cluster.node.node_pool import GPU, SPOT_LABELS, SPOT_TAINT, NodePool
 
 # Chief and workers each import TensorFlow and TFX, on whatever cores there are.
 pytestmark = pytest.mark.timeout(400)

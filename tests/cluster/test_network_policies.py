@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.api import Api, Object
 from tests.cluster.kubernetes_search import KubernetesSearch
-from tests.cluster.network_policies import admits
-from tests.cluster.objects import Namespace
 from tests.cluster.searching import Make
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.api import Api, Object
+from tests.harness.cluster.kubernetes.network_policies import admits
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.kubernetes.waiting import until
 
 pytest_plugins = ["tests.cluster.search_fixtures"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import psutil
 import pytest
 
-from custom_components.distributed_tuner.record import Outcome, TrialStatus
-from tests.cluster.api import Object
+from custom_components.distributed_tuner.record.record import Outcome, TrialStatus
 from tests.cluster.kubernetes_search import KubernetesSearch
 from tests.cluster.searching import Make, Once, all_completed, trials_run
+from tests.harness.cluster.kubernetes.api import Object
 
 # Each container imports TensorFlow and TFX, on whatever cores there are.
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]

@@ -10,17 +10,19 @@ import yaml
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import cluster as kube_cluster
-from custom_components.distributed_tuner.cluster.kube import names, objects, place
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube import place
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.mirror import Mirror
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
-from custom_components.distributed_tuner.cluster.kube.forgiveness import IGNORED_ENDS, forgive
-from custom_components.distributed_tuner.cluster.kube.mirror import Mirror
-from tests.cluster.api import Api, Object
-from tests.cluster.control_plane import ControlPlane
+from custom_components.distributed_tuner.cluster.kube.control import objects
+from custom_components.distributed_tuner.cluster.kube.control.forgiveness import IGNORED_ENDS, forgive
+from custom_components.distributed_tuner.cluster.kube.manifests import names
 from tests.cluster.kubernetes_search import DEPLOY, KubernetesSearch, connect
-from tests.cluster.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
 from tests.cluster.searching import Make
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.api import Api, Object
+from tests.harness.cluster.kubernetes.control_plane import ControlPlane
+from tests.harness.cluster.kubernetes.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
+from tests.harness.cluster.kubernetes.waiting import until
 
 pytest_plugins = ["tests.cluster.search_fixtures"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from custom_components.distributed_tuner.cluster.kube import running
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.running import Running
-from custom_components.distributed_tuner.record import TrialStatus
-from tests.cluster.objects import Namespace
+from custom_components.distributed_tuner.record.record import TrialStatus
 from tests.cluster.searching import Make, Once
+from tests.harness.cluster.kubernetes.objects import Namespace
 
 pytest_plugins = ["tests.cluster.search_fixtures"]
 

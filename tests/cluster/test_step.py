@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from custom_components.distributed_tuner.cluster.kube.names import SEARCH_LABEL, SearchName
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SEARCH_LABEL, SearchName
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
 from tests.cluster import held_tuner, step
-from tests.cluster.api import Object
 from tests.cluster.kubernetes_search import KINDS, POD_USER, STEP
-from tests.cluster.objects import IGNORE_DISRUPTIONS, RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
 from tests.cluster.searching import Make, Once, all_completed, each_of
-from tests.cluster.waiting import until
+from tests.harness.cluster.kubernetes.api import Object
+from tests.harness.cluster.kubernetes.objects import IGNORE_DISRUPTIONS, RESTRICTED_CONTAINER, RESTRICTED_POD, Namespace
+from tests.harness.cluster.kubernetes.waiting import until
 
 pytestmark = pytest.mark.timeout(500)
 pytest_plugins = ["tests.cluster.search_fixtures"]

@@ -9,7 +9,7 @@ import pytest
 
 from custom_components.anomaly_gate.executor import AnomalyError
 from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.top_n import TooFewTrials
+from custom_components.distributed_tuner.record.top_n import TooFewTrials
 from tfx_pipeline import failure
 from tfx_pipeline.errors import DataError, PipelineError, StorageError
 

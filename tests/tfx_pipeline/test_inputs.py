@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.gcs.fixtures import Gcs, gcs
+from tests.harness.gcs.fixtures import Gcs, gcs
 from tfx_pipeline import inputs, sample_data
 from tfx_pipeline.settings import PROJECT, load
 

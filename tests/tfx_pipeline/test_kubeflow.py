@@ -19,7 +19,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from models.bikes import offline
 from tests import metadata_server, wheel
-from tests.gcs.fixtures import Gcs, gcs
+from tests.harness.gcs.fixtures import Gcs, gcs
 from tests.tfx_pipeline.home import Finished
 from tfx_pipeline import engine, kubeflow, pipeline, sample_data
 from tfx_pipeline.errors import ExitCode, SettingsError

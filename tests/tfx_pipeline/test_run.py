@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.keys import SEARCHES_DIR
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.tfx_pipeline.home import Finished, Home, wait_for
 from tfx_pipeline import evaluation, nodes, outcome, serving
 from tfx_pipeline.errors import ExitCode

@@ -12,7 +12,7 @@ import yaml
 from tfx.dsl.compiler.compiler import Compiler
 
 from custom_components.distributed_tuner import keys
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
 from tests.tfx_pipeline.home import Home
 from tfx_pipeline import nodes, pipeline
 from tfx_pipeline.errors import SettingsError

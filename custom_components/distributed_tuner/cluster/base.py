@@ -8,7 +8,7 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
-from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.rpc.credentials import Access
 
 # A line has room for those of the chief and of some groups.
 _REASONS_TOLD = 3

@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from custom_components.distributed_tuner.record import Direction, HyperparameterValue
-from custom_components.distributed_tuner.report import formatting
+from custom_components.distributed_tuner.record import formatting
+from custom_components.distributed_tuner.record.record import Direction, HyperparameterValue
 
 NOT_SET = "not set"
 

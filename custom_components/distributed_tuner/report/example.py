@@ -6,7 +6,7 @@ import heapq
 import math
 import random
 
-from custom_components.distributed_tuner.record import (
+from custom_components.distributed_tuner.record.record import (
     Direction,
     HyperparameterValue,
     Outcome,

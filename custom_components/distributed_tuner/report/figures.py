@@ -7,8 +7,9 @@ import html
 
 import plotly.graph_objects as go
 
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, Stay, TrialRecord
-from custom_components.distributed_tuner.report import axes, formatting, style, summary
+from custom_components.distributed_tuner.record import formatting, summary
+from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, Stay, TrialRecord
+from custom_components.distributed_tuner.report import axes, style
 
 _UNITS = ((180.0, 1.0, "seconds"), (3 * 3600.0, 60.0, "minutes"), (3 * 86400.0, 3600.0, "hours"))
 _LABELLED_STAYS = 120

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import html
 
-from custom_components.distributed_tuner.record import HyperparameterValue, SearchRecord, TrialRecord
-from custom_components.distributed_tuner.report import formatting
+from custom_components.distributed_tuner.record import formatting
+from custom_components.distributed_tuner.record.record import HyperparameterValue, SearchRecord, TrialRecord
 
 _MAX_HYPERPARAMETERS = 12
 

@@ -13,10 +13,10 @@ import jinja2
 import markupsafe
 from plotly.offline import get_plotlyjs
 
-from custom_components.distributed_tuner import costs
-from custom_components.distributed_tuner.costs import GroupCost, Price
-from custom_components.distributed_tuner.record import Direction, HyperparameterValue, SearchRecord, TrialRecord
-from custom_components.distributed_tuner.report import axes, figures, formatting, hover, parallel, summary
+from custom_components.distributed_tuner.record import costs, formatting, summary
+from custom_components.distributed_tuner.record.costs import GroupCost, Price
+from custom_components.distributed_tuner.record.record import Direction, HyperparameterValue, SearchRecord, TrialRecord
+from custom_components.distributed_tuner.report import axes, figures, hover, parallel
 
 # Rows of the leaderboard shown before "show all" is pressed.
 ROWS_AT_FIRST = 25

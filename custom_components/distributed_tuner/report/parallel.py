@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from custom_components.distributed_tuner.record import Direction, SearchRecord, TrialRecord
-from custom_components.distributed_tuner.report import axes, formatting, style, summary
+from custom_components.distributed_tuner.record import formatting, summary
+from custom_components.distributed_tuner.record.record import Direction, SearchRecord, TrialRecord
+from custom_components.distributed_tuner.report import axes, style
 
 SHADES = 8
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from custom_components.distributed_tuner.record import SearchRecord, TrialRecord
-from custom_components.distributed_tuner.report import formatting, summary
+from custom_components.distributed_tuner.record import formatting, summary
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialRecord
 
 # With more hyperparameters than this a column each would be too narrow to read.
 MAX_COLUMNS = 6

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner import files
-from custom_components.distributed_tuner.journal import Entry, Journal
+from custom_components.distributed_tuner.host import files
+from custom_components.distributed_tuner.storage.journal import Entry, Journal
 
 Take = Callable[[Iterable[Entry]], None]
 

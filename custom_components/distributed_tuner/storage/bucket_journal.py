@@ -23,11 +23,11 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
-from custom_components.distributed_tuner import journal
 from custom_components.distributed_tuner.errors import CorruptState
-from custom_components.distributed_tuner.journal import Entry
+from custom_components.distributed_tuner.storage import journal
 from custom_components.distributed_tuner.storage.base import Fenced, StorageError, Take
 from custom_components.distributed_tuner.storage.bucket import Bucket, Listed
+from custom_components.distributed_tuner.storage.journal import Entry
 
 _LOG = logging.getLogger(__name__)
 

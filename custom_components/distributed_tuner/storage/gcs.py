@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from custom_components.distributed_tuner.journal import Journal
 from custom_components.distributed_tuner.storage import bucket_journal
 from custom_components.distributed_tuner.storage.base import Hold, Storage, Take
 from custom_components.distributed_tuner.storage.bucket import PATIENCE_SECONDS, Bucket
 from custom_components.distributed_tuner.storage.bucket_journal import BucketJournal, Layout
-from custom_components.distributed_tuner.storage.lease import Lease
+from custom_components.distributed_tuner.storage.journal import Journal
+from custom_components.distributed_tuner.storage.write_lock import Lease
 
 _SCHEME = "gs://"
 _JOURNAL = "journal/"

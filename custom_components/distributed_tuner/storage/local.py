@@ -9,7 +9,8 @@ from pathlib import Path
 
 import filelock
 
-from custom_components.distributed_tuner import files, journal
+from custom_components.distributed_tuner.host import files
+from custom_components.distributed_tuner.storage import journal
 from custom_components.distributed_tuner.storage.base import Hold, Locked, Storage, Take
 
 _JOURNAL = "journal"

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import rich.console
 
-from tests.cluster import namespaces
 from tests.cluster.chaos import arena, report
 from tests.cluster.chaos.campaign import Plan, order
 from tests.cluster.chaos.world import AWAY_SECONDS
-from tests.cluster.errors import HarnessError
-from tests.cluster.images import HOST_IMAGE
-from tests.cluster.local_cluster import LocalCluster, prepare, programs
 from tests.cluster.teams import make_team, use_cluster_dns
+from tests.harness.cluster.kubernetes.errors import HarnessError
+from tests.harness.cluster.local_cluster import LocalCluster, prepare, programs
+from tests.harness.cluster.machine import namespaces
+from tests.harness.cluster.node.images import HOST_IMAGE
 
 _BETWEEN = (3.0, 9.0)
 _PATIENCE_SECONDS = 400.0

@@ -6,19 +6,19 @@ import random
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
-from tests.chaos import arena as local
-from tests.chaos import drag, running
-from tests.chaos.audit import Expected
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from tests.cluster.chaos.campaign import OPTIONS, Outcome, Plan, suffer
 from tests.cluster.chaos.watched import Watched
 from tests.cluster.chaos.world import CHIEF, GROUPS, World
 from tests.cluster.kubernetes_search import KubernetesSearch, connect, deploy
-from tests.cluster.local_cluster import LocalCluster
-from tests.cluster.node_pool import NodePool
-from tests.cluster.objects import Namespace
+from tests.harness.chaos import arena as local
+from tests.harness.chaos import drag, running
+from tests.harness.chaos.audit import Expected
+from tests.harness.cluster.kubernetes.objects import Namespace
+from tests.harness.cluster.local_cluster import LocalCluster
+from tests.harness.cluster.node.node_pool import NodePool
 
-_TUNER = "tests.chaos.tuners.tuner"
+_TUNER = "tests.harness.chaos.tuners.tuner"
 _RUN = "chaos"
 # It waits for nothing but the machine, on which others may be busy.
 _ALONE_SECONDS = 1800.0

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from custom_components.distributed_tuner.options import SearchOptions
-from tests.chaos import drag
-from tests.chaos.arena import examine
-from tests.chaos.audit import Audit, Expected
 from tests.cluster.chaos import recovery
 from tests.cluster.chaos.recovery import Disruption, Recovery, Sights
 from tests.cluster.chaos.watched import Watched
 from tests.cluster.chaos.world import AWAY, World
+from tests.harness.chaos import drag
+from tests.harness.chaos.arena import examine
+from tests.harness.chaos.audit import Audit, Expected
 
 #: How many of a hundred disruptions are of each kind; AWAY comes besides, twice.
 SHARES: Mapping[str, int] = {

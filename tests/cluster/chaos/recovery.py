@@ -6,8 +6,8 @@ import bisect
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tests.chaos import training_log
-from tests.chaos.training_log import Line
+from tests.harness.chaos import training_log
+from tests.harness.chaos.training_log import Line
 
 
 @dataclasses.dataclass(frozen=True)

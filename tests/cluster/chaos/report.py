@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import rich.table
 
-from tests.chaos.faults import EPOCHS_AT_STAKE
 from tests.cluster.chaos.campaign import Outcome
 from tests.cluster.chaos.recovery import Disruption, Recovery
+from tests.harness.chaos.faults import EPOCHS_AT_STAKE
 
 
 def passed(outcome: Outcome) -> bool:

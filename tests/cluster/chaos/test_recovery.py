@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.training_log import START, Line
 from tests.cluster.chaos.campaign import TIMES_AWAY, order
 from tests.cluster.chaos.recovery import Disruption, Hit, Sights, epochs_lost, recovery, trials_lost
 from tests.cluster.chaos.world import AWAY, KINDS
+from tests.harness.chaos.training_log import START, Line
 
 
 def run(trial: str, pod: str, start: float, epochs: Sequence[int]) -> list[Line]:

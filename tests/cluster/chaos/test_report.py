@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import rich.console
 
-from tests.chaos.audit import Audit
 from tests.cluster.chaos import report
 from tests.cluster.chaos.campaign import Outcome
 from tests.cluster.chaos.recovery import Disruption, Recovery
+from tests.harness.chaos.audit import Audit
 
 GOOD = Outcome(
     seconds=60.0,

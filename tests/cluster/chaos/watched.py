@@ -9,15 +9,16 @@ import tempfile
 import threading
 import time
 
-from custom_components.distributed_tuner import search
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import diagnosis, manifests, names
-from custom_components.distributed_tuner.record import SearchRecord, TrialStatus
-from tests.chaos import training_log
-from tests.cluster.api import Object
+from custom_components.distributed_tuner.cluster.kube.manifests import manifests, names
+from custom_components.distributed_tuner.cluster.kube.observe import diagnosis
+from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
+from custom_components.distributed_tuner.search import run as search
 from tests.cluster.chaos.recovery import Hit, Sights
-from tests.cluster.errors import ApiError
 from tests.cluster.kubernetes_search import KubernetesSearch
+from tests.harness.chaos import training_log
+from tests.harness.cluster.kubernetes.api import Object
+from tests.harness.cluster.kubernetes.errors import ApiError
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _FAILURES = "batch.kubernetes.io/job-index-failure-count"

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.cluster.api import MERGE, Object
 from tests.cluster.chaos.recovery import Disruption
 from tests.cluster.chaos.watched import Watched, hit
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.errors import ApiError
-from tests.cluster.node_pool import SPOT_LABELS, SPOT_TAINT, NodePool
-from tests.cluster.process_node import ProcessNode
+from tests.harness.cluster.kubernetes.api import MERGE, Object
+from tests.harness.cluster.kubernetes.control_plane import ControlPlane
+from tests.harness.cluster.kubernetes.errors import ApiError
+from tests.harness.cluster.node.node_pool import SPOT_LABELS, SPOT_TAINT, NodePool
+from tests.harness.cluster.node.process_node import ProcessNode
 
 POOL = "pool"
 #: The groups of workers, as settings of the search. The chief shares machines with one of them.

@@ -15,14 +15,16 @@ from unittest import mock
 
 import keras_tuner as kt
 
-from custom_components.distributed_tuner import chief_server, files, rpc
-from custom_components.distributed_tuner.chief import Chief
-from custom_components.distributed_tuner.chief_service import Handler
-from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.chief import server as chief_server
+from custom_components.distributed_tuner.chief.chief import Chief
+from custom_components.distributed_tuner.chief.service import Handler
+from custom_components.distributed_tuner.host import files
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import SearchDir
-from custom_components.distributed_tuner.suggester import OracleSuggester
+from custom_components.distributed_tuner.oracle.suggester import OracleSuggester
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 _SECONDS = 120.0
 
@@ -101,14 +103,14 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
 
 def ask(here: ChiefHere, worker: str, wait_seconds: float = 0.0) -> str | None:
     """Asks for a trial: its id, None if there is none now, or within `wait_seconds`."""
-    answer = here.client.call(rpc.SUGGEST, {"worker": worker, "wait_seconds": wait_seconds})
+    answer = here.client.call(protocol.SUGGEST, {"worker": worker, "wait_seconds": wait_seconds})
     return str(answer["trial"]["trial_id"]) if answer["answer"] == "trial" else None
 
 
 def finish(here: ChiefHere, worker: str, trial_id: str, **metrics: float) -> None:
     """Ends a trial with these metrics."""
     message = {"worker": worker, "trial_id": trial_id, "succeeded": True, "reports": [[0, metrics]]}
-    here.client.call(rpc.FINISH, message)
+    here.client.call(protocol.FINISH, message)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = _SECONDS) -> Any:

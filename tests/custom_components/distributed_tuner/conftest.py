@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner import rpc, search
-from custom_components.distributed_tuner.client import ChiefClient
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
-from custom_components.distributed_tuner.cluster.local import LocalCluster
-from custom_components.distributed_tuner.credentials import Access
+from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import SearchRecord
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.search import run
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner.guests import Guests
-from tests.gcs.fixtures import gcs
+from tests.harness.gcs.fixtures import gcs
 
 __all__ = ["gcs"]
 
@@ -58,7 +59,7 @@ class Search:
         self.records: list[SearchRecord] = []
         self.alive = 0
 
-    def run(self, workers: int = 2, watch: Callable[[Search, SearchRecord], None] | None = None) -> search.Found:
+    def run(self, workers: int = 2, watch: Callable[[Search, SearchRecord], None] | None = None) -> run.Found:
         """Runs to the end; `watch` sees every record that differs from the last."""
 
         def look(record: SearchRecord, now: float, alive: int) -> None:
@@ -68,12 +69,12 @@ class Search:
             if watch is not None:
                 watch(self, record)
 
-        return search.run(self.spec, self.directory, self.cluster, workers=workers, watch=look)
+        return run.run(self.spec, self.directory, self.cluster, workers=workers, watch=look)
 
     def stop(self) -> None:
         """Ends the running search with what there is."""
         with contextlib.closing(ChiefClient(self.directory.read_address, Access(self.token), 60.0)) as client:
-            client.call(rpc.STOP, {"reason": "seen enough"})
+            client.call(protocol.STOP, {"reason": "seen enough"})
 
 
 @pytest.fixture(scope="session")

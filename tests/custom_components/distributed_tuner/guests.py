@@ -8,8 +8,8 @@ import queue
 import signal
 import time
 
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 _SECONDS = 120.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from custom_components.distributed_tuner.record import (
+from custom_components.distributed_tuner.record.record import (
     Direction,
     HyperparameterValue,
     Outcome,

@@ -20,8 +20,8 @@ from tfx.orchestration import metadata
 
 from custom_components import console
 from custom_components.distributed_tuner import keys
-from custom_components.distributed_tuner.cluster import prewarm
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
+from custom_components.distributed_tuner.cluster.local import prewarm
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.component import DistributedTuner
 
 # They take long where other tests share the machine.

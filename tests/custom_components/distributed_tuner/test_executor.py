@@ -15,14 +15,15 @@ from tfx.types import artifact_utils, standard_artifacts
 from typer.testing import CliRunner
 
 from custom_components import console
-from custom_components.distributed_tuner import keys, top_n
+from custom_components.distributed_tuner import keys
 from custom_components.distributed_tuner.__main__ import app
 from custom_components.distributed_tuner.artifacts import SearchReport
-from custom_components.distributed_tuner.cluster import prewarm
-from custom_components.distributed_tuner.cluster.fork_server_handle import ForkServerHandle
+from custom_components.distributed_tuner.cluster.local import prewarm
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.executor import Executor
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record import top_n
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tfx_pipeline import failure
 
 ENDLESS = {"epochs": 100_000, "seconds": 0.1}

@@ -16,16 +16,17 @@ from typing import Any
 import filelock
 import pytest
 
-from custom_components.distributed_tuner import top_n
-from custom_components.distributed_tuner.costs import Price
+from custom_components.distributed_tuner.chief.record_file import RecordFile
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, Stay, TrialRecord, TrialStatus
-from custom_components.distributed_tuner.record_file import RecordFile
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record import top_n
+from custom_components.distributed_tuner.record.costs import Price
+from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, Stay, TrialRecord, TrialStatus
 from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner.records import search, trial
-from tests.gcs.fixtures import BUCKET, Gcs
-from tests.gcs.server import Fault
+from tests.harness.gcs.fixtures import BUCKET, Gcs
+from tests.harness.gcs.server import Fault
+from tests.repository import ROOT
 
 # What a chief and its cluster may leave in a search directory, see `search_dir`.
 OWN = {
@@ -44,7 +45,7 @@ OWN = {
 def tool(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the tool as a person does, on a wide terminal, from a folder of the person's own."""
     command = [sys.executable, "-m", "custom_components.distributed_tuner", *arguments]
-    root = str(Path(__file__).parents[3])
+    root = str(ROOT)
     settings = {**os.environ, "COLUMNS": "200", "PYTHONPATH": root, **(environment or {})}
     return subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, timeout=120)
 
@@ -252,7 +253,7 @@ def test_a_terminal_that_claims_to_know_only_ascii_gets_every_character(here: Pa
 @pytest.mark.parametrize("command", ["status", "leaderboard", "report"])
 def test_an_output_that_cannot_be_written_is_told_in_one_line(stored: Path, here: Path, command: str) -> None:
     shell = f'exec "{sys.executable}" -m custom_components.distributed_tuner {command} "{stored}" > /dev/full'
-    settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    settings = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", shell], cwd=here, env=settings, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr == "error: standard output cannot be written: No space left on device\n"

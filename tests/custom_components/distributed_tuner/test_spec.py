@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from custom_components.distributed_tuner.costs import Price
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record.costs import Price
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.local import LocalStorage
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from scripts.bootstrap import uv_tool
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 PYTHON = os.path.realpath(sys.executable)
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from scripts.bootstrap import SetupError, __main__
+from tests.repository import ROOT
 from tests.scripts.bootstrap.conftest import Checkout
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def setup(checkout: Checkout, **variables: str) -> subprocess.CompletedProcess[str]:

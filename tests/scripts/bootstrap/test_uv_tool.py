@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts.bootstrap import SetupError, uv_tool
-from tests.scripts.bootstrap.conftest import ROOT, Checkout, Index, pin_uv
+from tests.repository import ROOT
+from tests.scripts.bootstrap.conftest import Checkout, Index, pin_uv
 
 NO_UV = "/usr/bin:/bin"
 

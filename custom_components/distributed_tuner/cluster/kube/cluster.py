@@ -12,25 +12,29 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from custom_components.distributed_tuner import crash
 from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError, Snapshot
-from custom_components.distributed_tuner.cluster.kube import connection, diagnosis, events, logs, names, objects, place
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.api_call import Object
-from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
-from custom_components.distributed_tuner.cluster.kube.diagnosis import Health
-from custom_components.distributed_tuner.cluster.kube.forgiveness import Forgiveness
-from custom_components.distributed_tuner.cluster.kube.members import Losses, Seen, view
-from custom_components.distributed_tuner.cluster.kube.mirror import REFUSAL_SECONDS, Mirror
-from custom_components.distributed_tuner.cluster.kube.objects import path, read_log
-from custom_components.distributed_tuner.cluster.kube.overdue import Overdue
-from custom_components.distributed_tuner.cluster.kube.plan import Plan
-from custom_components.distributed_tuner.cluster.kube.prospects import Prospects
-from custom_components.distributed_tuner.cluster.kube.replacements import Replacements
-from custom_components.distributed_tuner.cluster.kube.search_objects import NameTaken, SearchObjects
-from custom_components.distributed_tuner.cluster.kube.silences import Silences
-from custom_components.distributed_tuner.credentials import Access
-from custom_components.distributed_tuner.search_dir import DIRECTORY_ID, SearchDir
+from custom_components.distributed_tuner.cluster.kube import place
+from custom_components.distributed_tuner.cluster.kube.api import connection
+from custom_components.distributed_tuner.cluster.kube.api.call import Object
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.api.mirror import REFUSAL_SECONDS, Mirror
+from custom_components.distributed_tuner.cluster.kube.control import logs, objects
+from custom_components.distributed_tuner.cluster.kube.control.forgiveness import Forgiveness
+from custom_components.distributed_tuner.cluster.kube.control.objects import path, read_log
+from custom_components.distributed_tuner.cluster.kube.control.overdue import Overdue
+from custom_components.distributed_tuner.cluster.kube.control.replacements import Replacements
+from custom_components.distributed_tuner.cluster.kube.control.search_objects import NameTaken, SearchObjects
+from custom_components.distributed_tuner.cluster.kube.manifests import names
+from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.observe import diagnosis, events
+from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import Health
+from custom_components.distributed_tuner.cluster.kube.observe.members import Losses, Seen, view
+from custom_components.distributed_tuner.cluster.kube.observe.prospects import Prospects
+from custom_components.distributed_tuner.cluster.kube.observe.silences import Silences
+from custom_components.distributed_tuner.host import crash
+from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.storage.search_dir import DIRECTORY_ID, SearchDir
 
 _LOG = logging.getLogger(__name__)
 

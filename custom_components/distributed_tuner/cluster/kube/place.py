@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.distributed_tuner.cluster.kube import kubeconfig
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
-from custom_components.distributed_tuner.cluster.kube.connection import SERVICE_ACCOUNT_DIR
-from custom_components.distributed_tuner.cluster.kube.manifests import owner_reference
+from custom_components.distributed_tuner.cluster.kube.api import kubeconfig
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.connection import SERVICE_ACCOUNT_DIR
+from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.manifests.manifests import owner_reference
 
 _LOG = logging.getLogger(__name__)
 

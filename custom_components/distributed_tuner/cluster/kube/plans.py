@@ -6,9 +6,9 @@ import secrets
 from pathlib import Path
 
 from custom_components.distributed_tuner.cluster.kube import place
-from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
-from custom_components.distributed_tuner.cluster.kube.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
 from custom_components.distributed_tuner.options import SearchOptions
 
 

@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner import rpc, search
-from custom_components.distributed_tuner.client import ChiefClient
 from custom_components.distributed_tuner.cluster.base import Cluster, Loss, MemberState, Snapshot
-from custom_components.distributed_tuner.credentials import Access
 from custom_components.distributed_tuner.errors import ChiefRefused, SearchLocked
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.record import Outcome, SearchRecord, TrialStatus
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, TrialStatus
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.search import run as search
 from custom_components.distributed_tuner.spec import SearchSpec
-from tests.cluster.waiting import until
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
+from tests.harness.cluster.kubernetes.waiting import until
 
 OPTIONS = SearchOptions(heartbeat_seconds=0.5, lease_seconds=3.0, grace_seconds=2.0)
 # A lease that no test waits for: what is noticed sooner was told by the cluster.
@@ -165,11 +166,13 @@ class ClusterContract:
             )
             assert [member.name for member in (snapshot.chief, *snapshot.workers)] == ["chief", "worker-0", "worker-1"]
             with contextlib.closing(ChiefClient(cluster.chief_address, cluster.access(), 120.0)) as client:
-                until(lambda: len(client.call(rpc.STATUS, {"revision": None})["workers"]) == 2, "two workers' word")
+                until(
+                    lambda: len(client.call(protocol.STATUS, {"revision": None})["workers"]) == 2, "two workers' word"
+                )
             stranger = Access("not-the-token", cluster.access().authority)
             client = ChiefClient(cluster.chief_address, stranger, 5.0)
             with contextlib.closing(client), pytest.raises(ChiefRefused):
-                client.call(rpc.STATUS, {"revision": None})
+                client.call(protocol.STATUS, {"revision": None})
             assert "serving" in cluster.tail("chief")
             assert cluster.tail("nobody") == ""
             members = (snapshot.chief, *snapshot.workers)

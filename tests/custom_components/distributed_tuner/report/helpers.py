@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from custom_components.distributed_tuner.record import (
+from custom_components.distributed_tuner.record.record import (
     Direction,
     HyperparameterValue,
     Outcome,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_components.distributed_tuner.record import Direction, HyperparameterValue
+from custom_components.distributed_tuner.record.record import Direction, HyperparameterValue
 from custom_components.distributed_tuner.report import axes
 
 VALUES = st.one_of(

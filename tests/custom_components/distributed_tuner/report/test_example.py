@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from custom_components.distributed_tuner.record import Outcome, TrialStatus
+from custom_components.distributed_tuner.record.record import Outcome, TrialStatus
 from custom_components.distributed_tuner.report.example import example_now, example_record
 
 

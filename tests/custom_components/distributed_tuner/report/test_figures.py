@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from custom_components.distributed_tuner.record import Direction, Outcome, TrialRecord, TrialStatus
+from custom_components.distributed_tuner.record.record import Direction, Outcome, TrialRecord, TrialStatus
 from custom_components.distributed_tuner.report import figures
 from tests.custom_components.distributed_tuner.report.helpers import STARTED, completed, search, stay
 

@@ -9,8 +9,8 @@ import re
 import pytest
 from plotly.offline import get_plotlyjs
 
-from custom_components.distributed_tuner.costs import Price
-from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.record.costs import Price
+from custom_components.distributed_tuner.record.record import SearchRecord
 from custom_components.distributed_tuner.report.example import example_now, example_record
 from custom_components.distributed_tuner.report.html import ROWS_AT_FIRST, render_html
 from tests.custom_components.distributed_tuner.report.helpers import STARTED, completed, failed, search, stay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from custom_components.distributed_tuner.record import SearchRecord
+from custom_components.distributed_tuner.record.record import SearchRecord
 from custom_components.distributed_tuner.report.example import example_now, example_record
 from custom_components.distributed_tuner.report.html import ROWS_AT_FIRST, render_html
 from tests.custom_components.distributed_tuner.report.conftest import Opener, OpenPage

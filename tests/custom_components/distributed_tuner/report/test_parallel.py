@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from custom_components.distributed_tuner.record import Direction
+from custom_components.distributed_tuner.record.record import Direction
 from custom_components.distributed_tuner.report import axes, hover
 from custom_components.distributed_tuner.report.parallel import SHADES, parallel_coordinates
 from tests.custom_components.distributed_tuner.report.helpers import completed, search

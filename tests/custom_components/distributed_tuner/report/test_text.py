@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from custom_components.distributed_tuner.record import Direction, Outcome, SearchRecord
-from custom_components.distributed_tuner.report import formatting
+from custom_components.distributed_tuner.record import formatting
+from custom_components.distributed_tuner.record.record import Direction, Outcome, SearchRecord
 from custom_components.distributed_tuner.report.example import example_record
 from custom_components.distributed_tuner.report.text import leaderboard
 from tests.custom_components.distributed_tuner.report.helpers import completed, search, stay

@@ -10,7 +10,7 @@ import pytest
 from custom_components.distributed_tuner.storage.base import Storage
 from custom_components.distributed_tuner.storage.gcs import GcsStorage
 from custom_components.distributed_tuner.storage.local import LocalStorage
-from tests.gcs.fixtures import Gcs
+from tests.harness.gcs.fixtures import Gcs
 
 #: So long a bucket that stays away is waited for in these tests, in seconds.
 PATIENCE_SECONDS = 2.0

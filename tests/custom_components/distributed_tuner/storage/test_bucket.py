@@ -10,8 +10,8 @@ import pytest
 
 from custom_components.distributed_tuner.storage.base import StorageError
 from custom_components.distributed_tuner.storage.bucket import Bucket
-from tests.gcs.fixtures import BUCKET, Gcs
-from tests.gcs.server import Fault
+from tests.harness.gcs.fixtures import BUCKET, Gcs
+from tests.harness.gcs.server import Fault
 
 PATIENCE_SECONDS = 2.0
 

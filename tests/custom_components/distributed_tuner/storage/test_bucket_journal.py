@@ -11,13 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from custom_components.distributed_tuner import journal
 from custom_components.distributed_tuner.errors import CorruptState
-from custom_components.distributed_tuner.storage import bucket_journal
+from custom_components.distributed_tuner.storage import bucket_journal, journal
 from custom_components.distributed_tuner.storage.base import Fenced, Storage, StorageError
 from custom_components.distributed_tuner.storage.gcs import GcsStorage
-from tests.gcs.fixtures import BUCKET, Gcs
-from tests.gcs.server import Fault
+from tests.harness.gcs.fixtures import BUCKET, Gcs
+from tests.harness.gcs.server import Fault
 
 PREFIX = "runs/search/journal/"
 Open = Callable[[], Storage]

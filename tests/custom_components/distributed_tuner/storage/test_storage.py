@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner import journal
 from custom_components.distributed_tuner.errors import CorruptState
-from custom_components.distributed_tuner.storage import open_storage
+from custom_components.distributed_tuner.storage import journal, open_storage
 from custom_components.distributed_tuner.storage.base import Locked, Storage
 
 Open = Callable[[], Storage]

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from custom_components.distributed_tuner.chief.durable_state import Store
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import RECORD, SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.base import Fenced, Storage, StorageError
-from custom_components.distributed_tuner.store import Store
+from custom_components.distributed_tuner.storage.search_dir import RECORD, SearchDir
 from tests.custom_components.distributed_tuner.records import search, trial
-from tests.gcs.fixtures import BUCKET, Gcs
-from tests.gcs.server import Fault
+from tests.harness.gcs.fixtures import BUCKET, Gcs
+from tests.harness.gcs.server import Fault
 
 Open = Callable[[], Storage]
 

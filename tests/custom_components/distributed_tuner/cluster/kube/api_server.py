@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 
 Answer = Callable[["Handler"], None]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube.api import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.api_call import MERGE_PATCH, STRATEGIC_PATCH, Object
-from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.api.call import MERGE_PATCH, STRATEGIC_PATCH, Object
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
 
 _WATCH_SECONDS = 0.02
 

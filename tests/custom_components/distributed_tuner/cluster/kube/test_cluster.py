@@ -14,15 +14,18 @@ import pytest
 
 from custom_components.distributed_tuner.cluster.base import ClusterError, Snapshot
 from custom_components.distributed_tuner.cluster.kube import cluster as cluster_module
-from custom_components.distributed_tuner.cluster.kube.api_errors import ApiError, ApiUnavailable
+from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError, ApiUnavailable
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
-from custom_components.distributed_tuner.cluster.kube.manifests import ATTEMPT_ANNOTATION, DIRECTORY_ID_ANNOTATION
-from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
-from custom_components.distributed_tuner.cluster.kube.overdue import Overdue
+from custom_components.distributed_tuner.cluster.kube.control.overdue import Overdue
+from custom_components.distributed_tuner.cluster.kube.manifests.manifests import (
+    ATTEMPT_ANNOTATION,
+    DIRECTORY_ID_ANNOTATION,
+)
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.place import Place
-from custom_components.distributed_tuner.cluster.kube.plan import Plan
-from custom_components.distributed_tuner.search_dir import DIRECTORY_ID
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
+from custom_components.distributed_tuner.storage.search_dir import DIRECTORY_ID
 from tests.custom_components.distributed_tuner.cluster.kube.fake_api import FakeApi
 
 PODS = "/api/v1/namespaces/ml/pods"

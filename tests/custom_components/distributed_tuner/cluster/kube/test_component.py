@@ -13,15 +13,15 @@ from tfx.types import channel, standard_artifacts
 from custom_components.distributed_tuner import executor, keys
 from custom_components.distributed_tuner.cluster.base import ClusterError
 from custom_components.distributed_tuner.cluster.kube import plans
-from custom_components.distributed_tuner.cluster.kube.manifests import chief_job, worker_job
-from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions, KubernetesOptionsError
+from custom_components.distributed_tuner.cluster.kube.manifests.manifests import chief_job, worker_job
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
 from custom_components.distributed_tuner.component import DistributedTuner
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.search_dir import SearchDir
 from custom_components.distributed_tuner.spec import SearchSpec
-from tests.gcs.fixtures import Gcs
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
+from tests.harness.gcs.fixtures import Gcs
 
 NAME = SearchName("pipeline", "run", "node")
 

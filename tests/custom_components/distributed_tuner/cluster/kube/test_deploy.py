@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from custom_components.distributed_tuner.cluster.kube import api_errors
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.api import errors
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
+from tests.repository import ROOT
 
-DEPLOY = Path(__file__).resolve().parents[5] / "deploy"
+DEPLOY = ROOT / "deploy"
 
 
 def documents() -> list[dict[str, Any]]:
@@ -45,4 +45,4 @@ def test_no_object_names_a_namespace() -> None:
 
 
 def test_the_file_that_refusals_point_to_is_there() -> None:
-    assert (DEPLOY.parent / api_errors.ROLE_MANIFEST).is_file()
+    assert (DEPLOY.parent / errors.ROLE_MANIFEST).is_file()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.kube import place, plans
-from custom_components.distributed_tuner.cluster.kube.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.options import KubernetesOptions
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
 from custom_components.distributed_tuner.options import SearchOptions
 from tests.custom_components.distributed_tuner.cluster.kube.api_server import Answer, refuses, says, serving
 

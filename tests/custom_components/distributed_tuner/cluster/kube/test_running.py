@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
+from custom_components.distributed_tuner.chief.record_file import RecordFile
 from custom_components.distributed_tuner.cluster.kube import running
-from custom_components.distributed_tuner.cluster.kube.manifests import DIRECTORY_ANNOTATION
-from custom_components.distributed_tuner.record_file import RecordFile
-from custom_components.distributed_tuner.search_dir import SearchDir
+from custom_components.distributed_tuner.cluster.kube.manifests.manifests import DIRECTORY_ANNOTATION
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
+from tests.custom_components.distributed_tuner.cli.test_kubernetes import items, run
 from tests.custom_components.distributed_tuner.cluster.kube.api_server import Answer, refuses, says
-from tests.custom_components.distributed_tuner.cluster.kube.test_commands import items, run
 from tests.custom_components.distributed_tuner.cluster.kube.things import SEARCH, job, pod
 from tests.custom_components.distributed_tuner.records import search, trial
 
-LINE = "2026-01-01 10:00:20,456 I custom_components.distributed_tuner.progress_log: progress: 1 of 2 trials done\n"
+LINE = (
+    "2026-01-01 10:00:20,456 I custom_components.distributed_tuner.chief.progress_log: progress: 1 of 2 trials done\n"
+)
 
 
 def there(directory: str) -> list[Answer]:

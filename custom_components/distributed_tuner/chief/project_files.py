@@ -1,0 +1,79 @@
+"""A search as keras-tuner itself stores it, for keras-tuner's own tools. The journal is what the chief trusts.
+
+The chief also clears away here what a lost worker would have gone on from, once the trial has ended: it alone hears of
+every end, also of a trial that died with its workers.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner.storage.base import Storage
+from custom_components.distributed_tuner.worker.resume import folder
+
+_LOG = logging.getLogger(__name__)
+
+
+class ProjectFiles:
+    """Writes `oracle.json` and `trial_*/trial.json` of one project folder, by its name. Thread-safe."""
+
+    def __init__(self, storage: Storage, project: str) -> None:
+        self._storage = storage
+        self._project = project
+        self._lock = threading.Lock()
+        self._pending: dict[str, Mapping[str, Any]] = {}
+        self._oracle_state: str | None = None
+        self._ended: list[str] = []
+        self._cleared = 0
+
+    def update(self, trials: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes note of new states of trials (`Trial.get_state()`, by trial id)."""
+        with self._lock:
+            self._pending.update(trials)
+
+    def ended(self, trial_ids: Iterable[str]) -> None:
+        """The end of these trials is in the journal: no worker goes on with them."""
+        with self._lock:
+            self._ended.extend(trial_ids)
+
+    def write(self, oracle_state: str | None) -> None:
+        """Writes the trials that changed, and the oracle's state (`Oracle.get_state()` as JSON) if given.
+
+        Clears up after those that ended, too. One thread at a time calls it.
+
+        Raises:
+          OSError: the place refuses; what it did not take is written by the next call.
+        """
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        self._oracle_state = self._oracle_state if oracle_state is None else oracle_state
+        try:
+            for trial_id, state in list(pending.items()):
+                self._storage.write(f"{self._project}/trial_{trial_id}/trial.json", patches.dumps(state).encode())
+                del pending[trial_id]
+            if self._oracle_state is not None:
+                self._storage.write(f"{self._project}/oracle.json", self._oracle_state.encode())
+                self._oracle_state = None
+        finally:
+            # What changed meanwhile is newer.
+            with self._lock:
+                self._pending = {**pending, **self._pending}
+        self._clear(self._cleared)
+
+    def close(self) -> None:
+        """Clears up once more: a worker that was thought dead may have woken up and saved an epoch since."""
+        self._clear(0)
+
+    def _clear(self, first: int) -> None:
+        with self._lock:
+            ended = self._ended[first:]
+            self._cleared = len(self._ended)
+        for trial_id in ended:
+            try:
+                self._storage.remove_folder(f"{self._project}/trial_{trial_id}/{folder.RESUME}")
+            except OSError as error:
+                _LOG.warning("the saved state of trial %s could not be removed: %s", trial_id, error)

@@ -1,0 +1,34 @@
+"""The search as data in a file that anybody may read while the search runs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.storage.base import Storage
+from custom_components.distributed_tuner.storage.search_dir import RECORD, record_to_json, trial_to_json
+
+
+class RecordFile:
+    """Writes a record from what changed in it: a trial becomes text once for each of its changes."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._trials: dict[str, str] = {}
+
+    def write(self, changed: SearchRecord) -> None:
+        """Replaces the file by the record so far.
+
+        Args:
+          changed: the record with those trials only that changed since the last call.
+
+        Raises:
+          OSError: the place refuses.
+        """
+        for trial in changed.trials:
+            self._trials[trial.trial_id] = patches.dumps(trial_to_json(trial))
+        head = patches.dumps(record_to_json(dataclasses.replace(changed, trials=())))
+        trials = ",".join(self._trials.values())
+        text = head.replace('"trials":[]', f'"trials":[{trials}]', 1)
+        self._storage.write(RECORD, text.encode())

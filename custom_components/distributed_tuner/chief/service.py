@@ -1,0 +1,259 @@
+"""What a chief answers to its callers: the methods of its gRPC service, each a message in and a dict out."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from custom_components.distributed_tuner.chief import trial_flow
+from custom_components.distributed_tuner.chief.clock import Clock
+from custom_components.distributed_tuner.chief.durable_state import Store
+from custom_components.distributed_tuner.chief.trial_flow import TrialFlow
+from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner.oracle.suggester import OracleSuggester
+from custom_components.distributed_tuner.record.record import Direction, SearchRecord
+from custom_components.distributed_tuner.rpc import messages, protocol
+from custom_components.distributed_tuner.rpc.messages import Message
+from custom_components.distributed_tuner.space import trial_values
+from custom_components.distributed_tuner.storage.search_dir import record_to_json
+from custom_components.distributed_tuner.study.answers import Ask, Grant, Holder
+from custom_components.distributed_tuner.study.study import Study
+
+_LOG = logging.getLogger(__name__)
+
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class ChiefService:
+    """The methods of a chief's service.
+
+    Args:
+      search: the search's own name, which tells it apart from others in the same place.
+      study: who holds what.
+      flow: the way of a trial between study and oracle.
+      store: what is stored of the trials.
+      suggester: the oracle.
+      clock: seconds.
+      record: the trials that changed since a revision, as a record.
+      end_with: ends the search for a (reason, process, traceback).
+    """
+
+    def __init__(
+        self,
+        *,
+        search: str,
+        study: Study,
+        flow: TrialFlow,
+        store: Store,
+        suggester: OracleSuggester,
+        clock: Clock,
+        record: Callable[[int], SearchRecord],
+        end_with: Callable[[str, str, str], Awaitable[None]],
+    ) -> None:
+        self._search = search
+        self._study = study
+        self._flow = flow
+        self._store = store
+        self._suggester = suggester
+        self._clock = clock
+        self._record = record
+        self._end_with = end_with
+        # Tells this chief's revisions from those of the one before it.
+        self._incarnation = secrets.token_hex(4)
+        self._fault: tuple[str, str] | None = None
+
+    def methods(self) -> dict[str, Handler]:
+        """The service: each method's name in `rpc`, and what answers it.
+
+        Each of them raises `InvalidMessage`, before anything has changed, for a message that is not what it takes.
+        """
+        return {
+            protocol.SUGGEST: _takes(messages.Suggest, self.suggest),
+            protocol.FINISH: _takes(messages.Finish, self.finish),
+            protocol.HEARTBEAT: _takes(messages.Heartbeat, self.heartbeat),
+            protocol.RELEASE: _takes(messages.Release, self.release),
+            protocol.FAIL: _takes(messages.Fail, self.fail),
+            protocol.SPACE: _takes(messages.Space, self.space),
+            protocol.UPDATE_SPACE: _takes(messages.UpdateSpace, self.update_space),
+            protocol.BEST: _takes(messages.Best, self.best),
+            protocol.STATUS: _takes(messages.Status, self.status),
+            protocol.GONE: _takes(messages.Gone, self.gone),
+            protocol.RENEW: _takes(messages.Renew, self.renew),
+            protocol.STOP: _takes(messages.Stop, self.stop),
+        }
+
+    async def suggest(self, asked: messages.Suggest) -> dict[str, Any]:
+        """A worker wants a trial; held open while there is none."""
+        ends = self._clock() + min(asked.wait_seconds, protocol.LONG_POLL_SECONDS)
+        while True:
+            version = self._study.version
+            answer = await self._flow.ask(asked.worker, asked.process, max(0.0, ends - self._clock()))
+            await self._flow.commit()
+            left = ends - self._clock()
+            if answer is not Ask.WAIT or left <= 0:
+                return self._told(answer)
+            await self._flow.changes.wait(version, left)
+
+    async def finish(self, told: messages.Finish) -> dict[str, Any]:
+        """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one at once.
+
+        Until it has the answer the worker takes the ended trial for its own: nothing here may wait for a slow oracle.
+
+        Raises:
+          InvalidMessage: no oracle could take the trial's hyperparameters.
+        """
+        self._check_hyperparameters(told)
+        accepted = self._study.begin_finish(
+            told.worker,
+            told.trial_id,
+            told.epochs,
+            told.attempt,
+            now=self._clock(),
+            succeeded=told.succeeded,
+            process=told.process,
+        )
+        if accepted:
+            await self._flow.take(told.trial_id, trial_flow.end(told))
+        answer = self._flow.ask_at_once(told.worker, told.process) if told.next else None
+        await self._flow.commit()
+        return {"accepted": accepted, **(self._told(answer) if answer else {})}
+
+    async def heartbeat(self, told: messages.Heartbeat) -> dict[str, Any]:
+        """A worker lives."""
+        directive, reason = self._study.heartbeat(told.worker, told.trial_id, told.epochs, self._clock(), told.process)
+        return {"directive": directive.value, "reason": reason}
+
+    async def release(self, told: messages.Release) -> dict[str, Any]:
+        """A preempted worker gives its trial back."""
+        self._study.release(told.worker, told.trial_id, self._clock(), told.process)
+        await self._flow.commit()
+        return {}
+
+    async def gone(self, told: messages.Gone) -> dict[str, Any]:
+        """The cluster saw a worker die."""
+        trial_id = self._study.gone(told.worker, told.reason, self._clock(), told.process, told.fault)
+        await self._flow.commit()
+        return {"trial_id": trial_id}
+
+    async def renew(self, told: messages.Renew) -> dict[str, Any]:
+        """A worker's process gives way to a fresh one."""
+        self._study.renews(told.worker, told.process)
+        return {}
+
+    async def fail(self, told: messages.Fail) -> dict[str, Any]:
+        """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
+        if self._study.replaced(told.worker, told.process):
+            _LOG.warning("%s: an error of a process that was replaced before: %s", told.worker, told.message)
+            return {}
+        if not told.again:
+            await self._end_with(told.message, told.worker, told.traceback)
+            return {}
+        _LOG.warning("%s: %s\n%s", told.worker, told.message, told.traceback)
+        # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
+        self._fault = (told.worker, told.traceback) if self._fault is None or not self._study.faults else self._fault
+        reason = self._study.fault(told.worker, told.message)
+        if reason is None:
+            await self._flow.commit()
+        else:
+            await self._end_with(reason, *self._fault)
+        return {}
+
+    async def stop(self, told: messages.Stop) -> dict[str, Any]:
+        """Somebody wants the search to end with what there is."""
+        self._study.stop(told.reason, self._clock())
+        await self._flow.commit()
+        return {}
+
+    async def space(self, asked: messages.Space) -> dict[str, Any]:
+        """The search space."""
+        del asked
+        return {"hyperparameters": self._suggester.space()}
+
+    async def update_space(self, told: messages.UpdateSpace) -> dict[str, Any]:
+        """A worker met new hyperparameters.
+
+        Raises:
+          InvalidMessage: no oracle could take them.
+        """
+        _check_config(told.hyperparameters)
+        await self._flow.update_space(told.hyperparameters)
+        await self._flow.commit()
+        return {}
+
+    async def best(self, asked: messages.Best) -> dict[str, Any]:
+        """The best trials, as keras-tuner stores them: as many as one message holds, and which to ask for next.
+
+        Raises:
+          InvalidMessage: it asks for neither, or for a trial that there is not.
+        """
+        ids = asked.ids
+        if ids is None:
+            if asked.count is None:
+                raise messages.InvalidMessage("Best: neither count nor ids are given")
+            ids = [trial["trial_id"] for trial in self.best_trials(asked.count)]
+        if unknown := [trial_id for trial_id in ids if trial_id not in self._store.trials]:
+            raise messages.InvalidMessage(f"Best: ids: there is no trial {unknown[0]}")
+        trials: list[dict[str, Any]] = []
+        size = 0
+        for trial_id in ids:
+            trial = self.trial_state(trial_id)
+            size += len(patches.dumps(trial))
+            if trials and size > protocol.PORTION_BYTES:
+                break
+            trials.append(trial)
+        return {"trials": trials, "left": list(ids[len(trials) :])}
+
+    async def status(self, asked: messages.Status) -> dict[str, Any]:
+        """The search as data: the trials that changed since the revision that the caller knows, if it knows one."""
+        incarnation, known = asked.revision or ("", -1)
+        since = known if incarnation == self._incarnation else -1
+        revision = self._study.revision
+        return {
+            "revision": [self._incarnation, revision],
+            "whole": since == -1,
+            "over": self._study.over,
+            "stop_reason": self._study.stop_reason,
+            "workers": self._study.workers(self._clock()),
+            "renewing": self._study.renewing,
+            "record": None if since == revision else record_to_json(self._record(since)),
+        }
+
+    def holder(self, trial_id: str) -> Holder | None:
+        """Who holds this trial, None if nobody does."""
+        return self._study.holder(trial_id)
+
+    def trial_state(self, trial_id: str) -> dict[str, Any]:
+        """A trial as keras-tuner stores it."""
+        return self._store.trials[trial_id]
+
+    def best_trials(self, count: int) -> list[dict[str, Any]]:
+        """The best completed trials as keras-tuner stores them, best first."""
+        return self._store.best(count, Direction(self._suggester.oracle.objective.direction))
+
+    def _check_hyperparameters(self, told: messages.Finish) -> None:
+        known = self._store.trials.get(told.trial_id)
+        # Most trials come back as they were given; to build their entries anew takes longer than all the rest.
+        if told.hyperparameters is not None and (known is None or told.hyperparameters != known["hyperparameters"]):
+            _check_config(told.hyperparameters)
+
+    def _told(self, answer: Grant | Ask) -> dict[str, Any]:
+        if isinstance(answer, Grant):
+            trial = self.trial_state(answer.trial_id)
+            return {"answer": "trial", "trial": trial, "attempt": answer.attempt, "search": self._search}
+        if answer is Ask.OVER:
+            return {"answer": "over", "reason": self._study.stop_reason}
+        return {"answer": answer.value}
+
+
+def _takes(kind: type[Message], method: Callable[[Message], Awaitable[dict[str, Any]]]) -> Handler:
+    async def handle(request: dict[str, Any]) -> dict[str, Any]:
+        return await method(messages.parse(kind, request))
+
+    return handle
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    if (fault := trial_values.fault_of_config(config)) is not None:
+        raise messages.InvalidMessage(fault)

@@ -1,0 +1,169 @@
+"""The command line's part for searches on Kubernetes: `render`, `scale`, `members`, `logs`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from custom_components.distributed_tuner.cli.terminal import fail, say
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube import place, running
+from custom_components.distributed_tuner.cluster.kube.api import connection
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.control import objects
+from custom_components.distributed_tuner.cluster.kube.manifests import manifests, names
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.running import Running
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.rpc import credentials
+
+_PATIENCE_SECONDS = 20.0
+_SECRET = "made at the start of the search"
+
+SearchArgument = Annotated[
+    str, typer.Argument(metavar="SEARCH", help="The search's name: the label distributed-tuner/search of its Jobs.")
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option(help="Where it runs; default: the pod's own, or that of the kubeconfig's context.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (render, scale, members, logs):
+        app.command()(command)
+
+
+def render(
+    settings: Annotated[
+        Path, typer.Argument(help="The cluster's settings, YAML or JSON: the file of CLUSTER_OPTIONS.")
+    ],
+    pipeline: Annotated[str, typer.Option(help="The pipeline's name.")] = "pipeline",
+    run: Annotated[str, typer.Option(help="The run's id.")] = "run",
+    node: Annotated[str, typer.Option(help="The id of the tuner's node.")] = "DistributedTuner",
+    directory: Annotated[str, typer.Option(help="The search directory, as the pods see it.")] = "/search",
+    workers: Annotated[int, typer.Option(min=0, help="As num_workers of the component.")] = 2,
+    options: Annotated[str, typer.Option(help="SearchOptions as JSON.")] = "{}",
+) -> None:
+    """Prints a search's manifests, without a cluster. Secrets are left out of their Secrets."""
+    try:
+        chosen = KubernetesOptions.from_mapping(_values(settings))
+        search = SearchOptions.from_json(options)
+    except OSError as error:
+        raise typer.BadParameter(f"{settings} cannot be read: {error.strerror}", param_hint="SETTINGS") from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    plan = Plan(
+        search=SearchName(pipeline, run, node),
+        namespace=chosen.namespace or place.DEFAULT_NAMESPACE,
+        root=directory,
+        options=chosen,
+        grace_seconds=search.grace_seconds,
+        lock_seconds=search.chief_timeout_seconds,
+        attempt="attempt",
+    )
+    try:
+        documents = list(rendered(plan, chosen.counts(workers)))
+    except KubernetesOptionsError as error:
+        raise typer.BadParameter(str(error), param_hint="--workers") from error
+    say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
+
+
+def _values(file: Path) -> Any:
+    """What the file says; of JSON not all is YAML, tabs for example.
+
+    Raises:
+      OSError: it cannot be read.
+      ValueError: it is neither.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text: {error.reason}") from None
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
+
+
+def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """All manifests of a search in the order in which they are made, without owners and secrets."""
+    yield manifests.chief_job(plan)
+    files = {
+        names.CHIEF: (credentials.TOKEN_FILE, credentials.CERTIFICATE_FILE, credentials.KEY_FILE),
+        names.WORKER: (credentials.TOKEN_FILE, credentials.AUTHORITY_FILE),
+    }
+    for component, keys in files.items():
+        yield manifests.secret(plan, component, dict.fromkeys(keys, _SECRET))
+    yield manifests.service(plan)
+    yield manifests.network_policy(plan)
+    for group in plan.options.groups:
+        yield manifests.worker_job(plan, group, counts[group.name])
+
+
+def scale(
+    search: SearchArgument,
+    group: Annotated[str, typer.Option(help="The group of workers.")],
+    workers: Annotated[int, typer.Option(min=0, help="How many it should have.")],
+    namespace: NamespaceOption = None,
+) -> None:
+    """Changes how many workers a running search has. Those that go give their trials back first."""
+    with _reaching(namespace) as (api, where):
+        objects.scale(api, where, search, group, workers)
+    say(f"search {search}: group {group} has {workers} workers from now on")
+
+
+def members(search: SearchArgument, namespace: NamespaceOption = None) -> None:
+    """The chief and the workers of a running search: their states, restarts, and what they wait for."""
+    with _reaching(namespace) as (api, where):
+        seen = running.see(api, where, search)
+    for each in seen:
+        say(running.line(each.member))
+
+
+def logs(
+    search: SearchArgument,
+    member: Annotated[str, typer.Argument(help="`chief`, or a worker such as `spot-3`.")] = names.CHIEF,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 100,
+    namespace: NamespaceOption = None,
+) -> None:
+    """The log of the chief or of a worker of a running search."""
+    with _reaching(namespace) as (api, where):
+        begun = {entry.member.name: entry.begun for entry in running.see(api, where, search)}
+        if member not in begun:
+            raise ClusterError(f"search {search} has no {member}; it has {', '.join(begun)}")
+        if not begun[member]:
+            raise ClusterError(f"{member} has no pod that runs yet; `members {search}` tells what it waits for")
+        say(objects.read_log(api, where, begun[member][0], lines))
+
+
+def look_up(search: str, namespace: str | None) -> Running:
+    """A running search, for commands that take its directory as well.
+
+    Raises:
+      typer.Exit: there is none, and the reason was told.
+    """
+    with _reaching(namespace, f"{search} is no folder here; as the name of a search on Kubernetes: ") as (api, where):
+        return running.find(api, where, search)
+
+
+@contextlib.contextmanager
+def _reaching(namespace: str | None, before: str = "") -> Iterator[tuple[KubernetesApi, str]]:
+    """The API server and the namespace; what they refuse ends the command with its reason."""
+    try:
+        yield (
+            connection.from_environment(patience_seconds=_PATIENCE_SECONDS),
+            namespace or place.own_namespace() or place.context_namespace(),
+        )
+    except ClusterError as error:
+        fail(f"{before}{error}")

@@ -1,0 +1,86 @@
+"""Ends pods that do not end by themselves, as soon as the API server lets it be done.
+
+Those whose processes say nothing are killed by their node. Where there is no node that answers, the pod is said to have
+failed first, as the cluster's own garbage collector does it: its Job makes another one only then.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster.kube.api.call import STRATEGIC_PATCH
+from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
+from custom_components.distributed_tuner.cluster.kube.control.objects import path
+from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import DISRUPTED
+
+_LOG = logging.getLogger(__name__)
+
+# An API server that is away is asked again after this time.
+_PAUSE_SECONDS = 5.0
+
+
+class Replacements:
+    """The pods that are to be ended. One attempt at a time: whoever asks has a search to look after.
+
+    Args:
+      api: the API server.
+      namespace: of the pods.
+      clock: for tests.
+    """
+
+    def __init__(self, api: KubernetesApi, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._clock = clock
+        self._pods: dict[str, tuple[str, bool]] = {}
+        self._not_before = clock()
+        self._told = ""
+
+    def add(self, pod: str, uid: str, *, abandoned: bool = False) -> None:
+        """Has a pod ended, now or later. Only this one, and none that has come in its place meanwhile.
+
+        Args:
+          pod: its name.
+          uid: its own.
+          abandoned: whether its node does not do it.
+        """
+        self._pods[uid] = pod, abandoned
+
+    def go_on(self) -> None:
+        """Ends those that are still to be; called again and again."""
+        if self._clock() < self._not_before:
+            return
+        for uid, (pod, abandoned) in list(self._pods.items()):
+            try:
+                if abandoned:
+                    self._say_failed(pod, uid)
+                self._api.delete(path("Pod", self._namespace, pod), grace_seconds=0, uid=uid, patience_seconds=0.0)
+            except ClusterError as error:
+                # Nor is a refusal the end of a search whose other workers go on.
+                self._not_before = self._clock() + _PAUSE_SECONDS
+                if str(error) != self._told:
+                    self._told = str(error)
+                    what = "whose node does not end it" if abandoned else "which says nothing"
+                    _LOG.warning("the pod %s, %s, cannot be replaced yet: %s", pod, what, error)
+                return
+            del self._pods[uid]
+            self._told = ""
+
+    def _say_failed(self, pod: str, uid: str) -> None:
+        # Without the condition the Job would count it as a failure.
+        words = {"reason": "NodeDoesNotAnswer", "message": "its node did not end it in time, and was given up for it"}
+        change = {
+            "metadata": {"uid": uid},
+            "status": {"phase": "Failed", "conditions": [{"type": DISRUPTED, "status": "True", **words}]},
+        }
+        try:
+            self._api.patch(
+                f"{path('Pod', self._namespace, pod)}/status", change, STRATEGIC_PATCH, patience_seconds=0.0
+            )
+        except ApiError as error:
+            if error.code not in (404, 409):  # 409: another one of this name is there
+                raise

@@ -1,0 +1,252 @@
+"""The Kubernetes objects of a search, as pure functions from a `Plan` to dicts.
+
+Dicts, and not the client's models: those of kubernetes 12, which the pipeline's packages ask for, know neither
+podFailurePolicy nor Indexed Jobs.
+
+The chief's Job owns the others, so that all go with it; it is owned by whatever the caller names, the pipeline's step
+or workflow. A Job needs to be there to own anything, and its pod needs what it owns: hence it begins suspended.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from custom_components.distributed_tuner.cluster.kube.manifests.names import CHIEF, SEARCH_LABEL, WORKER
+from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.manifests.pod_template import (
+    CONTAINER,
+    CREDENTIALS_DIR,
+    pod_template,
+)
+from custom_components.distributed_tuner.cluster.kube.observe import diagnosis
+from custom_components.distributed_tuner.cluster.kube.settings.groups import WorkerGroup
+from custom_components.distributed_tuner.errors import ExitCode
+
+Manifest = dict[str, Any]
+
+DIRECTORY_ANNOTATION = "distributed-tuner/directory"
+DIRECTORY_ID_ANNOTATION = "distributed-tuner/directory-id"
+ATTEMPT_ANNOTATION = "distributed-tuner/attempt"
+SETTINGS_ANNOTATION = "distributed-tuner/settings"
+KEPT_ANNOTATION = "distributed-tuner/kept-on-failure"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+
+# The caller decides when a search is given up, not the Job's controller.
+_NO_LIMIT = 1_000_000
+_DIGEST_LENGTH = 16
+RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
+FATAL_CODES = sorted(diagnosis.FATAL_CODES)
+
+
+def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """The chief's Job, suspended. It is Indexed, though of one, since only then `forgiveness` works."""
+    wanted = _chief_spec(dataclasses.replace(plan, attempt=""))
+    manifest = _job(plan, plan.search.chief, CHIEF, None, plan.options.chief.queue, _chief_spec(plan), owners, wanted)
+    manifest["metadata"]["annotations"][ATTEMPT_ANNOTATION] = plan.attempt
+    if plan.directory_id:
+        manifest["metadata"]["annotations"][DIRECTORY_ID_ANNOTATION] = plan.directory_id
+    return manifest
+
+
+def _chief_spec(plan: Plan) -> Manifest:
+    settings = plan.options.chief
+    template = pod_template(
+        plan,
+        settings,
+        component=CHIEF,
+        group=None,
+        secret=plan.search.chief,
+        arguments=[
+            *("chief", plan.root),
+            *("--credentials", CREDENTIALS_DIR),
+            *("--port", str(plan.options.port)),
+            *("--attempt", plan.attempt),
+            *("--lock-seconds", f"{plan.lock_seconds:g}"),
+            *("--linger-seconds", f"{plan.options.linger_seconds:g}"),
+            *("--deserted-seconds", f"{plan.options.deserted_seconds:g}"),
+        ],
+        env={**_ENV, "CUDA_VISIBLE_DEVICES": "-1"},
+        annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+    )
+    template["spec"]["containers"][0]["ports"] = [{"name": "grpc", "containerPort": plan.options.port}]
+    return {
+        "suspend": True,
+        "completionMode": "Indexed",
+        "completions": 1,
+        "parallelism": 1,
+        "backoffLimitPerIndex": _NO_LIMIT,
+        **_job_rules(plan, fatal="FailJob"),
+        "template": template,
+    }
+
+
+def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """The Indexed Job of a group of `count` workers; suspended where that is 0, since a Job of none is a finished one.
+
+    A worker that gave up for good fails its index only: the others end their epochs first, and the search hears of it
+    from the worker itself and from whoever watches.
+    """
+    template = pod_template(
+        plan,
+        group,
+        component=WORKER,
+        group=group.name,
+        secret=plan.search.worker_secret,
+        arguments=[
+            *("worker", plan.root),
+            *("--credentials", CREDENTIALS_DIR),
+            *("--chief", plan.chief_address),
+            *("--group", group.name),
+            *(("--gpus", str(group.gpu.count)) if group.gpu else ()),
+        ],
+        env={**_ENV, **(_GPU_ENV if group.gpu else {})},
+        annotations={},
+    )
+    spec = {
+        **({"suspend": True} if group.queue or not count else {}),
+        "completionMode": "Indexed",
+        "completions": max(1, count),
+        "parallelism": max(1, count),
+        "backoffLimitPerIndex": _NO_LIMIT,
+        **_job_rules(plan, fatal="FailIndex"),
+        "template": template,
+    }
+    return _job(plan, plan.search.group(group.name), WORKER, group.name, group.queue, spec, owners, spec)
+
+
+def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """The chief's address, the same for each of its pods."""
+    labels = {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}
+    port = {"name": "grpc", "port": plan.options.port, "targetPort": "grpc", "appProtocol": "grpc"}
+    # A pod whose node is not heard of for a while counts as not ready, and serves all the same.
+    spec = {"type": "ClusterIP", "selector": labels, "ports": [port], "publishNotReadyAddresses": True}
+    return _object(plan, "v1", "Service", plan.search.chief, CHIEF, owners, {"spec": spec})
+
+
+def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """Lets the search's workers and the pipeline's step reach the chief's port, and nobody anything else of it."""
+    workers = {"podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name}}}
+    callers = dict(plan.callers) if plan.callers is not None else {"podSelector": {}}
+    spec = {
+        "podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [workers, callers], "ports": [{"protocol": "TCP", "port": plan.options.port}]}],
+    }
+    policy = _object(plan, "networking.k8s.io/v1", "NetworkPolicy", plan.search.chief, CHIEF, owners, {"spec": spec})
+    return _with_settings(policy, spec)
+
+
+def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
+    """What chief or workers find in their credentials folder, by file name."""
+    name = plan.search.chief if component == CHIEF else plan.search.worker_secret
+    body = {"type": "Opaque", "immutable": True, "stringData": dict(files)}
+    return _object(plan, "v1", "Secret", name, component, owners, body)
+
+
+def same_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether an object is made from the same settings as this manifest, whatever the server and others added to it."""
+    digests = [one["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION) for one in (found, wanted)]
+    return digests[0] == digests[1]
+
+
+def owner_reference(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the garbage collector remove an object with this one.
+
+    It does not block the owner's deletion: that would take a right to the owner's finalizers.
+    """
+    metadata = manifest["metadata"]
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+
+
+_ENV = {
+    # A crash while Python still imports leaves its stack too; later `crash.tell` sees to it.
+    "PYTHONFAULTHANDLER": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "1",
+}
+# Where GKE mounts the driver of a node with GPUs; the image has CUDA itself, and cannot have the driver.
+_GPU_ENV = {"LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}
+
+
+def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
+    return {
+        "ttlSecondsAfterFinished": plan.options.ttl_seconds,
+        # A second process with the same id while the first one is ending would only be in its way.
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    "action": fatal,
+                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": FATAL_CODES},
+                },
+                # Eviction, preemption, a drained or lost node: nobody's fault, and no use of the backoff limit.
+                {"action": "Ignore", "onPodConditions": [{"type": diagnosis.DISRUPTED, "status": "True"}]},
+                {
+                    "action": "Ignore",
+                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": RESTART_CODES},
+                },
+            ]
+        },
+    }
+
+
+def _job(
+    plan: Plan,
+    name: str,
+    component: str,
+    group: str | None,
+    queue: str | None,
+    spec: Manifest,
+    owners: Sequence[Mapping[str, Any]],
+    wanted: Manifest,
+) -> Manifest:
+    manifest = _object(plan, "batch/v1", "Job", name, component, owners, {"spec": spec}, group)
+    manifest["metadata"]["annotations"][DIRECTORY_ANNOTATION] = plan.root
+    if queue:
+        manifest["metadata"]["labels"][QUEUE_LABEL] = queue
+    return _with_settings(manifest, wanted)
+
+
+def _with_settings(manifest: Manifest, spec: Mapping[str, Any]) -> Manifest:
+    """Adds a digest that tells objects of other settings apart.
+
+    How many members a Job has is not part of it: its queue or `scale` may change that meanwhile.
+    """
+    settings = {key: value for key, value in spec.items() if key not in ("suspend", "completions", "parallelism")}
+    text = json.dumps([manifest["metadata"]["labels"], settings], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    manifest["metadata"]["annotations"][SETTINGS_ANNOTATION] = digest
+    return manifest
+
+
+def _object(
+    plan: Plan,
+    version: str,
+    kind: str,
+    name: str,
+    component: str,
+    owners: Sequence[Mapping[str, Any]],
+    body: Manifest,
+    group: str | None = None,
+) -> Manifest:
+    metadata: Manifest = {
+        "name": name,
+        "namespace": plan.namespace,
+        "labels": plan.search.labels(component, group),
+        "annotations": plan.search.annotations(),
+    }
+    if owners:
+        metadata["ownerReferences"] = [dict(owner) for owner in owners]
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **body}

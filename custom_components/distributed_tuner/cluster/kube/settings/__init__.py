@@ -1,0 +1,1 @@
+"""What a user sets for a search on Kubernetes, checked."""

@@ -1,0 +1,1 @@
+"""Chief and workers as processes of this machine."""

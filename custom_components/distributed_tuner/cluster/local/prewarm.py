@@ -1,0 +1,32 @@
+"""A fork server started ahead of the search that will use it.
+
+Its imports take seconds of one core. A pipeline that runs whole on one machine starts it at its own start, while the
+nodes before the tuner keep another core busy. Without that the local cluster starts its own, and all works the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
+
+_server: ForkServerHandle | None = None
+
+
+@contextlib.contextmanager
+def prewarmed(log: Path) -> Iterator[None]:
+    """Within it local clusters find a server that is importing already, or done with it; `log` takes its output."""
+    global _server
+    server = _server = ForkServerHandle(log, with_tfx=True)
+    try:
+        yield
+    finally:
+        _server = None
+        server.close(grace_seconds=5.0)
+
+
+def server() -> ForkServerHandle | None:
+    """The server of the surrounding `prewarmed`, if it still runs."""
+    return _server if _server is not None and _server.alive else None

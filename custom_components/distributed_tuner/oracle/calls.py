@@ -1,0 +1,56 @@
+"""Calls of an oracle, which may be anybody's code: whatever is raised there is told as the oracle's error."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from keras_tuner.src.engine import oracle as oracle_module
+
+from custom_components.distributed_tuner.errors import storable
+from custom_components.distributed_tuner.oracle import one_at_a_time
+from custom_components.distributed_tuner.record import cause
+
+
+class OracleError(Exception):
+    """The oracle itself raised, or gave what nobody can use: no trial can be had from it any more.
+
+    No RuntimeError: a context manager takes one that comes of a StopIteration for Python's own, and undoes it.
+    """
+
+
+class OracleCalls:
+    """Calls one oracle, in one thread."""
+
+    def __init__(self, oracle: oracle_module.Oracle) -> None:
+        self._oracle = oracle
+
+    def call(self, method: str, *args: Any, others: int = 0, **kwargs: Any) -> Any:
+        """What the method returns, called while so many other trials run.
+
+        Raises:
+          OracleError: it raised.
+        """
+        with self.guarded(method, others):
+            try:
+                return getattr(self._oracle, method)(*args, **kwargs)
+            except BaseException:
+                # keras-tuner's lock has no finally, and would stop every later call.
+                lock = oracle_module.LOCKS[self._oracle]
+                oracle_module.THREADS[self._oracle] = None
+                if lock.locked():
+                    lock.release()
+                raise
+
+    @contextlib.contextmanager
+    def guarded(self, method: str, others: int = 0) -> Iterator[None]:
+        """Whatever is raised within, by this method of the oracle, is the oracle's error."""
+        try:
+            yield
+        except BaseException as error:
+            # `sys.exit` too: nothing but the oracle runs in here.
+            words = f"{type(self._oracle).__name__}.{method} raised {cause.of_error(error)}"
+            words += one_at_a_time.hint(self._oracle, others)
+            raise OracleError(f"{words}\n{storable(traceback.format_exc())}") from error

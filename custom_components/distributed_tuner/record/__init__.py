@@ -1,0 +1,1 @@
+"""A search as data: what reports, leaderboards and the choice of the best read."""

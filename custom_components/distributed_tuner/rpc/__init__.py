@@ -1,0 +1,1 @@
+"""How chief and callers speak: the messages, the client, and what each must show."""

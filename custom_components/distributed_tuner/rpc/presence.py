@@ -1,0 +1,64 @@
+"""Whether a search is being served at this moment, without a part in it: no lock is tried, no token shown."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import time
+
+import grpc
+
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
+
+# A chief that was killed is back within a few seconds.
+_PATIENCE_SECONDS = 4.0
+_ATTEMPT_SECONDS = 2.0
+_PAUSE_SECONDS = 0.2
+_LOOPBACK = "127.0.0.1:"
+
+
+class Presence(enum.Enum):
+    """Whether somebody serves a search.
+
+    SERVED: a chief answers. ABSENT: none does. UNKNOWN: its chief is, or was, on another machine or in a pod, and
+    cannot be asked from here.
+    """
+
+    SERVED = "served"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+def look(directory: SearchDir, patience_seconds: float = _PATIENCE_SECONDS) -> Presence:
+    """Asks whether a chief serves the search in this directory.
+
+    Args:
+      directory: the search.
+      patience_seconds: how long a chief that does not answer is waited for; one may be starting again.
+    """
+    until = time.monotonic() + patience_seconds
+    while True:
+        machine, address = directory.read_machine(), directory.read_address()
+        if machine not in (None, socket.gethostname()) or (address and not address.startswith(_LOOPBACK)):
+            return Presence.UNKNOWN
+        if address and _answers(address, min(_ATTEMPT_SECONDS, patience_seconds)):
+            return Presence.SERVED
+        if time.monotonic() >= until:
+            return Presence.ABSENT
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _answers(address: str, seconds: float) -> bool:
+    """Whether a chief answers there. It refuses a call without a token before it reads it; who else would do that?"""
+    with grpc.insecure_channel(address, options=protocol.CHANNEL_OPTIONS) as channel:
+        try:
+            ask = channel.unary_unary(
+                f"/{protocol.SERVICE}/{protocol.STATUS}",
+                request_serializer=protocol.encode,
+                response_deserializer=protocol.decode,
+            )
+            ask({}, timeout=seconds)
+        except grpc.RpcError as error:
+            return error.code() is grpc.StatusCode.UNAUTHENTICATED
+    return False

@@ -1,0 +1,72 @@
+"""The chief's own gRPC service: JSON in, JSON out.
+
+keras-tuner's protocol carries numbers as float32, drops the message of a failed trial, and has no place for heartbeats
+and progress; see docs/search.md. Names of the methods, sizes and the bearer token are here, for both sides.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from custom_components.distributed_tuner.oracle import patches
+
+SERVICE = "distributed_tuner.Search"
+
+SUGGEST = "Suggest"
+FINISH = "Finish"
+HEARTBEAT = "Heartbeat"
+RELEASE = "Release"
+FAIL = "Fail"
+SPACE = "Space"
+UPDATE_SPACE = "UpdateSpace"
+BEST = "Best"
+STATUS = "Status"
+GONE = "Gone"
+RENEW = "Renew"
+STOP = "Stop"
+
+# A record of thousands of trials exceeds gRPC's default of 4 MiB.
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+# Of what has no end to its size no message carries more, the first item aside.
+PORTION_BYTES = 16 * 1024 * 1024
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # By its name a pause, but it is how long an attempt to connect may take: on a busy machine TLS needs seconds.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
+    # A channel that takes another one's place must not get that one's connection.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+# One port has one chief.
+SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))
+
+TOKEN_KEY = "authorization"
+
+# An idle worker's question is held open for so long before it is told to ask again.
+LONG_POLL_SECONDS = 15.0
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """A message as bytes."""
+    return patches.dumps(message).encode()
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Undoes `encode`.
+
+    Raises:
+      ValueError: the bytes are no JSON object.
+    """
+    message = json.loads(data)
+    if not isinstance(message, dict):
+        raise ValueError(f"expected a JSON object, got {type(message).__name__}")
+    return message
+
+
+def bearer(token: str) -> str:
+    """The value of the metadata key `TOKEN_KEY`."""
+    return f"Bearer {token}"

@@ -1,0 +1,186 @@
+"""The values that an entry of a search space may have, so that what a trial is given is one of them.
+
+In keras-tuner 1.4.7 a Bayesian search gives `Int("n", 1, 8, sampling="log")` the value 9, a grid gives an `Int` with a
+step and `sampling="log"` floats, a value computed with a step may lie beyond the maximum by the last digit, and a
+default is taken as it is, whatever its type.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine.hyperparameters import hp_types
+from keras_tuner.src.engine.hyperparameters.hp_types import numerical
+
+from custom_components.distributed_tuner.record.record import HyperparameterValue
+
+
+class UnfitValue(ValueError):
+    """A value that no entry of its name can have, nor one near it; the text names both."""
+
+
+def fit(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue:
+    """The value of the entry's own type, in its range and on its grid, that is nearest; its default stays as it is.
+
+    Entries of other classes than keras-tuner's take what they are given.
+
+    Raises:
+      UnfitValue: there is none.
+    """
+    kind = type(value)
+    # Nearly all come as they should, and this is asked of each.
+    if kind is int and isinstance(entry, hp_types.Int) and entry.sampling == "linear":
+        if entry.min_value <= value <= entry.max_value and (value - entry.min_value) % (entry.step or 1) == 0:
+            return value
+    elif kind is float and isinstance(entry, hp_types.Float) and entry.step is None:
+        if entry.min_value <= value <= entry.max_value:
+            return value
+    elif kind is bool and isinstance(entry, hp_types.Boolean):
+        return value
+    return _nearest(entry, value.item() if isinstance(value, np.generic) else value)
+
+
+def fit_all(entries: Iterable[hp_module.HyperParameter], values: dict[str, Any]) -> bool:
+    """Fits the values of the entries that are active with them, in place; the other values stay.
+
+    Args:
+      entries: a space, a condition's parent before what hangs on it.
+      values: by the names of the entries.
+
+    Returns:
+      Whether anything was changed.
+
+    Raises:
+      UnfitValue: a value cannot be fitted; those before it are.
+    """
+    changed = False
+    for entry in entries:
+        if entry.name in values and is_active(entry, values):
+            before = values[entry.name]
+            after = values[entry.name] = fit(entry, before)
+            changed = changed or type(after) is not type(before) or after != before
+    return changed
+
+
+def is_active(entry: hp_module.HyperParameter, values: dict[str, Any]) -> bool:
+    """Whether the entry is part of a configuration with these values."""
+    return all(condition.is_active(values) for condition in entry.conditions)
+
+
+@contextlib.contextmanager
+def in_range() -> Iterator[None]:
+    """Within it the values that an entry lists are of its type and in its range, as those that trials have."""
+    original = numerical.Numerical._get_value_by_index
+
+    def by_index(self: numerical.Numerical, index: int) -> float:
+        return _typed(self, original(self, index))
+
+    numerical.Numerical._get_value_by_index = by_index
+    try:
+        yield
+    finally:
+        numerical.Numerical._get_value_by_index = original
+
+
+@contextlib.contextmanager
+def defaults_fitted(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within it an entry that is declared has a default of its own type and in its range.
+
+    Args:
+      tell: told once of each default that was out of range.
+    """
+    original = hp_module.HyperParameters._register
+    told: set[str] = set()
+
+    def register(self: hp_module.HyperParameters, hyperparameter: hp_module.HyperParameter, *rest: Any) -> Any:
+        given = hyperparameter._default
+        if given is not None and not isinstance(hyperparameter, hp_types.Fixed):
+            fitted = _default(hyperparameter, given)
+            if fitted != given and hyperparameter.name not in told:
+                told.add(hyperparameter.name)
+                tell(
+                    f"the default of hyperparameter {hyperparameter.name!r} is {fitted!r}, and not {given!r}, which is "
+                    f"none of {_range(hyperparameter)}"
+                )
+            hyperparameter._default = fitted
+        return original(self, hyperparameter, *rest)
+
+    hp_module.HyperParameters._register = register
+    try:
+        yield
+    finally:
+        hp_module.HyperParameters._register = original
+
+
+def _nearest(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue:
+    if isinstance(entry, hp_types.Fixed):
+        return entry.value
+    if isinstance(entry, hp_types.Boolean):
+        if value in (True, False):
+            return bool(value)
+    elif isinstance(entry, hp_types.Choice):
+        for choice in entry.values:
+            if _same(choice, value):
+                return choice
+    elif not isinstance(entry, numerical.Numerical):
+        return value
+    elif isinstance(value, (int, float)) and not math.isnan(value):
+        return _number(entry, value)
+    raise UnfitValue(f"hyperparameter {entry.name!r} has the value {value!r}, which is none of {_range(entry)}")
+
+
+def _default(entry: hp_module.HyperParameter, given: Any) -> Any:
+    """A default need not be on the grid."""
+    given = given.item() if isinstance(given, np.generic) else given
+    if isinstance(entry, numerical.Numerical) and isinstance(given, (int, float)) and not math.isnan(given):
+        return _typed(entry, given)
+    try:
+        return fit(entry, given)
+    except UnfitValue:
+        return fit(entry, entry.min_value) if isinstance(entry, numerical.Numerical) else given
+
+
+def _number(entry: numerical.Numerical, value: float) -> float:
+    if value == entry._default:
+        return _typed(entry, value)
+    value = min(max(value, entry.min_value), entry.max_value)
+    if entry.step is None:
+        return _typed(entry, value)
+    last = entry._get_n_values() - 1
+    return _typed(entry, entry._get_value_by_index(min(max(_index(entry, value), 0), last)))
+
+
+def _index(entry: numerical.Numerical, value: float) -> int:
+    """Of the nearest value on the entry's grid."""
+    if entry.sampling == "linear":
+        # Whole numbers stay whole, however large.
+        index, rest = divmod(value - entry.min_value, entry.step)
+        return int(index) + (2 * rest >= entry.step)
+    if entry.sampling == "reverse_log":
+        value = entry.max_value + entry.min_value - value
+    return round(math.log(value / entry.min_value, entry.step))
+
+
+def _typed(entry: numerical.Numerical, value: float) -> float:
+    value = min(max(value, entry.min_value), entry.max_value)
+    return round(value) if isinstance(entry, hp_types.Int) else float(value)
+
+
+def _same(choice: Any, value: Any) -> bool:
+    if isinstance(choice, float) and isinstance(value, (int, float)):
+        # A number that went through 32 bits is the same choice.
+        return math.isclose(choice, value, rel_tol=1e-6)
+    return bool(choice == value)
+
+
+def _range(entry: hp_module.HyperParameter) -> str:
+    if isinstance(entry, numerical.Numerical):
+        kind = "whole numbers" if isinstance(entry, hp_types.Int) else "numbers"
+        return f"the {kind} from {entry.min_value} to {entry.max_value}"
+    shown = ", ".join(map(repr, entry.values))
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"

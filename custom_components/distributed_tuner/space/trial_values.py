@@ -1,0 +1,85 @@
+"""What the hyperparameters of a trial may be, wherever they come from: a worker, an oracle, a journal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from keras_tuner.src.engine import hyperparameters as hp_module
+
+from custom_components.distributed_tuner.record import fields
+from custom_components.distributed_tuner.space import copies
+
+# What an entry's values are drawn with, by `HyperParameter.prob_to_value`: from its least to nearly its largest.
+_PROBABILITIES = (0.0, 0.5, 0.999)
+
+
+def fault(values: object) -> str | None:
+    """Why these are no values of a trial, with the name of the one at fault; None if they are.
+
+    A value is a number (NumPy's too), a text, true or false: what a report can show, and a trainer be given.
+    """
+    if not isinstance(values, Mapping):
+        return f"its hyperparameters' values are {type(values).__name__}, not values by their names"
+    for name, value in values.items():
+        if not isinstance(name, str):
+            return f"the name of a hyperparameter is {name!r}, not a text"
+        try:
+            fields.scalar(value.item() if isinstance(value, np.generic) else value, "value")
+        except ValueError:
+            kind = type(value).__name__
+            return (
+                f"hyperparameter {name!r} has the value {fields.shown(value)} of type {kind}. Values must be numbers, "
+                "texts or booleans"
+            )
+    return None
+
+
+def fault_of_config(config: object) -> str | None:
+    """The same of a `HyperParameters.get_config()`, and why nobody could draw values from its entries."""
+    if not isinstance(config, Mapping) or "values" not in config:
+        return "its hyperparameters are no configuration of keras-tuner's HyperParameters"
+    found = fault(config["values"])
+    if found is not None:
+        return found
+    try:
+        for entry in copies.hyperparameters(config).space:
+            found = found or _fault_of_entry(entry)
+    except Exception as error:
+        # Whatever its classes do with what they are given: nothing else is run here.
+        return f"its hyperparameters are not such as keras-tuner has: {type(error).__name__}: {error}"
+    return found
+
+
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A `HyperParameters.get_config()` with the defaults of its entries, as far as they are active, for its values."""
+    found = copies.hyperparameters({**config, "values": {}})
+    for entry in found.space:
+        if found.is_active(entry):
+            found.values.setdefault(entry.name, entry.default)
+    return dict(found.get_config())
+
+
+def _fault_of_entry(entry: hp_module.HyperParameter) -> str | None:
+    if not isinstance(entry.name, str):
+        return f"the name of a hyperparameter is {fields.shown(entry.name)}, not a text"
+    values = [("default", entry.default), *(("values", entry.prob_to_value(each)) for each in _PROBABILITIES)]
+    for condition in entry.conditions:
+        if not isinstance(condition.name, str):
+            return f"a condition of hyperparameter {entry.name!r} is on {fields.shown(condition.name)}, not on a name"
+        values.extend((f"condition on {condition.name!r}", value) for value in condition.values)
+    for what, value in values:
+        drawn = what == "values" and isinstance(entry, (hp_module.Int, hp_module.Float))
+        if not _usable(value) or (drawn and not math.isfinite(value)):
+            return f"the {what} of hyperparameter {entry.name!r}: {fields.shown(value)} is nothing to try"
+    return None
+
+
+def _usable(value: object) -> bool:
+    try:
+        fields.scalar(value, "value")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The process that runs the user's tuner, trial after trial."""

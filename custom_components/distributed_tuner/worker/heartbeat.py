@@ -1,0 +1,120 @@
+"""The worker's side of its lease: a thread that tells the chief that the worker lives, and brings back what to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, ExitCode
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.study.answers import Directive
+from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
+
+_LOG = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Beats until `stop`.
+
+    A trial that the chief took away, and that does not notice at the end of an epoch, would keep the worker from useful
+    work: after `grace_seconds` the process ends itself, and its cluster starts it afresh. So it does if it hangs
+    between two trials, in `on_trial_end` say, and the chief takes away the one that it was to begin next.
+
+    A process that was suspended, and was silent for longer than its lease, may hold a trial that somebody else runs by
+    now: it hears the chief first before it is told to go on.
+    """
+
+    def __init__(
+        self,
+        client: ChiefClient,
+        worker: str,
+        process: str,
+        current: CurrentTrial,
+        *,
+        every_seconds: float,
+        lease_seconds: float,
+        grace_seconds: float,
+        leave: Callable[[int], None] = os._exit,
+    ) -> None:
+        self._client = client
+        self._worker = worker
+        self._process = process
+        self._current = current
+        self._every = every_seconds
+        self._lease = lease_seconds
+        self._grace = grace_seconds
+        self._leave = leave
+        self._stopped = threading.Event()
+        self._lock = threading.Condition()
+        self._heard = time.monotonic()
+        self._away = False
+        self._orders: tuple[int, Directive, str] | None = None
+        self._overdue: tuple[str, float] | None = None
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begins to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    def orders(self) -> tuple[Directive, str]:
+        """What the chief last said of the trial that runs, since it was begun, and why.
+
+        After a silence longer than the lease it waits a little for an answer, once; a chief that is away keeps nobody.
+        """
+        with self._lock:
+            if not self._fresh() and not self._away:
+                self._away = not self._lock.wait_for(self._fresh, timeout=2 * self._every)
+            if self._orders is None or self._orders[0] != self._current.stay:
+                return Directive.CONTINUE, ""
+            return self._orders[1], self._orders[2]
+
+    def _fresh(self) -> bool:
+        return time.monotonic() - self._heard <= self._lease
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every):
+            began = time.monotonic()
+            stay, trial_id = self._current.stay, self._current.held
+            message = {
+                "worker": self._worker,
+                "process": self._process,
+                "trial_id": trial_id,
+                "epochs": self._current.epochs,
+            }
+            try:
+                answer = self._client.call(protocol.HEARTBEAT, message, timeout=self._every * 2)
+            except ChiefUnreachable:
+                _LOG.warning("heartbeat: no chief for too long")
+                self._leave(ExitCode.CHIEF_LOST)
+                return
+            except ChiefRefused as error:
+                # Of no help to the trial either if the thread ended here: its lease would.
+                _LOG.warning("heartbeat: %s", error)
+                continue
+            if trial_id is not None:
+                self._take(trial_id, stay, Directive(answer["directive"]), answer["reason"])
+            with self._lock:
+                self._heard, self._away = began, False
+                self._lock.notify_all()
+
+    def _take(self, trial_id: str, stay: int, directive: Directive, reason: str) -> None:
+        with self._lock:
+            self._orders = (stay, directive, reason)
+        if directive is not Directive.ABANDON or self._current.held != trial_id:
+            self._overdue = None
+            return
+        if self._overdue is None or self._overdue[0] != trial_id:
+            _LOG.warning("trial %s: %s", trial_id, reason)
+            self._overdue = (trial_id, time.monotonic() + self._grace)
+        elif time.monotonic() > self._overdue[1]:
+            _LOG.warning("trial %s does not end by itself; this worker starts afresh", trial_id)
+            self._leave(ExitCode.ABANDONED)

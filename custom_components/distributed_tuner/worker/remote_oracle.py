@@ -1,0 +1,378 @@
+"""What a tuner in a worker has in the place of its oracle: the search's oracle, behind the chief."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from keras_tuner.src.engine import hyperparameters as hp_module
+from keras_tuner.src.engine import oracle as oracle_module
+from keras_tuner.src.engine import trial as trial_module
+
+from custom_components.distributed_tuner.errors import DiskFull, WorkerReplaced, describe, storable
+from custom_components.distributed_tuner.host import full_disk
+from custom_components.distributed_tuner.oracle import metric_history
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.space import copies, trial_values
+from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
+from custom_components.distributed_tuner.worker.renewal import Renewal, Renewed
+
+_LOG = logging.getLogger(__name__)
+
+_Status = trial_module.TrialStatus
+
+# What an oracle knows only where it judges. A worker's own hears of no trial, and would answer as if there were none.
+_OF_THE_CHIEF = frozenset(
+    {
+        "trials",
+        "ongoing_trials",
+        "start_order",
+        "end_order",
+        "tuner_ids",
+        "hyperparameters",
+        "populate_space",
+        "score_trial",
+        "get_state",
+        "set_state",
+    }
+)
+
+# Longer than the chief holds a question open, so that a quiet chief is not taken for an absent one.
+_SUGGEST_TIMEOUT_SECONDS = protocol.LONG_POLL_SECONDS + 30.0
+
+
+class RemoteOracle:
+    """The calls that a keras-tuner Tuner makes to its oracle.
+
+    Metrics are kept here while the trial runs and go to the chief with its end, in one call that may be repeated. A
+    tuner may end its trial inside of `run_trial` too, as a sign to itself: keras-tuner ends it again after that, with
+    what has come of it by then, and so it is that end which counts.
+
+    Args:
+      local: the oracle that the user's `tuner_fn` made; only its settings are read, which are attributes here too.
+      client: the connection to the chief.
+      worker: this worker's id.
+      process: this process's own id, see `Study.ask`.
+      current: told which trial runs.
+      asked: set once the tuner has asked for a trial.
+      places: where the search and its checkpoints are stored.
+      renewal: says between two trials whether this process should give way to a fresh one; without it none does.
+
+    Attributes:
+      over: whether the chief said that the search is over.
+      renewed: why this process gives way to a fresh one, None as long as it does not.
+    """
+
+    def __init__(
+        self,
+        local: oracle_module.Oracle,
+        client: ChiefClient,
+        worker: str,
+        process: str,
+        current: CurrentTrial,
+        asked: threading.Event,
+        places: Sequence[str] = (),
+        renewal: Renewal | None = None,
+    ) -> None:
+        self._local = local
+        self._client = client
+        self._worker = worker
+        self._process = process
+        self._current = current
+        self._trial: trial_module.Trial | None = None
+        self._told: trial_module.Trial | None = None  # the trial whose end the chief heard last
+        self._inside = False  # of `run_trial`
+        self._ended_inside = False
+        self._next: dict[str, Any] | None = None
+        self._reports: list[tuple[int, dict[str, float]]] = []
+        self._asked = asked
+        self._places = places
+        self._renewal = renewal
+        self.over = False
+        self.renewed: str | None = None
+        self.multi_worker = False
+        self.should_report = True
+        self.verbose: Any = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in _OF_THE_CHIEF:
+            raise AttributeError(
+                f"oracle.{name} is with the chief, for all workers of the search: a worker cannot have it. What it can "
+                "ask for: oracle.get_best_trials(n), oracle.get_space(), and oracle.get_trial(id) of its own trial"
+            )
+        return getattr(self._local, name)
+
+    @contextlib.contextmanager
+    def watching(self, tuner: Any) -> Iterator[None]:
+        """Within it an end that comes from inside of the tuner's `run_trial` is known for one."""
+        run_trial = tuner.run_trial
+
+        @functools.wraps(run_trial)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            self._inside = True
+            try:
+                return run_trial(*args, **kwargs)
+            finally:
+                self._inside = False
+
+        tuner.run_trial = run
+        try:
+            yield
+        finally:
+            tuner.run_trial = run_trial
+
+    def create_trial(self, tuner_id: str) -> trial_module.Trial:
+        """Waits for a trial. STOPPED when the search is over, IDLE when there is none yet.
+
+        A trial that was ended inside of `run_trial` alone ends now. One that was run and not ended fails: the chief
+        would hand it out again, for ever.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience.
+          DiskFull: see `end_trial`.
+          WorkerReplaced: another process of this worker has taken this one's place.
+          Renewed: this process gives way to a fresh one.
+        """
+        del tuner_id
+        self._asked.set()
+        if self._trial is not None and self._ended_inside:
+            self.end_trial(self._trial)
+        elif self._trial is not None:
+            reason = (
+                f"trial {self._trial.trial_id} was run and never ended: the tuner's on_trial_end must call "
+                "super().on_trial_end(trial), or self.oracle.end_trial(trial)"
+            )
+            self._trial.status, self._trial.message = _Status.FAILED, _with_own(reason, self._trial)
+            self.end_trial(self._trial)
+        if self._renewal is not None:
+            self.renewed = self.renewed or self._renewal.reason()
+        if self.renewed is not None:
+            raise Renewed(self.renewed)
+        answer, self._next = self._next, None
+        if answer is None:
+            message = {"worker": self._worker, "process": self._process}
+            answer = self._client.call(protocol.SUGGEST, message, timeout=_SUGGEST_TIMEOUT_SECONDS)
+        if answer["answer"] == "replaced":
+            raise WorkerReplaced(f"another process of {self._worker} has taken the place of this one, which ends")
+        if answer["answer"] != "trial":
+            self.over = answer["answer"] == "over"
+            status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
+            return trial_module.Trial(hp_module.HyperParameters(), status=status)
+        trial = copies.trial(answer["trial"])
+        trial.status = _Status.RUNNING
+        self._trial, self._told, self._ended_inside, self._reports = trial, None, False, []
+        self._current.begin(trial.trial_id, int(answer["attempt"]), str(answer["search"]))
+        return trial
+
+    def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:
+        """Keeps metrics of the running trial; of one that has ended they have no effect.
+
+        Raises:
+          KeyError: this worker does not run it.
+          ValueError: a metric, or the step, is no number.
+        """
+        trial = self.get_trial(trial_id)
+        values = {name: _number(value, f"the metric {name!r}") for name, value in metrics.items()}
+        at = _number(step, "the step")
+        if not 0 <= at < 2**53:
+            raise ValueError(f"metrics were reported at step {step}, which is no count of epochs")
+        self._reports.append((int(at), values))
+        metric_history.add(trial.metrics, self._local.objective, values, int(step))
+        return trial
+
+    def end_trial(
+        self, trial: trial_module.Trial | str | None = None, status: str = _Status.COMPLETED, trial_id: str = ""
+    ) -> None:
+        """Brings the trial's end to the chief, unless it comes from inside of `run_trial`, or the chief took it away.
+
+        Args:
+          trial: the running trial, or its id, as keras-tuner's first versions had it.
+          status: how it ended, where only its id is given.
+          trial_id: its id, in the place of `trial`.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience.
+          DiskFull: the trial failed for want of room where the search is stored; the chief is not told of an end.
+          KeyError: this worker does not run it.
+          ValueError: it is ended as completed inside of `run_trial`, and its objective was not reported.
+        """
+        if trial is None or isinstance(trial, str):
+            ended = self.get_trial(trial or trial_id)
+            ended.status = status
+        else:
+            ended = trial
+        running = self.get_trial(ended.trial_id)
+        if running is self._told:
+            _LOG.warning("trial %s has ended before: this second end of it changes nothing", ended.trial_id)
+        elif self._inside:
+            self._end_inside(running, ended)
+        else:
+            self._end(ended)
+
+    def _end_inside(self, running: trial_module.Trial, trial: trial_module.Trial) -> None:
+        if trial.status == _Status.COMPLETED:
+            objective = self._local.objective
+            if not running.metrics.exists(objective.name):
+                raise ValueError(
+                    f"trial {trial.trial_id} was ended as completed inside of run_trial before its objective was "
+                    f"reported: call self.oracle.update_trial(trial.trial_id, {{{objective.name!r}: …}}) first, or end "
+                    "nothing there and let run_trial return it"
+                )
+            self._set_score(running)
+        running.status, running.message = trial.status, trial.message
+        running.hyperparameters = trial.hyperparameters
+        self._ended_inside = True
+
+    def _end(self, trial: trial_module.Trial) -> None:
+        trial.message = None if trial.message is None else storable(trial.message)
+        if trial.status != _Status.COMPLETED and (reason := full_disk.reason(trial.message or "", self._places)):
+            raise DiskFull(f"trial {trial.trial_id} {reason}\n{trial.message}")
+        # Whoever is about to go takes no trial any more: it would be lost with this process.
+        goes_on = self._renewal is None or not self._renewal.trial_ended()
+        if not self._current.abandoned:
+            hyperparameters = trial.hyperparameters.get_config()
+            unsendable = _unsendable(hyperparameters)
+            if unsendable:
+                trial.message = _with_own(f"trial {trial.trial_id} cannot be stored: {unsendable}", trial)
+                trial.status = _Status.INVALID if trial.status == _Status.COMPLETED else trial.status
+                hyperparameters = None
+            self._tell_end(trial, hyperparameters, goes_on)
+        if trial.status == _Status.COMPLETED:
+            self._set_score(trial)
+        self._trial, self._told, self._reports = None, trial, []
+        self._current.end()
+
+    def _set_score(self, trial: trial_module.Trial) -> None:
+        """As keras-tuner leaves a trial that it ends. Where an oracle scores in its own way only the chief knows."""
+        usual = type(self._local).score_trial is oracle_module.Oracle.score_trial
+        if usual and trial.metrics.exists(self._local.objective.name):
+            self._local.score_trial(trial)
+
+    def give_back_next(self) -> None:
+        """The worker ends, and a trial that it was given already goes back.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience; the trial's lease expires by itself then.
+        """
+        if self._next is not None:
+            trial_id = self._next["trial"]["trial_id"]
+            self._next = None
+            self._current.promise(None)
+            told = {"worker": self._worker, "process": self._process, "trial_id": trial_id}
+            self._client.call(protocol.RELEASE, told)
+
+    def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None, goes_on: bool) -> None:
+        succeeded = trial.status == _Status.COMPLETED
+        failed = trial.status in (_Status.FAILED, _Status.INVALID)
+        message = trial.message or f"its tuner ended it with status {trial.status} and gave no reason"
+        answer = self._client.call(
+            protocol.FINISH,
+            {
+                "worker": self._worker,
+                "process": self._process,
+                "next": goes_on,
+                "trial_id": trial.trial_id,
+                "succeeded": succeeded,
+                "retry": trial.status == _Status.INVALID,
+                "dropped": not succeeded and not failed,
+                "attempt": self._current.attempt,
+                "epochs": self._current.epochs,
+                "reports": self._reports if succeeded else [],
+                "cut": self._current.cut,
+                "message": None if succeeded else storable(message),
+                "hyperparameters": hyperparameters,
+            },
+            timeout=60.0,
+        )
+        # Everything else than a trial is asked for again, by a question that the chief may hold open.
+        if answer.get("answer") == "trial":
+            self._next = answer
+            self._current.promise(answer["trial"]["trial_id"])
+
+    def end_running(self, error: BaseException, *, retry: bool) -> bool:
+        """The running trial met an error that keras-tuner lets through. Returns whether a trial was running.
+
+        Raises:
+          ChiefUnreachable: no chief within the worker's patience.
+        """
+        if self._trial is None:
+            return False
+        self._trial.status = _Status.INVALID if retry else _Status.FAILED
+        self._trial.message = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self.end_trial(self._trial)
+        return True
+
+    def get_trial(self, trial_id: str) -> trial_module.Trial:
+        """The running trial or, until the next one begins, the one that has ended.
+
+        Raises:
+          KeyError: this worker does not run it.
+        """
+        trial = self._trial or self._told
+        if trial is None or trial.trial_id != trial_id:
+            raise KeyError(f"trial {trial_id} does not run in this worker")
+        return trial
+
+    def get_space(self) -> hp_module.HyperParameters:
+        """The search space as the chief knows it."""
+        config = self._client.call(protocol.SPACE, {})["hyperparameters"]
+        return copies.hyperparameters(config)
+
+    def update_space(self, hyperparameters: hp_module.HyperParameters) -> None:
+        """Adds new hyperparameters to the space.
+
+        Raises:
+          TypeError: one of them has a value that JSON cannot hold.
+        """
+        config = hyperparameters.get_config()
+        unsendable = _unsendable(config)
+        if unsendable:
+            raise TypeError(unsendable)
+        self._client.call(protocol.UPDATE_SPACE, {"hyperparameters": config})
+
+    def get_best_trials(self, num_trials: int = 1) -> list[trial_module.Trial]:
+        """The best completed trials of the search, best first."""
+        return [copies.trial(state) for state in self._client.best(num_trials)]
+
+    def remaining_trials(self) -> None:
+        """Unknown to a worker."""
+        return None
+
+    def save(self) -> None:
+        """Nothing: the chief stores the search."""
+
+    def reload(self) -> None:
+        """Nothing: the chief restores the search."""
+
+
+def _unsendable(config: dict[str, Any]) -> str | None:
+    """Why hyperparameters cannot be sent to the chief, with the name of the one at fault; None if they can."""
+    fault = trial_values.fault(config["values"])
+    if fault is not None:
+        return fault
+    try:
+        protocol.encode(config)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"its hyperparameters are not what JSON can hold: {describe(error)}"
+    return None
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = f"{value!r:.60}"
+        raise ValueError(f"{name} was reported as {shown}, which is no number: {describe(error)}") from error
+
+
+def _with_own(reason: str, trial: trial_module.Trial) -> str:
+    """The reason why a trial counts as failed, and the one that it had itself, if any."""
+    return f"{reason}\nThe trial itself failed too:\n{trial.message}" if trial.message else reason

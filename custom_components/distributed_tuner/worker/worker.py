@@ -1,0 +1,256 @@
+"""A worker: runs the user's tuner, trial after trial, for the search's chief."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+
+from keras_tuner.src import errors as keras_tuner_errors
+
+from custom_components.distributed_tuner.errors import (
+    ChiefRefused,
+    ChiefUnreachable,
+    DiskFull,
+    ExitCode,
+    SearchError,
+    WorkerReplaced,
+    describe,
+    storable,
+)
+from custom_components.distributed_tuner.host import children, fork_gate
+from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.oracle import user_tuner
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.space import entry_values
+from custom_components.distributed_tuner.spec import SearchSpec
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
+from custom_components.distributed_tuner.study.answers import Directive
+from custom_components.distributed_tuner.worker import best_epoch, one_time_input, traced_gradients, training
+from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
+from custom_components.distributed_tuner.worker.heartbeat import Heartbeat
+from custom_components.distributed_tuner.worker.leaving import Leaving
+from custom_components.distributed_tuner.worker.remote_oracle import RemoteOracle
+from custom_components.distributed_tuner.worker.renewal import Renewal, Renewed
+from custom_components.distributed_tuner.worker.resume import randomness
+from custom_components.distributed_tuner.worker.resume.executions import Executions
+from custom_components.distributed_tuner.worker.resume.pace import Pace
+
+_LOG = logging.getLogger(__name__)
+
+
+def work(
+    directory: SearchDir,
+    worker: str,
+    access: Access,
+    address: Callable[[], str | None],
+    process: str | None = None,
+    *,
+    share: int = 1,
+    guest: bool = False,
+) -> ExitCode:
+    """Runs trials until the search is over.
+
+    Args:
+      directory: the search.
+      worker: this worker's id.
+      access: what the chief asks for.
+      address: where the chief is.
+      process: tells this process from others, also on other machines, that bear the same worker's id; its number if
+        left out.
+      share: how many workers there are on this machine, or in this pod, for its memory.
+      guest: whether somebody started this worker by hand, so that a tuner that cannot be built is a fault of the place
+        where that was done, and ends this worker instead of the search.
+
+    Returns:
+      How the process should end.
+
+    Raises:
+      ChiefUnreachable: no chief answered for `chief_timeout_seconds`.
+      SearchError: the search directory cannot be read.
+    """
+    spec = SearchSpec.read(directory.storage)
+    options = spec.options
+    process = process or str(os.getpid())
+    current = CurrentTrial()
+    leaving = Leaving()
+    executions = Executions(current, Pace.in_directory(directory.url), leaving)
+
+    calls = ChiefClient(address, access, options.chief_timeout_seconds)
+    who = {"worker": worker, "process": process}
+    give_back_on_sigterm(calls, who, current, leaving, patience_seconds=options.grace_seconds / 2)
+    randomness.make_restorable()
+    begun = threading.Event()
+    _end_unless_begun(begun, calls, who, options)
+    try:
+        tuner, fit_kwargs, _ = user_tuner.build(spec, directory.url, process=worker, populate=False)
+    except user_tuner.UserCodeError as error:
+        if guest:
+            raise
+        return _fault(calls, who, str(error), error.trace)
+    places = (directory.url, f"{tuner.directory}/{tuner.project_name}")
+    oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places, Renewal(options, share))
+    tuner.oracle, tuner.tuner_id = oracle, worker
+    # A worker stores no tuner state; the trial's results are with the chief.
+    tuner.save = lambda: None
+    heartbeat = Heartbeat(
+        calls,
+        worker,
+        process,
+        current,
+        every_seconds=options.heartbeat_seconds,
+        lease_seconds=options.lease_seconds,
+        grace_seconds=options.grace_seconds,
+    )
+
+    def on_epoch() -> tuple[Directive, str]:
+        executions.epoch()
+        directive, reason = heartbeat.orders()
+        if directive is Directive.ABANDON:
+            current.abandon()
+        return directive, reason
+
+    def finishing() -> str | None:
+        directive, reason = heartbeat.orders()
+        return reason if directive is Directive.FINISH else None
+
+    heartbeat.start()
+    try:
+        followed = training.followed(on_epoch, executions, current.cut_short)
+        defaults = entry_values.defaults_fitted(lambda words: _LOG.warning("%s", words))
+        with (
+            contextlib.suppress(Renewed),
+            executions.kept(tuner, finishing),
+            one_time_input.told(tuner),
+            oracle.watching(tuner),
+            followed,
+            best_epoch.chosen(),
+            traced_gradients.kept_by_their_graphs(),
+            defaults,
+        ):
+            tuner.search(**fit_kwargs)
+    except ChiefUnreachable as error:
+        _LOG.error("%s", error)
+        return ExitCode.CHIEF_LOST
+    except DiskFull as error:
+        _LOG.error("%s", error)
+        _give_back(calls, who, current, patience_seconds=options.grace_seconds / 2)
+        return ExitCode.CANNOT_STORE
+    except WorkerReplaced as error:
+        _LOG.error("%s", error)
+        return ExitCode.ABANDONED
+    except keras_tuner_errors.FatalError as error:
+        # keras-tuner's word for a fault of the user's code that every trial would meet.
+        trace = storable(traceback.format_exc())
+        _LOG.error("%s", trace)
+        oracle.end_running(error, retry=False)
+        calls.call(protocol.FAIL, {**who, "message": describe(error), "traceback": trace})
+        return ExitCode.FATAL
+    except BaseException as error:
+        # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
+        trace = storable(traceback.format_exc())
+        if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
+            _LOG.error("%s", trace)
+            return ExitCode.FAULT
+        return _fault(calls, who, describe(error), trace)
+    finally:
+        heartbeat.stop()
+        try:
+            oracle.give_back_next()
+        except SearchError as error:
+            _LOG.warning("the next trial could not be given back, its lease expires by itself: %s", error)
+    if oracle.renewed is not None:
+        return _renewed(calls, who, oracle.renewed)
+    if not oracle.over:
+        name = f"{type(tuner).__name__}.search"
+        return _fault(calls, who, f"{name} returned although the search is not over: it has trials left", "")
+    return ExitCode.DONE
+
+
+def _fault(
+    client: ChiefClient, who: Mapping[str, str], message: str, trace: str, *, patience_seconds: float | None = None
+) -> ExitCode:
+    _LOG.error("%s\n%s", message, trace)
+    told = {**who, "message": message, "traceback": trace, "again": True}
+    client.call(protocol.FAIL, told, patience_seconds=patience_seconds)
+    return ExitCode.FAULT
+
+
+def _renewed(client: ChiefClient, who: Mapping[str, str], reason: str) -> ExitCode:
+    _LOG.info("this process gives way to a fresh one: %s", reason)
+    try:
+        client.call(protocol.RENEW, dict(who), timeout=2.0, patience_seconds=0.0)
+    except SearchError as error:
+        # It is told so that nobody takes the time of a start for a silence.
+        _LOG.warning("the chief could not be told of that: %s", error)
+    return ExitCode.RENEWED
+
+
+def _end_unless_begun(
+    begun: threading.Event, client: ChiefClient, who: Mapping[str, str], options: SearchOptions
+) -> None:
+    """Ends the process, saying where it hangs, unless it has asked for a trial within `start_seconds`."""
+    main, seconds = threading.get_ident(), options.start_seconds
+
+    def watch() -> None:
+        if begun.wait(seconds):
+            return
+        stack = "".join(traceback.format_stack(sys._current_frames()[main]))
+        message = f"no trial was asked for within start_seconds={seconds:g} of its start: tuner_fn hangs, or is slow"
+        try:
+            trace = f"Where it was (most recent call last):\n{stack}"
+            _fault(client, who, message, trace, patience_seconds=options.grace_seconds)
+        except SearchError as error:
+            _LOG.error("%s", error)
+        logging.shutdown()
+        os._exit(ExitCode.FAULT)
+
+    threading.Thread(target=watch, name="start", daemon=True).start()
+
+
+def give_back_on_sigterm(
+    client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, leaving: Leaving, *, patience_seconds: float
+) -> None:
+    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
+
+    At once, but for finished epochs that are saved at the end of this one: see `leaving`.
+    """
+    wakeup = children.Wakeup()
+    ending = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        ending.append(signal.SIGINT)
+    handler = wakeup.tell
+    for number in ending:
+        signal.signal(number, handler)
+    children.make_ordinary(wakeup.close, handler, ending)
+    fork_gate.GATE.watch()
+
+    def wait() -> None:
+        told = wakeup.wait(ending)
+        _LOG.warning("%s: this worker ends", told.name)
+        leaving.wait(patience_seconds)
+        _give_back(client, who, current, patience_seconds=patience_seconds)
+        logging.shutdown()
+        os._exit(ExitCode.PREEMPTED)
+
+    threading.Thread(target=wait, name="sigterm", daemon=True).start()
+
+
+def _give_back(client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, *, patience_seconds: float) -> None:
+    trial_id = current.held
+    if trial_id is None:
+        return
+    try:
+        message = {**who, "trial_id": trial_id}
+        client.call(protocol.RELEASE, message, timeout=2.0, patience_seconds=patience_seconds)
+        _LOG.warning("trial %s is given back", trial_id)
+    except SearchError as error:
+        # The lease expires by itself then.
+        _LOG.warning("trial %s could not be given back: %s", trial_id, error)
