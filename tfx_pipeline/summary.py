@@ -11,8 +11,8 @@ from rich.console import Console
 
 from custom_components.distributed_tuner import keys
 from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.record.record_json import record_from_json
 from custom_components.distributed_tuner.report.text import leaderboard
-from custom_components.distributed_tuner.storage.search_dir import record_from_json
 from custom_components.model_selector import executor as selector
 from tfx_pipeline import evaluation, nodes, pipeline, request, serving
 from tfx_pipeline.errors import PipelineError

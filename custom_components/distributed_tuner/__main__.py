@@ -27,12 +27,11 @@ from custom_components.distributed_tuner.cluster.kube.running import Running
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.host.afresh import Start
 from custom_components.distributed_tuner.process import guest, main, pod
-from custom_components.distributed_tuner.record import costs, formatting
+from custom_components.distributed_tuner.record import costs, formatting, progress_line
 from custom_components.distributed_tuner.record.costs import Price
 from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
 from custom_components.distributed_tuner.report import html, text
 from custom_components.distributed_tuner.rpc.presence import Presence
-from custom_components.distributed_tuner.search import progress
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -97,7 +96,7 @@ def _serves(seen: Running, record: SearchRecord) -> Presence:
 def _tell(search_dir: str, found: StoredRecord, serves: Presence) -> None:
     record, now = found.record, time.time()
     moment = _known_until(found, serves, now)
-    line = progress.progress_line(record, moment, 0 if serves is Presence.ABSENT else record.count(TrialStatus.RUNNING))
+    line = progress_line.line(record, moment, 0 if serves is Presence.ABSENT else record.count(TrialStatus.RUNNING))
     say(f"{record.name} ({_state(record, serves)}): {line}")
     if record.ended is None and serves in _NOT_SEEN:
         say(f"last change {formatting.duration(max(0.0, now - found.stored))} ago: {_NOT_SEEN[serves]}")

@@ -16,9 +16,9 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
 from custom_components import console
-from custom_components.distributed_tuner import keys
+from custom_components.distributed_tuner import encoding, keys
 from custom_components.distributed_tuner.cluster.base import Cluster
-from custom_components.distributed_tuner.cluster.kube import place, plans
+from custom_components.distributed_tuner.cluster.kube import place
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
@@ -27,16 +27,16 @@ from custom_components.distributed_tuner.cluster.local import prewarm
 from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.oracle import patches
 from custom_components.distributed_tuner.record import costs, formatting, top_n
 from custom_components.distributed_tuner.record.costs import Price
 from custom_components.distributed_tuner.record.record import SearchRecord, TrialRecord
+from custom_components.distributed_tuner.record.record_json import record_to_json
 from custom_components.distributed_tuner.report import html
 from custom_components.distributed_tuner.search import run
-from custom_components.distributed_tuner.search.progress import ProgressDisplay
+from custom_components.distributed_tuner.search.progress_display import ProgressDisplay
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage import BUCKET_SCHEME
-from custom_components.distributed_tuner.storage.search_dir import LOGS, SearchDir, record_to_json
+from custom_components.distributed_tuner.storage.search_dir import LOGS, SearchDir
 
 _LOG = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, nam
         options.check_root(directory.url)
         # Before anything is looked for or made, or removed again.
         options.counts(workers)
-        plan = plans.make(options, spec.options, name, directory.url)
+        plan = place.plan(options, spec.options, name, directory.url)
         cluster = KubernetesCluster(plan)
         place.warn_outside(plan.chief_address, spec.options.chief_timeout_seconds, place.own_namespace())
         return cluster
@@ -152,7 +152,7 @@ def _write_report(
 ) -> None:
     folder = artifact_utils.get_single_uri(output_dict[keys.SEARCH_REPORT])
     report = html.render_html(found.record, generated_at=time.time(), top_n=count, prices=spec.prices)
-    io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", patches.dumps(record_to_json(found.record)))
+    io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", encoding.dumps(record_to_json(found.record)))
     io_utils.write_string_file(f"{folder}/{keys.REPORT_FILE}", report)
     # TFX deletes the outputs of an execution that fails; a search that found too little is the one to look at.
     directory.storage.write(keys.REPORT_FILE, report.encode())

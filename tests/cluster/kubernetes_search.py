@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from custom_components.distributed_tuner.cluster.kube import plans
+from custom_components.distributed_tuner.cluster.kube import place
 from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
@@ -100,7 +100,7 @@ class KubernetesSearch:
         values["groups"] = [{**small, **group} for group in values["groups"]]
         values["chief"] = {**small, **values["chief"]}
         self.name = SearchName("cluster-tests", run, "Tuner")
-        self.plan = plans.make(KubernetesOptions.from_mapping(values), self.options, self.name, self.directory.url)
+        self.plan = place.plan(KubernetesOptions.from_mapping(values), self.options, self.name, self.directory.url)
         self.api = api
         self.owners: Sequence[Mapping[str, Any]] = ()
         self.callers: Mapping[str, Any] | None = None

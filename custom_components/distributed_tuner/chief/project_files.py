@@ -11,9 +11,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner import encoding
+from custom_components.distributed_tuner.storage import search_dir
 from custom_components.distributed_tuner.storage.base import Storage
-from custom_components.distributed_tuner.worker.resume import folder
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class ProjectFiles:
         self._oracle_state = self._oracle_state if oracle_state is None else oracle_state
         try:
             for trial_id, state in list(pending.items()):
-                self._storage.write(f"{self._project}/trial_{trial_id}/trial.json", patches.dumps(state).encode())
+                self._storage.write(f"{self._project}/trial_{trial_id}/trial.json", encoding.dumps(state).encode())
                 del pending[trial_id]
             if self._oracle_state is not None:
                 self._storage.write(f"{self._project}/oracle.json", self._oracle_state.encode())
@@ -74,6 +74,6 @@ class ProjectFiles:
             self._cleared = len(self._ended)
         for trial_id in ended:
             try:
-                self._storage.remove_folder(f"{self._project}/trial_{trial_id}/{folder.RESUME}")
+                self._storage.remove_folder(f"{self._project}/trial_{trial_id}/{search_dir.RESUME}")
             except OSError as error:
                 _LOG.warning("the saved state of trial %s could not be removed: %s", trial_id, error)

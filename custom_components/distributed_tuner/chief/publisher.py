@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from custom_components.distributed_tuner.chief.durable_state import NotPublished, Store
-from custom_components.distributed_tuner.chief.progress_log import ProgressLog
+from custom_components.distributed_tuner.record.progress_log import ProgressLog
 from custom_components.distributed_tuner.record.record import SearchRecord
 
 _LOG = logging.getLogger(__name__)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.record.record_json import record_to_json, trial_to_json
 from custom_components.distributed_tuner.storage.base import Storage
-from custom_components.distributed_tuner.storage.search_dir import RECORD, record_to_json, trial_to_json
+from custom_components.distributed_tuner.storage.search_dir import RECORD
 
 
 class RecordFile:
@@ -27,8 +28,8 @@ class RecordFile:
           OSError: the place refuses.
         """
         for trial in changed.trials:
-            self._trials[trial.trial_id] = patches.dumps(trial_to_json(trial))
-        head = patches.dumps(record_to_json(dataclasses.replace(changed, trials=())))
+            self._trials[trial.trial_id] = encoding.dumps(trial_to_json(trial))
+        head = encoding.dumps(record_to_json(dataclasses.replace(changed, trials=())))
         trials = ",".join(self._trials.values())
         text = head.replace('"trials":[]', f'"trials":[{trials}]', 1)
         self._storage.write(RECORD, text.encode())

@@ -7,17 +7,17 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.chief import trial_flow
 from custom_components.distributed_tuner.chief.clock import Clock
 from custom_components.distributed_tuner.chief.durable_state import Store
 from custom_components.distributed_tuner.chief.trial_flow import TrialFlow
-from custom_components.distributed_tuner.oracle import patches
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester
 from custom_components.distributed_tuner.record.record import Direction, SearchRecord
+from custom_components.distributed_tuner.record.record_json import record_to_json
 from custom_components.distributed_tuner.rpc import messages, protocol
 from custom_components.distributed_tuner.rpc.messages import Message
 from custom_components.distributed_tuner.space import trial_values
-from custom_components.distributed_tuner.storage.search_dir import record_to_json
 from custom_components.distributed_tuner.study.answers import Ask, Grant, Holder
 from custom_components.distributed_tuner.study.study import Study
 
@@ -199,7 +199,7 @@ class ChiefService:
         size = 0
         for trial_id in ids:
             trial = self.trial_state(trial_id)
-            size += len(patches.dumps(trial))
+            size += len(encoding.dumps(trial))
             if trials and size > protocol.PORTION_BYTES:
                 break
             trials.append(trial)

@@ -10,7 +10,6 @@ from typing import Any
 from keras_tuner.src.engine import oracle as oracle_module
 
 from custom_components.distributed_tuner.errors import storable
-from custom_components.distributed_tuner.oracle import one_at_a_time
 from custom_components.distributed_tuner.record import cause
 
 
@@ -52,5 +51,17 @@ class OracleCalls:
         except BaseException as error:
             # `sys.exit` too: nothing but the oracle runs in here.
             words = f"{type(self._oracle).__name__}.{method} raised {cause.of_error(error)}"
-            words += one_at_a_time.hint(self._oracle, others)
+            words += hint(self._oracle, others)
             raise OracleError(f"{words}\n{storable(traceback.format_exc())}") from error
+
+
+def hint(oracle: oracle_module.Oracle, running: int) -> str:
+    """What to add to the error of an oracle that raised while so many other trials ran; none of keras-tuner's does."""
+    if not running or type(oracle).__module__.startswith("keras_tuner."):
+        return ""
+    trials = "another trial" if running == 1 else f"{running} other trials"
+    return (
+        f". That was while {trials} ran, and a trial that runs has no score yet: if {type(oracle).__name__} reads the "
+        "result of the trial started last, it can have one trial at a time. Set num_workers=1 then (WORKERS=1, "
+        "num_parallel_trials=1), or have it read those that have ended (oracle.end_order)"
+    )

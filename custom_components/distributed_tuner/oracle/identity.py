@@ -15,8 +15,8 @@ from keras_tuner.src.engine import objective as objective_module
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.tuners import hyperband
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.errors import SearchChanged
-from custom_components.distributed_tuner.oracle import patches
 
 Identity = dict[str, Any]
 
@@ -44,7 +44,7 @@ def of(oracle: oracle_module.Oracle) -> Identity:
         config.pop("default", None)
         if "values" in config:
             # From a set they come in another order in each process.
-            config["values"] = sorted(config["values"], key=patches.dumps)
+            config["values"] = sorted(config["values"], key=encoding.dumps)
         space["".join([name, *map(_condition, conditions)])] = {"kind": entry["class_name"], **config}
     told = {
         "objective": sorted(map(_objective, parts)),
@@ -52,7 +52,7 @@ def of(oracle: oracle_module.Oracle) -> Identity:
         "space": space,
         "plan": {name: getattr(oracle, name) for name in _PLAN if isinstance(oracle, hyperband.HyperbandOracle)},
     }
-    identity: Identity = json.loads(patches.dumps(told))
+    identity: Identity = json.loads(encoding.dumps(told))
     return identity
 
 
@@ -101,7 +101,7 @@ def _objective(objective: objective_module.Objective) -> str:
 
 def _condition(condition: Mapping[str, Any]) -> str:
     config = condition["config"]
-    return f" if {config['name']} in {patches.dumps(sorted(config['values'], key=patches.dumps))}"
+    return f" if {config['name']} in {encoding.dumps(sorted(config['values'], key=encoding.dumps))}"
 
 
 def _listed(objectives: Sequence[str]) -> str:

@@ -13,19 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from custom_components.distributed_tuner import encoding
+
 State = dict[str, Any]
 Patch = dict[str, Any]
 
 _SCALARS = (str, int, float, bool, type(None))
-
-
-def dumps(value: Any) -> str:
-    """Compact JSON; numpy scalars become plain numbers.
-
-    Raises:
-      TypeError: a value has no place in JSON.
-    """
-    return _ENCODER.encode(value)
 
 
 def freeze(state: Mapping[str, Any]) -> State:
@@ -92,19 +85,8 @@ def _freeze(value: Any) -> Any:
         flat = dict(value)
         if not _is_text(flat):
             return flat
-    return {"json": dumps(value)}
+    return {"json": encoding.dumps(value)}
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"json"} and isinstance(value["json"], str)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no place in a stored search: {value!r}")
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)

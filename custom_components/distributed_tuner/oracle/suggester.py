@@ -17,6 +17,7 @@ from keras_tuner.src.engine import trial as trial_module
 from keras_tuner.src.tuners import gridsearch, randomsearch
 from keras_tuner.src.tuners import hyperband as hyperband_tuner
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.oracle import (
     hyperband,
     metric_history,
@@ -248,7 +249,7 @@ class OracleSuggester:
           OracleError: the oracle raised, or its state is not JSON-able.
         """
         with self._calls.guarded("get_state"):
-            return patches.dumps(self._oracle.get_state())
+            return encoding.dumps(self._oracle.get_state())
 
     def changes(self) -> dict[str, Any]:
         """What changed since the last call: {"state": a patch of `patches.diff`, "trials": {id: state}}.
@@ -264,7 +265,7 @@ class OracleSuggester:
             patch = {"state": self._state.changes(self._dirty), "trials": trials}
             if not self.quick:
                 # Whoever stores it could not tell whose fault it is.
-                patches.dumps(patch)
+                encoding.dumps(patch)
         running = {trial_id: trial for trial_id, trial in trials.items() if trial["status"] == _Status.RUNNING}
         self._given.update({trial_id: trial["hyperparameters"] for trial_id, trial in running.items()})
         self._dirty.clear()

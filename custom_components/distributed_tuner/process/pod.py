@@ -72,7 +72,7 @@ def chief(
     except Exception as error:
         return _no_start("chief", error, directory)
     try:
-        watch = _Watch(directory, attempt, linger_seconds, deserted_seconds)
+        watch = _Desertion(directory, attempt, linger_seconds, deserted_seconds)
     except OSError as error:
         _LOG.error("the chief cannot read the search: %s", error)
         return ExitCode.CANNOT_STORE
@@ -161,7 +161,7 @@ def leave(code: ExitCode, start: Start | None = None) -> NoReturn:
     os._exit(code)
 
 
-class _Watch:
+class _Desertion:
     """What a chief in a pod looks after besides serving: which attempt it is, and whether anybody still wants it."""
 
     def __init__(self, directory: SearchDir, attempt: str, linger_seconds: float, deserted_seconds: float) -> None:

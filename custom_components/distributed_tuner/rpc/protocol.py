@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner import encoding
 
 SERVICE = "distributed_tuner.Search"
 
@@ -52,7 +52,7 @@ LONG_POLL_SECONDS = 15.0
 
 def encode(message: dict[str, Any]) -> bytes:
     """A message as bytes."""
-    return patches.dumps(message).encode()
+    return encoding.dumps(message).encode()
 
 
 def decode(data: bytes) -> dict[str, Any]:

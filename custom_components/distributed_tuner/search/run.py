@@ -17,13 +17,14 @@ from custom_components.distributed_tuner.cluster.base import Cluster, ClusterErr
 from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCode, SearchError, SearchLocked
 from custom_components.distributed_tuner.host import descriptors
 from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.record.record_json import record_from_json
 from custom_components.distributed_tuner.rpc import protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.search import watchdog
 from custom_components.distributed_tuner.search.watchdog import Watchdog
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.base import Hold, Locked
-from custom_components.distributed_tuner.storage.search_dir import ERROR, RUN_LOCK, SearchDir, record_from_json
+from custom_components.distributed_tuner.storage.search_dir import ERROR, RUN_LOCK, SearchDir
 
 _LOG = logging.getLogger(__name__)
 

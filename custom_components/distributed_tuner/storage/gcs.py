@@ -11,7 +11,7 @@ from custom_components.distributed_tuner.storage.base import Hold, Storage, Take
 from custom_components.distributed_tuner.storage.bucket import PATIENCE_SECONDS, Bucket
 from custom_components.distributed_tuner.storage.bucket_journal import BucketJournal, Layout
 from custom_components.distributed_tuner.storage.journal import Journal
-from custom_components.distributed_tuner.storage.write_lock import Lease
+from custom_components.distributed_tuner.storage.object_lock import ObjectLock
 
 _SCHEME = "gs://"
 _JOURNAL = "journal/"
@@ -93,12 +93,12 @@ class GcsStorage(Storage):
     @contextlib.contextmanager
     def held(self, name: str, *, owner: str, wait_seconds: float) -> Iterator[Hold]:
         """See `Storage.held`. A process that holds it says so every few seconds."""
-        lease = Lease(self._bucket, self._object(name), owner)
-        lease.take(wait_seconds)
+        lock = ObjectLock(self._bucket, self._object(name), owner)
+        lock.take(wait_seconds)
         try:
-            yield lease
+            yield lock
         finally:
-            lease.release()
+            lock.release()
 
     def _layout(self) -> Layout:
         return bucket_journal.look(self._bucket, self._object(_JOURNAL))

@@ -19,9 +19,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.host import files, shortage
-from custom_components.distributed_tuner.oracle import patches
 
 Entry = dict[str, Any]
 
@@ -36,7 +36,7 @@ def encode(entry: Entry) -> bytes:
     Raises:
       TypeError: a value has no place in JSON.
     """
-    body = patches.dumps(entry).encode()
+    body = encoding.dumps(entry).encode()
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 

@@ -29,7 +29,7 @@ from custom_components.distributed_tuner.cluster.kube.manifests import names
 from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.observe import diagnosis, events
 from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import Health
-from custom_components.distributed_tuner.cluster.kube.observe.members import Losses, Seen, view
+from custom_components.distributed_tuner.cluster.kube.observe.members import LossWatch, Seen, view
 from custom_components.distributed_tuner.cluster.kube.observe.prospects import Prospects
 from custom_components.distributed_tuner.cluster.kube.observe.silences import Silences
 from custom_components.distributed_tuner.host import crash
@@ -69,7 +69,7 @@ class KubernetesCluster(Cluster):
         selector = names.selector(plan.search.name)
         self._jobs = Mirror(self._api, path("Job", plan.namespace), selector)
         self._pods = Mirror(self._api, path("Pod", plan.namespace), selector)
-        self._losses = Losses()
+        self._losses = LossWatch()
         self._forgiveness = Forgiveness(self._api, plan.namespace)
         self._replacements = Replacements(self._api, plan.namespace)
         self._overdue = Overdue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ from custom_components.distributed_tuner.cluster.kube.api.client import Kubernet
 from custom_components.distributed_tuner.cluster.kube.api.connection import SERVICE_ACCOUNT_DIR
 from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.manifests.manifests import owner_reference
+from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
+from custom_components.distributed_tuner.options import SearchOptions
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +54,27 @@ def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
         return (folder / "namespace").read_text("utf-8").strip() or None
     except OSError:
         return None
+
+
+def plan(options: KubernetesOptions, search: SearchOptions, name: SearchName, root: Path | str) -> Plan:
+    """The plan of a new attempt at a search.
+
+    Args:
+      options: where and how it runs; a namespace that is left open is the step's own, or the kubeconfig's.
+      search: leases, limits and deadlines.
+      name: what it is called.
+      root: its directory: a path that is the same here and in its pods, or a gs:// address.
+    """
+    return Plan(
+        search=name,
+        namespace=options.namespace or own_namespace() or context_namespace(),
+        root=str(root),
+        options=options,
+        grace_seconds=search.grace_seconds,
+        # Workers wait for a chief as long.
+        lock_seconds=search.chief_timeout_seconds,
+        attempt=secrets.token_hex(8),
+    )
 
 
 def warn_outside(chief: str, seconds: float, namespace: str | None) -> None:

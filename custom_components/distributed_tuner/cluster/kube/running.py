@@ -7,14 +7,13 @@ import os
 import re
 from pathlib import Path
 
-from custom_components.distributed_tuner.chief import progress_log
 from custom_components.distributed_tuner.cluster.base import ClusterError, Member
 from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.control import objects
 from custom_components.distributed_tuner.cluster.kube.manifests import names
 from custom_components.distributed_tuner.cluster.kube.manifests.manifests import DIRECTORY_ANNOTATION
 from custom_components.distributed_tuner.cluster.kube.observe.members import Seen, view
-from custom_components.distributed_tuner.record import formatting
+from custom_components.distributed_tuner.record import formatting, progress_log
 from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 from custom_components.distributed_tuner.storage.search_dir import RECORD
 

@@ -23,6 +23,7 @@ from keras_tuner.src.engine import tuner as tuner_module
 from tensorflow import keras
 
 from custom_components.distributed_tuner.space import copies
+from custom_components.distributed_tuner.storage import search_dir
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 from custom_components.distributed_tuner.worker.leaving import Leaving
 from custom_components.distributed_tuner.worker.resume import callback_state, folder, kept_result
@@ -191,7 +192,7 @@ class Executions:
 
     def _begin(self, trial: Any) -> None:
         trial_id, attempt = trial.trial_id, self._current.attempt
-        path = f"{self._tuner.get_trial_dir(trial_id)}/{folder.RESUME}"
+        path = f"{self._tuner.get_trial_dir(trial_id)}/{search_dir.RESUME}"
         key = _key(self._current.search, trial.hyperparameters.values)
         name = f"{key}-attempt_{attempt}"
         try:

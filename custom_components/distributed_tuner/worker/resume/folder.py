@@ -27,8 +27,6 @@ from custom_components.distributed_tuner.worker.resume import plain
 
 _FORMAT = 1
 _RECORD = "record.json"
-# Of a trial's folder, the part that holds what a lost worker's successor goes on from.
-RESUME = "resume"
 
 _gfile = tf.io.gfile
 

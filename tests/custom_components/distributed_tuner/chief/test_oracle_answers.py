@@ -14,8 +14,9 @@ import pytest
 
 from custom_components.distributed_tuner.errors import ChiefRefused
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import record_json
 from custom_components.distributed_tuner.rpc import protocol
-from custom_components.distributed_tuner.storage import journal, search_dir
+from custom_components.distributed_tuner.storage import journal
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
 from tests.custom_components.distributed_tuner.chief_here import ChiefHere
@@ -67,7 +68,7 @@ def goes_on(folder: Path) -> None:
     """With the oracle mended, and as a new attempt, which an old stop does not concern."""
     with serving(folder) as here:
         record = here.client.call(protocol.STATUS, {})["record"]
-        found = search_dir.record_from_json(json.loads(json.dumps(record)))
+        found = record_json.record_from_json(json.loads(json.dumps(record)))
         assert [trial.trial_id for trial in found.trials] in (["0"], [])
 
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custom_components.distributed_tuner.options import SearchOptions
+from custom_components.distributed_tuner.record import record_json
 from custom_components.distributed_tuner.rpc import protocol
-from custom_components.distributed_tuner.storage import search_dir
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
 from tests.custom_components.distributed_tuner.chief_here import ChiefHere
@@ -169,7 +169,7 @@ def send(folder: Path, method: str, message: Any) -> grpc.StatusCode:
 def status(here: ChiefHere) -> tuple[Any, Any]:
     """The search as a reader finds it, which is checked as it reads it, and its revision."""
     answer = here.client.call(protocol.STATUS, {})
-    search_dir.record_from_json(json.loads(json.dumps(answer["record"])))
+    record_json.record_from_json(json.loads(json.dumps(answer["record"])))
     assert all(isinstance(worker, str) for worker in answer["workers"])
     return answer["record"], answer["revision"]
 

@@ -13,9 +13,9 @@ import pytest
 import typer.testing
 
 from custom_components.distributed_tuner import __main__ as command_line
-from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.record.record import TrialStatus
-from custom_components.distributed_tuner.storage.search_dir import record_to_json
+from custom_components.distributed_tuner.record.record_json import record_to_json
 from tests.custom_components.distributed_tuner.records import search, trial
 
 COMMANDS = ("status", "leaderboard", "report")
@@ -75,7 +75,7 @@ def mutations() -> Iterator[tuple[str, bytes]]:
             else:
                 place[path[-1]] = value
             yield f"{name} = {value!r}"[:60], json.dumps(changed).encode()
-    whole = patches.dumps(data).encode()
+    whole = encoding.dumps(data).encode()
     for count in range(DAMAGES):
         yield f"cut {count}", whole[: choice.randrange(len(whole))]
         damaged = bytearray(whole)
@@ -128,6 +128,6 @@ def test_a_leaderboard_for_a_file_is_as_wide_as_it_needs(tmp_path: Path, monkeyp
     names = [f"hyperparameter_number_{number}" for number in range(5)]
     values: dict[str, Any] = dict.fromkeys(names, 0.5)
     made = search(trial("1", 2.0, **values))
-    (tmp_path / "record.json").write_text(patches.dumps(record_to_json(made)))
+    (tmp_path / "record.json").write_text(encoding.dumps(record_to_json(made)))
     result = typer.testing.CliRunner().invoke(command_line.app, ["leaderboard", str(tmp_path)])
     assert all(name in result.output.splitlines()[0] for name in names), result.output

@@ -10,6 +10,7 @@ from typing import Any
 import keras_tuner as kt
 import pytest
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.oracle import patches
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
 from custom_components.distributed_tuner.study.answers import NoSuggestion, Result, Suggested, Verdict
@@ -67,7 +68,7 @@ class Search:
 
     def store(self) -> None:
         """Keeps what changed."""
-        patch = json.loads(patches.dumps(self.suggester.changes()))
+        patch = json.loads(encoding.dumps(self.suggester.changes()))
         patches.apply(self._state, patch["state"])
         self.trials.update(patch["trials"])
 
@@ -81,7 +82,7 @@ class Search:
                 if isinstance(suggestion, NoSuggestion):
                     return False
                 suggester.finish(suggestion.trial_id, succeeded=True, reports=[Report(0, {"loss": 2.0})])
-                patches.dumps(suggester.changes())
+                encoding.dumps(suggester.changes())
         return True
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.oracle import patches
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -21,7 +22,7 @@ states = st.dictionaries(names, nested, max_size=4)
 
 
 def through_json(value: Any) -> Any:
-    return json.loads(patches.dumps(value))
+    return json.loads(encoding.dumps(value))
 
 
 @given(states)

@@ -9,6 +9,7 @@ from typing import Any
 import keras_tuner as kt
 import pytest
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.oracle import patches
 from custom_components.distributed_tuner.oracle.state import OracleState
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
@@ -62,7 +63,7 @@ ORACLES: dict[str, Callable[[int], kt.Oracle]] = {
 
 
 def whole_state(oracle: kt.Oracle) -> dict[str, Any]:
-    state = json.loads(patches.dumps({**oracle.get_state(), "tried_so_far": sorted(oracle._tried_so_far)}))
+    state = json.loads(encoding.dumps({**oracle.get_state(), "tried_so_far": sorted(oracle._tried_so_far)}))
     del state["display"]
     return dict(state)
 
@@ -78,7 +79,7 @@ def sizes(oracle: kt.Oracle, trials: int) -> list[int]:
     written: list[int] = []
 
     def store() -> None:
-        text = patches.dumps(suggester.changes()["state"])
+        text = encoding.dumps(suggester.changes()["state"])
         written.append(len(text))
         patches.apply(merged, json.loads(text))
         rebuilt = patches.thaw(merged)
@@ -127,13 +128,13 @@ def test_a_restored_oracle_is_followed_from_where_it_is(name: str) -> None:
         answer = suggester.suggest("worker")
         assert isinstance(answer, Suggested)
         suggester.finish(answer.trial_id, succeeded=True, reports=[Report(0, {"val_loss": 1.0})])
-        patch = json.loads(patches.dumps(suggester.changes()))
+        patch = json.loads(encoding.dumps(suggester.changes()))
         patches.apply(merged, patch["state"])
         trials.update(patch["trials"])
 
     step(first)
     second = OracleSuggester(ORACLES[name](12))
-    second.restore(json.loads(patches.dumps(merged)), json.loads(patches.dumps(trials)))
+    second.restore(json.loads(encoding.dumps(merged)), json.loads(encoding.dumps(trials)))
     step(second)
     rebuilt = {key: value for key, value in patches.thaw(merged).items() if not key.startswith("grid_queue")}
     rebuilt["tried_so_far"] = sorted(rebuilt["tried_so_far"])

@@ -10,6 +10,7 @@ from typing import Any
 import keras_tuner as kt
 import pytest
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.oracle import patches
 from custom_components.distributed_tuner.oracle.calls import OracleError
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
@@ -98,7 +99,7 @@ class Run:
     def restored(self, make: Callable[[], kt.Oracle]) -> Run:
         """The same search taken up by another process, from what was stored."""
         other = Run(make)
-        other._state, other._trials = json.loads(patches.dumps([self._state, self._trials]))
+        other._state, other._trials = json.loads(encoding.dumps([self._state, self._trials]))
         other.suggester.restore(other._state, other._trials)
         other.held, other.steps, other.over = dict(self.held), self.steps, self.over
         other._failed = set(self._failed)
@@ -117,7 +118,7 @@ class Run:
         self.ends.append((trial_id, result.verdict))
 
     def _store(self) -> None:
-        patch = json.loads(patches.dumps(self.suggester.changes()))
+        patch = json.loads(encoding.dumps(self.suggester.changes()))
         patches.apply(self._state, patch["state"])
         self._trials.update(patch["trials"])
 

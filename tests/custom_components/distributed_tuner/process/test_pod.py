@@ -226,7 +226,7 @@ def test_a_chief_ends_when_neither_step_nor_workers_call_it_any_more(pods: Pods,
 def test_a_chief_whose_search_is_over_is_not_deserted_but_lingers(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda process, number: killed.append(number))
-    watch = pod._Watch(pods.directory, "one", 600.0, 5.0)
+    watch = pod._Desertion(pods.directory, "one", 600.0, 5.0)
     for _ in range(20):
         watch._look_who_calls()  # it does not serve yet
     watch.called()

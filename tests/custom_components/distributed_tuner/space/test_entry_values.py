@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_tuner.src.engine.hyperparameters import hp_types
 
-from custom_components.distributed_tuner.oracle import patches
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.oracle.calls import OracleError
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
 from custom_components.distributed_tuner.space import entry_values
@@ -145,7 +145,7 @@ def suggestions(suggester: OracleSuggester, most: int = 60) -> list[tuple[str, d
     """Runs the search by one worker, what is stored of it included."""
     made: list[tuple[str, dict[str, Any]]] = []
     while len(made) < most and isinstance(answer := suggester.suggest("w"), Suggested):
-        stored = json.loads(patches.dumps(suggester.changes()["trials"]))[answer.trial_id]
+        stored = json.loads(encoding.dumps(suggester.changes()["trials"]))[answer.trial_id]
         values = stored["hyperparameters"]["values"]
         assert values == answer.hyperparameters
         made.append((answer.trial_id, values))

@@ -10,19 +10,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.chief.record_file import RecordFile
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
-from custom_components.distributed_tuner.oracle import patches
 from custom_components.distributed_tuner.record.record import SearchRecord
+from custom_components.distributed_tuner.record.record_json import record_from_json, record_to_json
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage import journal
-from custom_components.distributed_tuner.storage.search_dir import SearchDir, record_from_json, record_to_json
+from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner.records import any_search, search, trial
 
 
 @given(any_search())
 def test_a_record_survives_json(record: SearchRecord) -> None:
-    assert record_from_json(json.loads(patches.dumps(record_to_json(record)))) == record
+    assert record_from_json(json.loads(encoding.dumps(record_to_json(record)))) == record
 
 
 def test_a_record_is_stored_and_absent_before(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ ANY = search(trial("0", 1.0, x=1))
 
 def changed(place: str, value: Any) -> Any:
     """The JSON of a record with another value at a place such as `trials.0.score`; REMOVED takes it away."""
-    data = json.loads(patches.dumps(record_to_json(ANY)))
+    data = json.loads(encoding.dumps(record_to_json(ANY)))
     *path, last = [int(name) if name.isdigit() else name for name in place.split(".")]
     inner = data
     for name in path:
@@ -117,7 +118,7 @@ def test_what_is_no_object_is_no_record(data: Any) -> None:
 def test_an_oracles_own_entries_may_be_anything() -> None:
     values: Any = [1, {"n": None}]
     record = search(trial("0", 1.0, x=1, **{"tuner/rounds": values}))
-    assert record_from_json(json.loads(patches.dumps(record_to_json(record)))) == record
+    assert record_from_json(json.loads(encoding.dumps(record_to_json(record)))) == record
 
 
 @pytest.mark.parametrize("content", [b"", b'{"name": "se', bytes(range(256))])

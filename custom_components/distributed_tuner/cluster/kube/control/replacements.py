@@ -15,7 +15,7 @@ from custom_components.distributed_tuner.cluster.kube.api.call import STRATEGIC_
 from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError
 from custom_components.distributed_tuner.cluster.kube.control.objects import path
-from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import DISRUPTED
+from custom_components.distributed_tuner.cluster.kube.manifests.end_rules import DISRUPTED
 
 _LOG = logging.getLogger(__name__)
 

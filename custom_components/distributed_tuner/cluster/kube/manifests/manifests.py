@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from custom_components.distributed_tuner.cluster.kube.manifests import end_rules
 from custom_components.distributed_tuner.cluster.kube.manifests.names import CHIEF, SEARCH_LABEL, WORKER
 from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.manifests.pod_template import (
@@ -22,7 +23,6 @@ from custom_components.distributed_tuner.cluster.kube.manifests.pod_template imp
     CREDENTIALS_DIR,
     pod_template,
 )
-from custom_components.distributed_tuner.cluster.kube.observe import diagnosis
 from custom_components.distributed_tuner.cluster.kube.settings.groups import WorkerGroup
 from custom_components.distributed_tuner.errors import ExitCode
 
@@ -39,7 +39,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _NO_LIMIT = 1_000_000
 _DIGEST_LENGTH = 16
 RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
-FATAL_CODES = sorted(diagnosis.FATAL_CODES)
+FATAL_CODES = sorted(end_rules.FATAL_CODES)
 
 
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
@@ -192,7 +192,7 @@ def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
                     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": FATAL_CODES},
                 },
                 # Eviction, preemption, a drained or lost node: nobody's fault, and no use of the backoff limit.
-                {"action": "Ignore", "onPodConditions": [{"type": diagnosis.DISRUPTED, "status": "True"}]},
+                {"action": "Ignore", "onPodConditions": [{"type": end_rules.DISRUPTED, "status": "True"}]},
                 {
                     "action": "Ignore",
                     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": RESTART_CODES},

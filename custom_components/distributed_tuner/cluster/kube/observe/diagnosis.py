@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from custom_components.distributed_tuner.cluster.base import MemberState, exit_reason
+from custom_components.distributed_tuner.cluster.kube.manifests import end_rules
 from custom_components.distributed_tuner.cluster.kube.manifests.names import GROUP_LABEL
 from custom_components.distributed_tuner.cluster.kube.observe.fixes import disk_fix, scheduling_fix, settings_of
 from custom_components.distributed_tuner.errors import ExitCode
@@ -16,12 +17,7 @@ from custom_components.distributed_tuner.errors import ExitCode
 Object = Mapping[str, Any]
 
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
-#: The condition of a pod that ends by no fault of its own; the Jobs do not count such ends.
-DISRUPTED = "DisruptionTarget"
 
-# Ends that no other start mends, for the Jobs' podFailurePolicy too. Besides our own: options that the program in the
-# image does not know, and no such program.
-FATAL_CODES = frozenset({2, int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE), 127})
 _NO_FAULT = frozenset({int(ExitCode.DONE), int(ExitCode.PREEMPTED)})
 _OUT_OF_MEMORY = "OOMKilled"
 _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
@@ -152,7 +148,7 @@ def ended(pod: Object) -> bool:
 def taken_away(pod: Object) -> str:
     """That a pod's machine was taken away, or it from its machine, and why; empty if neither was."""
     for condition in pod.get("status", {}).get("conditions", ()):
-        if condition["type"] == DISRUPTED and condition["status"] == "True":
+        if condition["type"] == end_rules.DISRUPTED and condition["status"] == "True":
             return f"its pod was taken away ({condition.get('reason', '')}): {condition.get('message', '')}".rstrip(
                 ": "
             )
@@ -185,7 +181,7 @@ def _failed(pod: Object) -> PodState:
     elif terminated.get("reason") in _NOT_STARTED:
         said = str(terminated.get("message", "")).strip().rstrip(".")
         reason = f"exit code {code}: its program cannot be started: {said}. {_RUN_FIX}"
-    if code in FATAL_CODES:
+    if code in end_rules.FATAL_CODES:
         return PodState(MemberState.FAILED, reason=reason, exit_code=code, fault=True)
     fault = not disruption and not ordered and code not in _NO_FAULT
     incurable = fault and terminated.get("reason") in {_OUT_OF_MEMORY, *_NOT_STARTED}

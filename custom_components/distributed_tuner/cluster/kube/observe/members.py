@@ -104,7 +104,7 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
     return Seen(member, state, job["metadata"]["name"], name, about, begun)
 
 
-class Losses:
+class LossWatch:
     """Notices workers' pods that ended or vanished, each once."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from tfx.types import channel, standard_artifacts
 
 from custom_components.distributed_tuner import executor, keys
 from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import plans
+from custom_components.distributed_tuner.cluster.kube import place
 from custom_components.distributed_tuner.cluster.kube.manifests.manifests import chief_job, worker_job
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
@@ -101,7 +101,7 @@ def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_need
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
         settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
         executor._cluster(settings, SearchDir(root), SearchSpec("s", "", {}, SearchOptions()), NAME, 1)
-    plan = plans.make(KubernetesOptions(image="i", namespace="ml"), SearchOptions(), NAME, root)
+    plan = place.plan(KubernetesOptions(image="i", namespace="ml"), SearchOptions(), NAME, root)
     containers = [
         manifest["spec"]["template"]["spec"]["containers"][0]
         for manifest in (chief_job(plan), worker_job(plan, plan.options.groups[0], 1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner.cluster.kube import place, plans
+from custom_components.distributed_tuner.cluster.kube import place
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
 from custom_components.distributed_tuner.options import SearchOptions
@@ -106,7 +106,7 @@ def test_the_namespace_is_the_users_then_the_pods_then_the_contexts(
 
     def namespace(**settings: str) -> str:
         options = KubernetesOptions.from_mapping({"image": "i", **settings})
-        return plans.make(options, SearchOptions(), name, tmp_path).namespace
+        return place.plan(options, SearchOptions(), name, tmp_path).namespace
 
     monkeypatch.setattr(place, "own_namespace", lambda: "team")
     assert namespace(namespace="chosen") == "chosen" and namespace() == "team"
@@ -117,5 +117,5 @@ def test_the_namespace_is_the_users_then_the_pods_then_the_contexts(
 
 def test_each_attempt_at_a_search_is_told_from_the_last(tmp_path: Path) -> None:
     options, name = KubernetesOptions.from_mapping({"image": "i", "namespace": "ml"}), SearchName("p", "r", "n")
-    one, other = (plans.make(options, SearchOptions(), name, tmp_path) for _ in range(2))
+    one, other = (place.plan(options, SearchOptions(), name, tmp_path) for _ in range(2))
     assert one.attempt != other.attempt and one.chief_address == other.chief_address

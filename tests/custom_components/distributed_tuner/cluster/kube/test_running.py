@@ -18,7 +18,7 @@ from tests.custom_components.distributed_tuner.cluster.kube.things import SEARCH
 from tests.custom_components.distributed_tuner.records import search, trial
 
 LINE = (
-    "2026-01-01 10:00:20,456 I custom_components.distributed_tuner.chief.progress_log: progress: 1 of 2 trials done\n"
+    "2026-01-01 10:00:20,456 I custom_components.distributed_tuner.record.progress_log: progress: 1 of 2 trials done\n"
 )
 
 

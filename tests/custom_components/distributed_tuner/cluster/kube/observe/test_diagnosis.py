@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.cluster.base import MemberState
-from custom_components.distributed_tuner.cluster.kube.manifests import manifests
+from custom_components.distributed_tuner.cluster.kube.manifests import end_rules, manifests
 from custom_components.distributed_tuner.cluster.kube.observe import diagnosis
 from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import Health
 from custom_components.distributed_tuner.cluster.kube.observe.members import view
@@ -222,4 +222,4 @@ def test_the_latest_pod_is_a_live_one_before_an_ended_one() -> None:
 
 
 def test_the_jobs_rules_and_the_diagnosis_agree_on_what_is_final() -> None:
-    assert set(manifests.FATAL_CODES) == diagnosis.FATAL_CODES
+    assert set(manifests.FATAL_CODES) == end_rules.FATAL_CODES

@@ -8,7 +8,7 @@ import pytest
 
 from custom_components.distributed_tuner.cluster.base import Loss, MemberState
 from custom_components.distributed_tuner.cluster.kube.manifests.manifests import QUEUE_LABEL
-from custom_components.distributed_tuner.cluster.kube.observe.members import Losses, view
+from custom_components.distributed_tuner.cluster.kube.observe.members import LossWatch, view
 from tests.custom_components.distributed_tuner.cluster.kube.things import job, pod
 
 CHIEF, SPOT, DEMAND = job(None), job("spot", 2), job("demand", 1)
@@ -69,7 +69,7 @@ def test_a_group_that_was_scaled_to_none_has_no_members_and_a_queued_one_has() -
 
 def test_a_worker_that_ended_or_vanished_is_lost_once() -> None:
     jobs = [CHIEF, SPOT]
-    losses = Losses()
+    losses = LossWatch()
     dying, vanishing, chief = pod(SPOT, 0), pod(SPOT, 1), pod(CHIEF)
     assert losses.since_last(jobs, [dying, vanishing, chief]) == []
     ended = {**dying, "status": pod(SPOT, 0, "Failed", exit_code=139)["status"]}
@@ -82,19 +82,19 @@ def test_a_worker_that_ended_or_vanished_is_lost_once() -> None:
 
 
 def test_a_worker_that_is_done_is_no_loss() -> None:
-    losses, done = Losses(), pod(SPOT, 0)
+    losses, done = LossWatch(), pod(SPOT, 0)
     losses.since_last([SPOT], [done])
     assert losses.since_last([SPOT], [{**done, "status": {"phase": "Succeeded"}}]) == []
 
 
 def test_what_had_ended_by_a_fault_before_the_first_look_is_no_news() -> None:
-    assert Losses().since_last([SPOT], [pod(SPOT, 0, "Failed", exit_code=1), pod(SPOT, 1, "Succeeded")]) == []
+    assert LossWatch().since_last([SPOT], [pod(SPOT, 0, "Failed", exit_code=1), pod(SPOT, 1, "Succeeded")]) == []
 
 
 def test_a_pod_that_was_taken_away_is_nobodys_fault_also_while_no_step_looked() -> None:
     taken = pod(SPOT, 0, "Failed", exit_code=137, disruption="the node is gone")
-    losses = Losses()
-    for look in (Losses(), losses):
+    losses = LossWatch()
+    for look in (LossWatch(), losses):
         if look is losses:
             look.since_last([SPOT], [{**taken, "status": {"phase": "Running"}}])
         (loss,) = look.since_last([SPOT], [taken])
@@ -107,7 +107,7 @@ def test_a_pod_that_was_taken_away_is_nobodys_fault_also_while_no_step_looked() 
     ("ended", "fault"), [({}, True), ({"deleted": True}, False), ({"disruption": "drained"}, False)]
 )
 def test_only_an_end_of_its_own_is_held_against_the_trial(ended: dict[str, Any], fault: bool) -> None:
-    losses, dead = Losses(), pod(SPOT, 0, "Failed", exit_code=137, **ended)
+    losses, dead = LossWatch(), pod(SPOT, 0, "Failed", exit_code=137, **ended)
     losses.since_last([SPOT], [{**dead, "status": {"phase": "Running"}}])
     assert [loss.fault for loss in losses.since_last([SPOT], [dead])] == [fault]
 
@@ -117,7 +117,7 @@ def test_only_an_end_of_its_own_is_held_against_the_trial(ended: dict[str, Any],
 def test_a_worker_that_was_killed_for_its_silence_is_at_fault_unless_its_machine_was_gone(
     gone: bool, taken: bool
 ) -> None:
-    losses = Losses()
+    losses = LossWatch()
     dead = pod(SPOT, 0, "Failed", exit_code=137, deleted=True, disruption="no node" if taken else None)
     silenced = {dead["metadata"]["name"]}
     running = {**dead, "status": {"phase": "Running"}}
@@ -129,7 +129,7 @@ def test_a_worker_that_was_killed_for_its_silence_is_at_fault_unless_its_machine
 
 
 def test_a_pod_that_went_between_two_looks_is_told_by_its_last_state_once() -> None:
-    losses, alive = Losses(), pod(SPOT, 0)
+    losses, alive = LossWatch(), pod(SPOT, 0)
     last = {**alive, "status": pod(SPOT, 0, "Failed", exit_code=139)["status"]}
     losses.since_last([SPOT], [alive])
     # It is in both where it goes while somebody looks.

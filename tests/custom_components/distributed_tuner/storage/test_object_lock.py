@@ -10,7 +10,7 @@ import pytest
 
 from custom_components.distributed_tuner.storage.base import Locked
 from custom_components.distributed_tuner.storage.bucket import Bucket
-from custom_components.distributed_tuner.storage.write_lock import Lease
+from custom_components.distributed_tuner.storage.object_lock import ObjectLock
 from tests.harness.gcs.fixtures import BUCKET, Gcs
 from tests.harness.gcs.server import Fault
 
@@ -20,17 +20,17 @@ _SECONDS = 60.0
 
 
 @pytest.fixture
-def lease(bucket: Gcs) -> Callable[..., Lease]:
+def lease(bucket: Gcs) -> Callable[..., ObjectLock]:
     """Makes leases that are renewed five times a second."""
 
-    def make(owner: str, renew_seconds: float = 0.2, patience_seconds: float = 5.0) -> Lease:
+    def make(owner: str, renew_seconds: float = 0.2, patience_seconds: float = 5.0) -> ObjectLock:
         calls = Bucket(BUCKET, patience_seconds)
-        return Lease(calls, NAME, owner, renew_seconds=renew_seconds, expire_seconds=EXPIRE_SECONDS)
+        return ObjectLock(calls, NAME, owner, renew_seconds=renew_seconds, expire_seconds=EXPIRE_SECONDS)
 
     return make
 
 
-def until_lost(lease: Lease) -> None:
+def until_lost(lease: ObjectLock) -> None:
     deadline = time.monotonic() + _SECONDS
     while True:
         try:
@@ -41,7 +41,7 @@ def until_lost(lease: Lease) -> None:
         time.sleep(0.05)
 
 
-def test_a_holder_that_lives_is_left_alone(lease: Callable[..., Lease]) -> None:
+def test_a_holder_that_lives_is_left_alone(lease: Callable[..., ObjectLock]) -> None:
     holder = lease("one")
     holder.take(0.0)
     with pytest.raises(Locked):
@@ -50,7 +50,7 @@ def test_a_holder_that_lives_is_left_alone(lease: Callable[..., Lease]) -> None:
     holder.release()
 
 
-def test_a_holder_that_is_dead_is_waited_for_and_succeeded(bucket: Gcs, lease: Callable[..., Lease]) -> None:
+def test_a_holder_that_is_dead_is_waited_for_and_succeeded(bucket: Gcs, lease: Callable[..., ObjectLock]) -> None:
     dead = lease("one", renew_seconds=1000.0)
     dead.take(0.0)
     heir = lease("two")
@@ -62,7 +62,7 @@ def test_a_holder_that_is_dead_is_waited_for_and_succeeded(bucket: Gcs, lease: C
     assert bucket.objects.page(BUCKET, "", "", "", 9).objects == ()
 
 
-def test_the_same_owner_takes_it_at_once_and_the_first_one_hears_of_it(lease: Callable[..., Lease]) -> None:
+def test_the_same_owner_takes_it_at_once_and_the_first_one_hears_of_it(lease: Callable[..., ObjectLock]) -> None:
     first, second, third = lease("one"), lease("one"), lease("two")
     first.take(0.0)
     second.take(0.0)
@@ -76,7 +76,7 @@ def test_the_same_owner_takes_it_at_once_and_the_first_one_hears_of_it(lease: Ca
     third.release()
 
 
-def test_a_lost_answer_costs_no_lease(bucket: Gcs, lease: Callable[..., Lease]) -> None:
+def test_a_lost_answer_costs_no_lease(bucket: Gcs, lease: Callable[..., ObjectLock]) -> None:
     holder = lease("one")
     bucket.server.faults[:] = [Fault("POST", NAME, times=3, after=True)]
     holder.take(0.0)
@@ -94,7 +94,7 @@ def test_a_lost_answer_costs_no_lease(bucket: Gcs, lease: Callable[..., Lease]) 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_bucket_that_is_away_for_a_while_costs_no_lease(
-    bucket: Gcs, lease: Callable[..., Lease], after: bool
+    bucket: Gcs, lease: Callable[..., ObjectLock], after: bool
 ) -> None:
     holder = lease("one", patience_seconds=0.3)
     holder.take(0.0)
@@ -114,7 +114,7 @@ def test_a_bucket_that_is_away_for_a_while_costs_no_lease(
     holder.release()
 
 
-def test_one_of_two_that_come_at_once_gets_it(bucket: Gcs, lease: Callable[..., Lease]) -> None:
+def test_one_of_two_that_come_at_once_gets_it(bucket: Gcs, lease: Callable[..., ObjectLock]) -> None:
     dead = lease("one", renew_seconds=1000.0)
     dead.take(0.0)
     bucket.server.faults[:] = [Fault("GET", slow_only=True, seconds=0.3, times=4)]
@@ -126,7 +126,7 @@ def test_one_of_two_that_come_at_once_gets_it(bucket: Gcs, lease: Callable[..., 
     first.release()
 
 
-def test_what_somebody_else_left_there_is_waited_for(bucket: Gcs, lease: Callable[..., Lease]) -> None:
+def test_what_somebody_else_left_there_is_waited_for(bucket: Gcs, lease: Callable[..., ObjectLock]) -> None:
     bucket.objects.put(BUCKET, NAME, b"\xff no lease")
     taken = lease("one")
     taken.take(0.0)

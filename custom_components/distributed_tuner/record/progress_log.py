@@ -7,8 +7,8 @@ import logging
 import re
 from collections.abc import Callable
 
+from custom_components.distributed_tuner.record import progress_line
 from custom_components.distributed_tuner.record.record import SearchRecord, TrialRecord, TrialStatus
-from custom_components.distributed_tuner.search.progress import progress_line
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ProgressLog:
         if self._record is None or (now - self._told < _EVERY_SECONDS and not last):
             return
         record = dataclasses.replace(self._record, trials=tuple(self._trials.values()))
-        _LOG.info("%s%s", _MARK, progress_line(record, now, record.count(TrialStatus.RUNNING)))
+        _LOG.info("%s%s", _MARK, progress_line.line(record, now, record.count(TrialStatus.RUNNING)))
         self._record, self._told = None, now
 
 

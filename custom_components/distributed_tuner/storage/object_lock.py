@@ -1,8 +1,8 @@
 """Something that one process holds at a time, through an object that it renews while it lives.
 
-No two machines' clocks are compared: whoever wants it watches for itself whether the object changes. A lease is no
-fence: who was suspended for long learns only afterwards that it was taken over. What must not be written twice is kept
-by preconditions of its own (see `bucket_journal`).
+No two machines' clocks are compared: whoever wants it watches for itself whether the object changes. It is no fence:
+who was suspended for long learns only afterwards that it was taken over. What must not be written twice is kept by
+preconditions of its own (see `bucket_journal`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ EXPIRE_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
 
-class Lease(Hold):
-    """A lease that is not taken yet.
+class ObjectLock(Hold):
+    """A lock that is not taken yet.
 
     Args:
       bucket: where the object is.
@@ -54,7 +54,7 @@ class Lease(Hold):
         self._generation = 0
         self._lost = False
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="object-lock", daemon=True)
 
     def take(self, wait_seconds: float) -> None:
         """Takes it: at once where nobody holds it; after `expire_seconds` where its holder is dead.
@@ -100,7 +100,7 @@ class Lease(Hold):
             try:
                 self._bucket.delete(self._name, self._generation)
             except OSError as error:
-                _LOG.warning("the next one has to wait for this lease to expire: %s", error)
+                _LOG.warning("the next one has to wait for this lock to expire: %s", error)
 
     def _renew(self) -> None:
         while not self._done.wait(self._renew_seconds):

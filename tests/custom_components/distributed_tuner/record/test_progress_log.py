@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from custom_components.distributed_tuner.chief import progress_log
-from custom_components.distributed_tuner.chief.progress_log import ProgressLog
+from custom_components.distributed_tuner.record import progress_log
+from custom_components.distributed_tuner.record.progress_log import ProgressLog
 from custom_components.distributed_tuner.record.record import TrialStatus
 from tests.custom_components.distributed_tuner.records import search, trial
 

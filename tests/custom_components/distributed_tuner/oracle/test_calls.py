@@ -1,12 +1,11 @@
-"""What is added to the error of an oracle that raised while other trials ran."""
+"""Errors of an oracle: what is added to the one of an oracle that raised while other trials ran."""
 
 from __future__ import annotations
 
 import keras_tuner as kt
 import pytest
 
-from custom_components.distributed_tuner.oracle.calls import OracleCalls, OracleError
-from custom_components.distributed_tuner.oracle.one_at_a_time import hint
+from custom_components.distributed_tuner.oracle.calls import OracleCalls, OracleError, hint
 
 
 class Own(kt.oracles.RandomSearchOracle):
