@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from custom_components.anomaly_gate.executor import AnomalyError
-from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.record import cause
-from custom_components.distributed_tuner.record.top_n import TooFewTrials
-from custom_components.model_selector.scoring import SelectionError
+from custom_components.anomaly_gate import AnomalyError
+from custom_components.distributed_tuner import TooFewTrials, TunerError, cause_of_error
+from custom_components.model_selector import SelectionError
 from tfx_pipeline.errors import NodeFailed, PipelineError, StorageError
 from tfx_pipeline.workspace import STORAGE_ERRNOS
 
-_TOLD = (AnomalyError, ClusterError, SearchError, SelectionError)  # Their texts are written for people.
+_TOLD = (AnomalyError, SelectionError, TunerError)  # Their texts are written for people.
 # TensorFlow, SQLite and Beam say it in words only.
 _STORAGE_WORDS = ("no space left on device", "disk quota exceeded", "read-only file system", "database or disk is full")
 _MAX_LINES = 12
@@ -70,7 +67,7 @@ def _storage_text(error: BaseException) -> str | None:
 
 def _told(error: BaseException) -> str:
     """The error in its own words; in one line where its text begins with a heading and a stack."""
-    told, text = cause.of_error(error), str(error).strip()
+    told, text = cause_of_error(error), str(error).strip()
     lines = text.splitlines() or [""]
     if lines[0].strip() not in told:
         return f"{told}\n{_REST}"

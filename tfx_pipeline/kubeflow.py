@@ -11,12 +11,10 @@ import kubernetes.client
 from kfp import dsl
 from tfx.orchestration.kubeflow import kubeflow_dag_runner
 
-from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
-from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
-from custom_components.distributed_tuner.cluster.kube.settings.volumes import Volume
+from custom_components.distributed_tuner import KubernetesOptions, Volume
 from tfx_pipeline.errors import SettingsError
 from tfx_pipeline.location import Location
-from tfx_pipeline.settings import Cluster, Settings, Source
+from tfx_pipeline.settings import Settings, Source
 
 # Each pod of the search has its own of these, and a step needs none.
 _SCRATCH = {"emptyDir", "ephemeral"}
@@ -27,16 +25,15 @@ _MAX_ARGUMENT_BYTES = 131_071 - 4_096
 Change = Callable[[dsl.ContainerOp], None]
 
 
-def changes(cluster: Mapping[str, Any]) -> list[Change]:
+def changes(cluster: KubernetesOptions | None) -> list[Change]:
     """Changes to each step; with TFX's own.
 
     Args:
-      cluster: the component's argument. The pipeline root is on one of its volumes, and every step uses it.
+      cluster: the component's argument, None for processes of the tuner's step. The pipeline root is on one of its
+        volumes, and every step uses it.
     """
-    own: list[Change] = []
-    if cluster["kind"] == kube_options.KIND:
-        volumes = _options(cluster).volumes
-        own = [_mounting(volume) for volume in volumes if not _SCRATCH & set(volume.source)]
+    volumes = cluster.volumes if cluster is not None else ()
+    own = [_mounting(volume) for volume in volumes if not _SCRATCH & set(volume.source)]
     return [*kubeflow_dag_runner.get_default_pipeline_operator_funcs(), _run_as_our_step, _check_length, *own]
 
 
@@ -46,7 +43,8 @@ def check(settings: Settings) -> None:
     Raises:
       SettingsError: names each setting with such a value, and what would do.
     """
-    volumes = [] if settings.cluster is Cluster.LOCAL else _options(settings.cluster_argument).volumes
+    cluster = settings.cluster_argument
+    volumes = cluster.volumes if cluster is not None else ()
     mounted = [PurePosixPath(volume.mount_path) for volume in volumes if not _SCRATCH & set(volume.source)]
     shared = [PurePosixPath(volume.mount_path) for volume in volumes if volume.shared]
     instead = "gs://…, or with CLUSTER=kubernetes a path on one of the volumes in CLUSTER_OPTIONS"
@@ -67,10 +65,6 @@ def check(settings: Settings) -> None:
 
 def _reached(place: Location, mounted: Sequence[PurePosixPath]) -> bool:
     return place.remote or any(PurePosixPath(place).is_relative_to(path) for path in mounted)
-
-
-def _options(cluster: Mapping[str, Any]) -> KubernetesOptions:
-    return KubernetesOptions.from_mapping(cluster)
 
 
 def _check_length(step: dsl.ContainerOp) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from custom_components.distributed_tuner.record import cause
+from custom_components.distributed_tuner import cause_of_message
 
 _RESULT = "__execution_result__"  # TFX's name for it.
 _DONE = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
@@ -91,7 +91,7 @@ def failures(metadata_path: Path, run_id: str) -> dict[str, str]:
 def reason(execution: metadata_store_pb2.Execution) -> str:
     """Why an execution failed, in one line; empty where TFX has not written it down."""
     stored = execution.custom_properties[_RESULT].string_value if _RESULT in execution.custom_properties else ""
-    return cause.of_message(json.loads(stored).get("resultMessage")) if stored else ""
+    return cause_of_message(json.loads(stored).get("resultMessage")) if stored else ""
 
 
 def run_ids(metadata_path: Path) -> list[str]:

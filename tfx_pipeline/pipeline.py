@@ -22,13 +22,10 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from custom_components import package_file
-from custom_components.anomaly_gate.component import AnomalyGate
-from custom_components.anomaly_gate.validator import ExampleValidator
-from custom_components.distributed_tuner.component import DistributedTuner
-from custom_components.distributed_tuner.keys import hyperparameters_key
-from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.model_selector.component import ModelSelector
-from custom_components.packaged_schema.component import PackagedSchema
+from custom_components.anomaly_gate import AnomalyGate, ExampleValidator
+from custom_components.distributed_tuner import DistributedTuner, SearchOptions, hyperparameters_key
+from custom_components.model_selector import ModelSelector
+from custom_components.packaged_schema import PackagedSchema
 from tfx_pipeline import evaluation, nodes
 from tfx_pipeline.settings import SCHEMA_FILE, VALIDATIONS_FILE, Engine, Settings, Source
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from custom_components.distributed_tuner.cluster.local import prewarm
+from custom_components.distributed_tuner import prewarmed
 from tfx_pipeline import inputs, processes, progress, quiet, workspace
 from tfx_pipeline.csv_check import Contents
 from tfx_pipeline.errors import ExitCode, SettingsError
@@ -86,7 +86,7 @@ def _greet(settings: Settings, contents: Contents | None, log_file: Path, stream
 def _prewarmed(settings: Settings) -> contextlib.AbstractContextManager[None]:
     if settings.cluster is not Cluster.LOCAL:
         return contextlib.nullcontext()
-    return prewarm.prewarmed(settings.log_dir / "fork-server.log")
+    return prewarmed(settings.log_dir / "fork-server.log")
 
 
 def _run_and_show(settings: Settings, log_file: Path, stream: TextIO) -> ExitCode:

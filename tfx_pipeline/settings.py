@@ -16,6 +16,7 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
+from custom_components.distributed_tuner import KubernetesOptions
 from tfx_pipeline import search_cluster
 from tfx_pipeline.errors import SettingsError
 from tfx_pipeline.location import Location
@@ -247,14 +248,14 @@ class Settings(pydantic.BaseModel):
         return _root(dict(self))
 
     @property
-    def cluster_argument(self) -> dict[str, Any]:
-        """The component's `cluster`. The file is read now.
+    def cluster_argument(self) -> KubernetesOptions | None:
+        """The component's `cluster`: None for this machine. The file is read now.
 
         Raises:
           ValueError: the file was changed since, and a setting in it is wrong.
         """
         if self.cluster_options is None:
-            return dict(search_cluster.LOCAL)
+            return None
         return search_cluster.kubernetes(self.cluster_options, self.kubeflow_image, self.root)
 
     @property

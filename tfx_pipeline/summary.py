@@ -9,10 +9,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from custom_components.distributed_tuner import keys
-from custom_components.distributed_tuner.record.record import SearchRecord
-from custom_components.distributed_tuner.record.record_json import record_from_json
-from custom_components.distributed_tuner.report.text import leaderboard
+from custom_components.distributed_tuner import SearchRecord, keys, leaderboard, record_from_json
 from custom_components.model_selector import executor as selector
 from tfx_pipeline import evaluation, nodes, pipeline, request, serving
 from tfx_pipeline.errors import PipelineError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 from tfx import types
@@ -16,12 +16,12 @@ from tfx.utils import json_utils
 
 from custom_components.distributed_tuner import executor
 from custom_components.distributed_tuner.artifacts import SearchReport
-from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
+from custom_components.distributed_tuner.cluster import choice
+from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
 from custom_components.distributed_tuner.keys import (
     CLUSTER,
     DEFAULT_WORKERS,
     EPOCHS,
-    LOCAL_KIND,
     MAX_TRIALS,
     NUM_WORKERS,
     OPTIONS,
@@ -64,7 +64,7 @@ class DistributedTuner(base_component.BaseComponent):
         num_workers: int | RuntimeParameter | None = None,
         max_trials: int | RuntimeParameter | None = None,
         epochs: int | RuntimeParameter | None = None,
-        cluster: dict[str, Any] | None = None,
+        cluster: KubernetesOptions | Mapping[str, Any] | None = None,
         options: SearchOptions | None = None,
     ) -> None:
         """Makes the node.
@@ -84,8 +84,8 @@ class DistributedTuner(base_component.BaseComponent):
           num_workers: how many trials run at once.
           max_trials: if given, set as `custom_config['max_trials']`, so that it can be a run-time parameter.
           epochs: if given, set as `custom_config['epochs']`.
-          cluster: where chief and workers run: {"kind": "local"} if left out; {"kind": "kubernetes", …} with the
-            settings of `cluster.kube.options.KubernetesOptions`.
+          cluster: where chief and workers run: as processes of the step if left out, or {"kind": "local"}; on
+            Kubernetes with `KubernetesOptions`, or {"kind": "kubernetes", …} with its settings.
           options: leases, limits and deadlines.
 
         Raises:
@@ -101,7 +101,7 @@ class DistributedTuner(base_component.BaseComponent):
             num_workers = (tune_args.num_parallel_trials if tune_args else 0) or DEFAULT_WORKERS
         if isinstance(num_workers, int) and num_workers < 1:
             raise ValueError(f"DistributedTuner: num_workers must be at least 1, got {num_workers}")
-        _check_cluster(cluster)
+        chosen = choice.options(cluster)
         outputs = {hyperparameters_key(rank): standard_artifacts.HyperParameters for rank in range(1, top_n + 1)}
         outputs[standard_component_specs.TUNER_RESULTS_KEY] = standard_artifacts.TunerResults
         outputs[SEARCH_REPORT] = SearchReport
@@ -121,7 +121,7 @@ class DistributedTuner(base_component.BaseComponent):
                 NUM_WORKERS: num_workers,
                 MAX_TRIALS: max_trials,
                 EPOCHS: epochs,
-                CLUSTER: json.dumps(cluster or {"kind": LOCAL_KIND}, sort_keys=True),
+                CLUSTER: choice.to_json(chosen),
                 OPTIONS: (options or SearchOptions()).to_json(),
             },
             **{key: types.Channel(type=artifact) for key, artifact in outputs.items()},
@@ -131,22 +131,6 @@ class DistributedTuner(base_component.BaseComponent):
             udf_utils.add_user_module_dependency(
                 self, standard_component_specs.MODULE_FILE_KEY, standard_component_specs.MODULE_PATH_KEY
             )
-
-
-def _check_cluster(cluster: dict[str, Any] | None) -> None:
-    """Tells now what the step would find wrong with it."""
-    if not cluster:
-        return
-    kind = cluster.get("kind")
-    if kind == kube_options.KIND:
-        kube_options.KubernetesOptions.from_mapping(cluster)
-    elif kind != LOCAL_KIND:
-        raise ValueError(
-            f"DistributedTuner: cluster: kind {kind!r}; known are {LOCAL_KIND!r} and {kube_options.KIND!r}"
-        )
-    elif len(cluster) > 1:
-        unknown = ", ".join(sorted(set(cluster) - {"kind"}))
-        raise ValueError(f"DistributedTuner: cluster: {unknown}: not a setting of the local cluster")
 
 
 def _spec_class(outputs: dict[str, Any]) -> type[ComponentSpec]:

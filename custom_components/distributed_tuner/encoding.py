@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
-
-import numpy as np
 
 
 def dumps(value: Any) -> str:
@@ -18,9 +17,11 @@ def dumps(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
+    # Not imported for those who read a search: where a value is numpy's, numpy is there.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
         return value.item()
-    if isinstance(value, np.ndarray):
+    if numpy is not None and isinstance(value, numpy.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no place in a stored search: {value!r}")
 

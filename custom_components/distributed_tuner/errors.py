@@ -9,8 +9,12 @@ MAX_CHARACTERS = 100_000
 _LONGEST_ESCAPE = len("\\udc80")
 
 
-class SearchError(RuntimeError):
-    """A search that cannot go on, or found too little. The message says what happened, where, and what to do."""
+class TunerError(RuntimeError):
+    """What a search tells the person who runs it: the message says what happened, where, and what to do."""
+
+
+class SearchError(TunerError):
+    """A search that cannot go on, or found too little."""
 
 
 class ChiefUnreachable(SearchError):

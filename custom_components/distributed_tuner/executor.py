@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +16,8 @@ from tfx.utils import io_utils, json_utils
 
 from custom_components import console
 from custom_components.distributed_tuner import encoding, keys
-from custom_components.distributed_tuner.cluster.base import Cluster
-from custom_components.distributed_tuner.cluster.kube import place
-from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesCluster
+from custom_components.distributed_tuner.cluster import choice
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.settings import options as kube_options
-from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
-from custom_components.distributed_tuner.cluster.local import prewarm
-from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
-from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import costs, formatting, top_n
 from custom_components.distributed_tuner.record.costs import Price
@@ -60,14 +52,16 @@ class Executor(base_executor.BaseExecutor):
           ClusterError: the cluster refused.
         """
         directory = SearchDir(_search_root(output_dict, self._run_id()))
-        spec = _spec(input_dict, exec_properties, name=self._run_id())
+        kubernetes = choice.from_json(exec_properties[keys.CLUSTER])
+        prices = kubernetes.prices() if kubernetes is not None else {}
+        spec = _spec(input_dict, exec_properties, prices, name=self._run_id())
         workers = int(exec_properties[keys.NUM_WORKERS])
         print(f"search: in {directory.url}", file=console.stream(), flush=True)
         with run.cancellable(), ProgressDisplay() as display:
             found = run.run(
                 spec,
                 directory,
-                _cluster(json.loads(exec_properties[keys.CLUSTER]), directory, spec, self._search_name(), workers),
+                choice.make(kubernetes, directory, spec.options, self._search_name(), workers),
                 workers=workers,
                 watch=display.update,
                 tell=display.tell,
@@ -104,7 +98,9 @@ def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> P
     return Path(uri).parents[1].absolute() / keys.SEARCHES_DIR / run_id
 
 
-def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], *, name: str) -> SearchSpec:
+def _spec(
+    inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], prices: dict[str, Price], *, name: str
+) -> SearchSpec:
     config = json_utils.loads(exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "null")
     set_here = {key: int(exec_properties[key]) for key in _INTO_CONFIG if exec_properties.get(key) is not None}
     if set_here:
@@ -117,30 +113,8 @@ def _spec(inputs: dict[str, list[types.Artifact]], exec_properties: dict[str, An
         inputs=json_utils.dumps(inputs),
         exec_properties=properties,
         options=options,
-        prices=_prices(json.loads(exec_properties[keys.CLUSTER])),
+        prices=prices,
     )
-
-
-def _prices(cluster: dict[str, Any]) -> dict[str, Price]:
-    return KubernetesOptions.from_mapping(cluster).prices() if cluster.get("kind") == kube_options.KIND else {}
-
-
-def _cluster(config: dict[str, Any], directory: SearchDir, spec: SearchSpec, name: SearchName, workers: int) -> Cluster:
-    kind = config.get("kind")
-    directory.create()
-    if kind == keys.LOCAL_KIND:
-        return LocalCluster(directory, secrets.token_urlsafe(32), server=prewarm.server())
-    if kind == kube_options.KIND:
-        options = KubernetesOptions.from_mapping(config)
-        options.check_root(directory.url)
-        # Before anything is looked for or made, or removed again.
-        options.counts(workers)
-        plan = place.plan(options, spec.options, name, directory.url)
-        cluster = KubernetesCluster(plan)
-        place.warn_outside(plan.chief_address, spec.options.chief_timeout_seconds, place.own_namespace())
-        return cluster
-    known = f"{keys.LOCAL_KIND!r} and {kube_options.KIND!r}"
-    raise SearchError(f"DistributedTuner: unknown cluster kind {kind!r}; known are {known}")
 
 
 def _write_report(

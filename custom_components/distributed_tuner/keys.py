@@ -23,9 +23,6 @@ _DIGEST_LENGTH = 12
 
 DEFAULT_WORKERS = 2
 
-# The `kind` of a cluster whose members are processes of the step; the other one is `kube.options.KIND`.
-LOCAL_KIND = "local"
-
 
 def search_folder(run_id: str) -> str:
     """The name of a run's folder in `SEARCHES_DIR`: the run id, where it is a plain name; no two run ids share one."""

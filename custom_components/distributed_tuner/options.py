@@ -6,8 +6,10 @@ import dataclasses
 import json
 from typing import Any
 
+from custom_components.distributed_tuner.errors import TunerError
 
-class OptionsError(ValueError):
+
+class OptionsError(TunerError, ValueError):
     """A search option is unknown or out of its range."""
 
 

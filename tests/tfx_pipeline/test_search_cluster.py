@@ -49,6 +49,13 @@ def test_without_the_setting_the_search_runs_where_the_step_does() -> None:
     assert argument_of(load({})) == {"kind": "local"}
 
 
+def chosen(values: dict[str, str]) -> KubernetesOptions:
+    """The component's argument."""
+    argument = load(values).cluster_argument
+    assert argument is not None
+    return argument
+
+
 def test_the_file_reaches_the_step_with_the_workflows_image_in_it(tmp_path: Path) -> None:
     argument = argument_of(load(environment(tmp_path, KUBEFLOW_IMAGE="registry.example/tuner:1")))
     assert argument.pop("kind") == "kubernetes"
@@ -59,7 +66,7 @@ def test_the_file_reaches_the_step_with_the_workflows_image_in_it(tmp_path: Path
 
 def test_an_image_in_the_file_wins_and_json_is_read_too(tmp_path: Path) -> None:
     text = json.dumps({**yaml.safe_load(OPTIONS), "kind": "kubernetes", "image": "other:2"})
-    assert load(environment(tmp_path, text)).cluster_argument["image"] == "other:2"
+    assert chosen(environment(tmp_path, text)).image == "other:2"
 
 
 @pytest.mark.parametrize(
@@ -102,14 +109,13 @@ def test_settings_that_do_not_fit_are_named(tmp_path: Path, change: dict[str, st
 
 def test_a_pipeline_root_in_a_bucket_needs_no_volume(tmp_path: Path) -> None:
     current = load(environment(tmp_path, "namespace: ml", PIPELINE_ROOT="gs://bucket/root"))
-    assert current.cluster_argument == {"kind": "kubernetes", "namespace": "ml", "image": current.kubeflow_image}
+    assert current.cluster_argument == KubernetesOptions(namespace="ml", image=current.kubeflow_image)
 
 
 def test_the_example_of_the_documentation_is_right(tmp_path: Path) -> None:
     document = (PROJECT / "docs" / "kubernetes.md").read_text("utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
-    current = load(environment(tmp_path, example))
-    assert {group["name"] for group in current.cluster_argument["groups"]} == {"spot", "on-demand"}
+    assert {group.name for group in chosen(environment(tmp_path, example)).groups} == {"spot", "on-demand"}
 
 
 @pytest.mark.timeout(180)

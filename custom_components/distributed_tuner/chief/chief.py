@@ -16,7 +16,7 @@ from keras_tuner.src.engine.objective import Objective
 
 from custom_components.distributed_tuner.chief import trial_flow
 from custom_components.distributed_tuner.chief.clock import Clock
-from custom_components.distributed_tuner.chief.durable_state import Store, Stored
+from custom_components.distributed_tuner.chief.durable_state import DurableState, Stored
 from custom_components.distributed_tuner.chief.publisher import Published
 from custom_components.distributed_tuner.chief.service import ChiefService
 from custom_components.distributed_tuner.chief.trial_flow import End, TrialFlow, failure
@@ -71,7 +71,7 @@ class Chief:
         self._suggester = suggester
         self.options = options
         self._directory = directory
-        self._store = Store(directory, project_dir)
+        self._store = DurableState(directory, project_dir)
         stored = self._store.open()
         # Before the oracle takes up its state, and with it the space that it had then.
         found = identity.of(suggester.oracle)

@@ -49,7 +49,7 @@ class Stored:
     time: float | None = None
 
 
-class Store:
+class DurableState:
     """The durable side of a chief. The event loop calls it, except `write_files`.
 
     Attributes:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from custom_components.distributed_tuner.chief.durable_state import NotPublished, Store
+from custom_components.distributed_tuner.chief.durable_state import DurableState, NotPublished
 from custom_components.distributed_tuner.record.progress_log import ProgressLog
 from custom_components.distributed_tuner.record.record import SearchRecord
 
@@ -33,7 +33,7 @@ class Published:
 
     def __init__(
         self,
-        store: Store,
+        store: DurableState,
         record: Callable[[int], SearchRecord],
         revision: Callable[[], int],
         ask_oracle: Callable[[Callable[[str], None]], asyncio.Task[None] | None],

@@ -10,7 +10,7 @@ from typing import Any
 from custom_components.distributed_tuner import encoding
 from custom_components.distributed_tuner.chief import trial_flow
 from custom_components.distributed_tuner.chief.clock import Clock
-from custom_components.distributed_tuner.chief.durable_state import Store
+from custom_components.distributed_tuner.chief.durable_state import DurableState
 from custom_components.distributed_tuner.chief.trial_flow import TrialFlow
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester
 from custom_components.distributed_tuner.record.record import Direction, SearchRecord
@@ -46,7 +46,7 @@ class ChiefService:
         search: str,
         study: Study,
         flow: TrialFlow,
-        store: Store,
+        store: DurableState,
         suggester: OracleSuggester,
         clock: Clock,
         record: Callable[[int], SearchRecord],

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from custom_components.distributed_tuner.chief.changes import Changes
-from custom_components.distributed_tuner.chief.durable_state import Store
+from custom_components.distributed_tuner.chief.durable_state import DurableState
 from custom_components.distributed_tuner.oracle.calls import OracleError
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
 from custom_components.distributed_tuner.rpc import messages
@@ -87,7 +87,7 @@ class TrialFlow:
         self,
         study: Study,
         suggester: OracleSuggester,
-        store: Store,
+        store: DurableState,
         clock: Callable[[], float],
         in_background: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:

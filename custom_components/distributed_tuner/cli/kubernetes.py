@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from custom_components.distributed_tuner.cluster.kube.manifests import manifests
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.running import Running
+from custom_components.distributed_tuner.cluster.kube.settings import file as settings_file
 from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.rpc import credentials
@@ -55,12 +55,13 @@ def render(
 ) -> None:
     """Prints a search's manifests, without a cluster. Secrets are left out of their Secrets."""
     try:
-        chosen = KubernetesOptions.from_mapping(_values(settings))
-        search = SearchOptions.from_json(options)
-    except OSError as error:
-        raise typer.BadParameter(f"{settings} cannot be read: {error.strerror}", param_hint="SETTINGS") from error
+        chosen = KubernetesOptions.from_mapping(settings_file.read(settings))
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(f"{settings}: {error}", param_hint="SETTINGS") from error
+    try:
+        search = SearchOptions.from_json(options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--options") from error
     plan = Plan(
         search=SearchName(pipeline, run, node),
         namespace=chosen.namespace or place.DEFAULT_NAMESPACE,
@@ -75,25 +76,6 @@ def render(
     except KubernetesOptionsError as error:
         raise typer.BadParameter(str(error), param_hint="--workers") from error
     say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
-
-
-def _values(file: Path) -> Any:
-    """What the file says; of JSON not all is YAML, tabs for example.
-
-    Raises:
-      OSError: it cannot be read.
-      ValueError: it is neither.
-    """
-    try:
-        text = file.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 text: {error.reason}") from None
-    with contextlib.suppress(ValueError):
-        return json.loads(text)
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
 
 
 def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
+from custom_components.distributed_tuner.errors import TunerError
 from custom_components.distributed_tuner.rpc.credentials import Access
 
 # A line has room for those of the chief and of some groups.
@@ -165,8 +166,8 @@ class Cluster(abc.ABC):
         self.close(grace_seconds=0.0)
 
 
-class ClusterError(RuntimeError):
-    """The place where chief and workers run refused something. The message says what, where, and what to do."""
+class ClusterError(TunerError):
+    """The place where chief and workers run refused something."""
 
 
 def exit_reason(code: int) -> str:

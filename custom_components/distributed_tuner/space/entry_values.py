@@ -146,7 +146,7 @@ def _default(entry: hp_module.HyperParameter, given: Any) -> Any:
 
 
 def _number(entry: numerical.Numerical, value: float) -> float:
-    if value == entry._default:
+    if value == entry.default:
         return _typed(entry, value)
     value = min(max(value, entry.min_value), entry.max_value)
     if entry.step is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner.chief.durable_state import Store
+from custom_components.distributed_tuner.chief.durable_state import DurableState
 from custom_components.distributed_tuner.chief.record_file import RecordFile
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.record.record import Direction
@@ -48,7 +48,7 @@ def directory(tmp_path: Path) -> SearchDir:
 
 def test_transitions_come_back_merged(directory: SearchDir) -> None:
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         store.append(
             {"trials": {"0": {"n": 1}}, "study": {"ended": None}}, patch(state("0", None), order=["set", ["0"]])
@@ -58,7 +58,7 @@ def test_transitions_come_back_merged(directory: SearchDir) -> None:
         store.close()
 
     asyncio.run(write())
-    store = Store(directory, "project")
+    store = DurableState(directory, "project")
     stored = store.open()
     store.close()
     assert stored.study == {"trials": {"0": {"n": 2}}, "study": {"ended": None}}
@@ -69,7 +69,7 @@ def test_transitions_come_back_merged(directory: SearchDir) -> None:
 
 def test_an_empty_transition_waits_for_those_before_it_and_is_not_stored(directory: SearchDir) -> None:
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         await store.append({})
         assert directory.journal.read_bytes() == b""
@@ -83,7 +83,7 @@ def test_an_empty_transition_waits_for_those_before_it_and_is_not_stored(directo
 
 def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: SearchDir) -> None:
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         callers = [asyncio.ensure_future(store.append({"trials": {str(n): {}}})) for n in range(3)]
         callers[0].cancel()
@@ -95,7 +95,7 @@ def test_one_caller_who_goes_away_leaves_the_others_their_answer(directory: Sear
 
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MIN, ["1", "0"]), (Direction.MAX, ["2", "0"])])
 def test_the_best_are_never_padded_with_others(directory: SearchDir, direction: Direction, best: list[str]) -> None:
-    store = Store(directory, "project")
+    store = DurableState(directory, "project")
     trials = [state("0", 2.0), state("1", 1.0), state("2", 3.0), state("3", None, "FAILED")]
     store.trials = {trial["trial_id"]: trial for trial in trials}
     assert [trial["trial_id"] for trial in store.best(2, direction)] == best
@@ -107,7 +107,7 @@ def test_saved_epochs_go_when_the_trials_end_is_on_the_disk(directory: SearchDir
     saved = [directory.root / "project" / f"trial_{number}" / "resume" for number in range(2)]
 
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         await store.append({"trials": {}}, patch(state("0", 1.5), state("1", None, "RUNNING")))
         if not again:
@@ -115,7 +115,7 @@ def test_saved_epochs_go_when_the_trials_end_is_on_the_disk(directory: SearchDir
         store.close()
 
     async def once_more() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         store.close()
 
@@ -129,7 +129,7 @@ def test_saved_epochs_go_when_the_trials_end_is_on_the_disk(directory: SearchDir
 
 def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         await store.append({"trials": {"0": {}}}, patch(state("0", 1.5)))
         store.write_files(search(trial("0", 1.5)), '{"seed":1}')
@@ -144,7 +144,7 @@ def test_files_for_others_hold_what_was_stored(directory: SearchDir) -> None:
 
 def test_files_for_others_tell_nothing_that_is_not_on_the_disk(directory: SearchDir) -> None:
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         await store.append({"trials": {"0": {}}}, patch(state("0", None)))
         store.append({"results": {"0": {}}})
@@ -168,7 +168,7 @@ def test_a_journal_that_was_lost_is_told_and_no_new_search_takes_its_place(direc
     before = {path: path.read_bytes() for path in directory.root.iterdir() if path.is_file()}
     word = "missing" if lost == "missing" else "empty"
     with pytest.raises(CorruptState, match=f"{directory.journal} is {word}, but {directory.record} tells of 2 trials"):
-        Store(directory, "project").open()
+        DurableState(directory, "project").open()
     assert {path: path.read_bytes() for path in directory.root.iterdir() if path.is_file()} == before
 
 
@@ -177,25 +177,25 @@ def test_no_journal_with_a_damaged_record_is_told_too(directory: SearchDir) -> N
     with pytest.raises(
         CorruptState, match=r"journal is missing, but there is a .*record\.json, so that a search has run"
     ):
-        Store(directory, "project").open()
+        DurableState(directory, "project").open()
 
 
 def test_a_search_that_was_ended_before_its_first_trial_begins_anew(directory: SearchDir) -> None:
     RecordFile(directory.storage).write(search())
-    store = Store(directory, "project")
+    store = DurableState(directory, "project")
     assert store.open().study == {"trials": {}}
     store.close()
 
 
 def test_a_damaged_record_hinders_no_search_that_has_its_journal(directory: SearchDir) -> None:
     async def write() -> None:
-        store = Store(directory, "project")
+        store = DurableState(directory, "project")
         store.open()
         await store.append({"trials": {"0": {"n": 1}}})
         store.close()
 
     asyncio.run(write())
     directory.record.write_text("{half")
-    store = Store(directory, "project")
+    store = DurableState(directory, "project")
     assert store.open().study == {"trials": {"0": {"n": 1}}}
     store.close()

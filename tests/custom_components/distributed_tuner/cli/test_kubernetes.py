@@ -130,7 +130,7 @@ def test_a_namespace_that_is_not_there_is_told_from_one_without_the_search(
     [
         ("{", "neither YAML nor JSON"),
         ("a: b: c", "neither YAML nor JSON"),
-        ("words", "expected an object, got str"),
+        ("words", "must hold names and values, such as `image: …`, got str"),
         ("image: i\nprot: 1", "prot: unknown setting"),
         ("\0", "neither YAML nor JSON"),
         ('{"image": "i", "prot": 1}', "prot: unknown setting"),
@@ -138,6 +138,7 @@ def test_a_namespace_that_is_not_there_is_told_from_one_without_the_search(
             '{"image": "i", "groups": [{"name": "a", "count": 2}, {"name": "q", "queue": "lq"}]}',
             "groups q: count: none of",
         ),
+        ("kind: slurm", "kind: 'slurm' is another cluster's"),
         (None, "cannot be read"),
     ],
 )
@@ -161,7 +162,7 @@ def test_render_names_the_file_that_cannot_be_read(tmp_path: Path, content: byte
     assert result.exit_code == 2
     # A box is drawn around it, which breaks a long path.
     told = "".join(result.output.replace("│", " ").split())
-    assert "settings.yaml" + "".join(words.split()) in told and "codec" not in told
+    assert "settings.yaml:" + "".join(words.split()) in told and "codec" not in told
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How many configurations there are: as many as a grid search finds."""
+"""How many configurations there are: as many as a grid search finds, but for defaults that are not on the grid."""
 
 from __future__ import annotations
 
@@ -30,10 +30,21 @@ SPACES: dict[str, tuple[Callable[[kt.HyperParameters], Any], int]] = {
     "nothing": (lambda hp: None, 1),
     "choice": (lambda hp: hp.Choice("x", [1, 2]), 2),
     "whole numbers": (lambda hp: (hp.Int("x", 1, 3), hp.Int("y", 0, 10, step=4), hp.Boolean("z")), 3 * 3 * 2),
-    "logarithmic": (lambda hp: (hp.Int("x", 8, 128, 2, "log"), hp.Int("y", 2, 9, 2, "reverse_log")), 5 * 3),
+    "logarithmic": (lambda hp: (hp.Int("x", 8, 128, 2, "log"), hp.Int("y", 2, 9, 2, "reverse_log", default=3)), 5 * 3),
     # a: 4 depths, each with one shallow and three deep ones; b: 3 rates; c: itself.
     "conditional": (conditional, 4 * (1 + 3) + 3 + 1),
 }
+
+
+def gone_through(hp: kt.HyperParameters) -> set[tuple[tuple[str, Any], ...]]:
+    """The configurations that a grid search over this space tries."""
+    oracle = kt.oracles.GridSearchOracle(kt.Objective("score", "min"), hyperparameters=hp)
+    suggester = OracleSuggester(oracle)
+    found: set[tuple[tuple[str, Any], ...]] = set()
+    while isinstance(answer := suggester.suggest("w"), Suggested):
+        found.add(tuple(sorted(answer.hyperparameters.items())))
+        suggester.finish(answer.trial_id, succeeded=True, reports=[Report(0, {"score": 1.0})])
+    return found
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -42,13 +53,16 @@ def test_a_space_is_counted_as_a_grid_search_goes_through_it(name: str) -> None:
     hp = kt.HyperParameters()
     declare(hp)
     assert size.count(hp.space) == expected
-    oracle = kt.oracles.GridSearchOracle(kt.Objective("score", "min"), hyperparameters=hp)
-    suggester = OracleSuggester(oracle)
-    found = set()
-    while isinstance(answer := suggester.suggest("w"), Suggested):
-        found.add(tuple(sorted(answer.hyperparameters.items())))
-        suggester.finish(answer.trial_id, succeeded=True, reports=[Report(0, {"score": 1.0})])
-    assert len(found) == expected
+    assert len(gone_through(hp)) == expected
+
+
+def test_a_grid_search_tries_a_default_that_is_not_on_the_grid_too() -> None:
+    hp = kt.HyperParameters()
+    # 9, 7 and 3; a default that is left out is the least.
+    hp.Int("x", 2, 9, 2, "reverse_log")
+    hp.Int("y", 0, 10, step=5, default=3)
+    assert size.count(hp.space) == 3 * 3
+    assert len(gone_through(hp)) == (1 + 3) * (1 + 3)
 
 
 def test_numbers_without_a_step() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.distributed_tuner.chief.durable_state import Store
+from custom_components.distributed_tuner.chief.durable_state import DurableState
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -27,10 +27,10 @@ def patch(trial_id: str, status: str, score: float | None = None) -> dict[str, A
     return {"state": {}, "trials": {trial_id: {"trial_id": trial_id, "status": status, "score": score}}}
 
 
-def opened(storage: Storage) -> Store:
+def opened(storage: Storage) -> DurableState:
     directory = SearchDir(storage)
     directory.create()
-    store = Store(directory, "project")
+    store = DurableState(directory, "project")
     store.open()
     return store
 

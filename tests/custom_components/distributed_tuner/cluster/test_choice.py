@@ -11,19 +11,27 @@ import pytest
 from tfx.types import channel, standard_artifacts
 
 from custom_components.distributed_tuner import executor, keys
-from custom_components.distributed_tuner.cluster.base import ClusterError
+from custom_components.distributed_tuner.cluster import choice
+from custom_components.distributed_tuner.cluster.base import Cluster, ClusterError
 from custom_components.distributed_tuner.cluster.kube import place
 from custom_components.distributed_tuner.cluster.kube.manifests.manifests import chief_job, worker_job
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+from custom_components.distributed_tuner.cluster.kube.settings.groups import WorkerGroup
 from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
 from custom_components.distributed_tuner.component import DistributedTuner
-from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.harness.gcs.fixtures import Gcs
 
 NAME = SearchName("pipeline", "run", "node")
+
+
+def make(
+    settings: dict[str, Any], root: Path | str, *, workers: int = 1, search: SearchOptions | None = None
+) -> Cluster:
+    """What the step makes of the component's argument."""
+    chosen = choice.from_json(json.dumps(settings))
+    return choice.make(chosen, SearchDir(root), search or SearchOptions(), NAME, workers)
 
 
 def component(**cluster: Any) -> DistributedTuner:
@@ -50,17 +58,15 @@ def test_right_settings_reach_the_step_as_they_are() -> None:
 
 def test_a_step_that_knows_no_cluster_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    spec = SearchSpec("s", "", {}, SearchOptions())
     volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
     settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume]}
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
-        executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME, 1)
+        make(settings, tmp_path / "search")
 
 
 def test_a_step_whose_search_directory_is_on_no_volume_says_so(tmp_path: Path) -> None:
-    spec = SearchSpec("s", "", {}, SearchOptions())
     with pytest.raises(ClusterError, match=f"chief: no volume .* holds the search directory, .*{tmp_path}"):
-        executor._cluster({"kind": "kubernetes", "image": "i"}, SearchDir(tmp_path / "search"), spec, NAME, 1)
+        make({"kind": "kubernetes", "image": "i"}, tmp_path / "search")
 
 
 def test_a_step_outside_of_the_cluster_is_warned_that_it_reaches_no_chief(
@@ -70,22 +76,21 @@ def test_a_step_outside_of_the_cluster_is_warned_that_it_reaches_no_chief(
         raise OSError(host)
 
     monkeypatch.setattr(socket, "getaddrinfo", knows_none)
-    monkeypatch.setattr(executor, "KubernetesCluster", lambda plan: plan)
-    spec = SearchSpec("s", "", {}, SearchOptions(chief_timeout_seconds=77.0))
+    monkeypatch.setattr(choice, "KubernetesCluster", lambda plan: plan)
+    patient = SearchOptions(chief_timeout_seconds=77.0)
     volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
     settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume]}
-    executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME, 1)
+    make(settings, tmp_path / "search", search=patient)
     (told,) = caplog.messages
     assert f"{NAME.chief}.ml.svc:50051, and will give up after 77 s" in told
 
 
 def test_a_step_with_no_worker_for_a_group_in_a_queue_says_so_before_it_looks_for_a_cluster(tmp_path: Path) -> None:
-    spec = SearchSpec("s", "", {}, SearchOptions())
     groups = [{"name": "a", "count": 2}, {"name": "q", "queue": "lq"}]
     volume = {"name": "v", "mount_path": str(tmp_path), "source": {"persistentVolumeClaim": {"claimName": "v"}}}
     settings = {"kind": "kubernetes", "image": "i", "namespace": "ml", "volumes": [volume], "groups": groups}
     with pytest.raises(ClusterError, match="groups q: count: none of the 2 workers"):
-        executor._cluster(settings, SearchDir(tmp_path / "search"), spec, NAME, 2)
+        make(settings, tmp_path / "search", workers=2)
 
 
 def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_needs_no_volume(
@@ -100,7 +105,7 @@ def test_a_search_directory_in_a_bucket_is_beside_the_pipelines_outputs_and_need
     # Past the volumes, it is the cluster that is not there.
     with pytest.raises(ClusterError, match="no Kubernetes cluster is known here"):
         settings = {"kind": "kubernetes", "image": "i", "namespace": "ml"}
-        executor._cluster(settings, SearchDir(root), SearchSpec("s", "", {}, SearchOptions()), NAME, 1)
+        make(settings, root)
     plan = place.plan(KubernetesOptions(image="i", namespace="ml"), SearchOptions(), NAME, root)
     containers = [
         manifest["spec"]["template"]["spec"]["containers"][0]
@@ -123,6 +128,20 @@ def test_another_cluster_is_refused_when_the_pipeline_is_made(cluster: dict[str,
         DistributedTuner(examples=channel.Channel(type=standard_artifacts.Examples), tuner_fn="a.b", cluster=cluster)
 
 
-def test_an_unknown_kind_is_named_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match=r"'slurm'; known are 'local' and 'kubernetes'"):
-        executor._cluster({"kind": "slurm"}, SearchDir(tmp_path), SearchSpec("s", "", {}, SearchOptions()), NAME, 1)
+def test_an_unknown_kind_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(ClusterError, match=r"'slurm'; known are 'local' and 'kubernetes'"):
+        choice.from_json('{"kind": "slurm"}')
+
+
+@pytest.mark.parametrize("cluster", [None, {}, {"kind": "local"}])
+def test_processes_of_the_step_are_the_cluster_where_none_is_given(cluster: dict[str, Any] | None) -> None:
+    assert choice.options(cluster) is None
+    assert choice.from_json(choice.to_json(None)) is None
+
+
+def test_settings_are_taken_as_an_object_too() -> None:
+    settings = KubernetesOptions(image="i", groups=(WorkerGroup(name="spot", spot=True),))
+    made = DistributedTuner(
+        examples=channel.Channel(type=standard_artifacts.Examples), tuner_fn="a.b", cluster=settings
+    )
+    assert choice.from_json(made.exec_properties[keys.CLUSTER]) == settings
