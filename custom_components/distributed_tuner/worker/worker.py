@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -23,7 +22,6 @@ from custom_components.distributed_tuner.errors import (
     describe,
     storable,
 )
-from custom_components.distributed_tuner.host import children, fork_gate
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.oracle import user_tuner
 from custom_components.distributed_tuner.rpc import protocol
@@ -33,15 +31,21 @@ from custom_components.distributed_tuner.space import entry_values
 from custom_components.distributed_tuner.spec import SearchSpec
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from custom_components.distributed_tuner.study.answers import Directive
-from custom_components.distributed_tuner.worker import best_epoch, one_time_input, traced_gradients, training
+from custom_components.distributed_tuner.worker import (
+    best_epoch,
+    one_time_input,
+    termination,
+    traced_gradients,
+    training,
+)
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 from custom_components.distributed_tuner.worker.heartbeat import Heartbeat
-from custom_components.distributed_tuner.worker.leaving import Leaving
 from custom_components.distributed_tuner.worker.remote_oracle import RemoteOracle
 from custom_components.distributed_tuner.worker.renewal import Renewal, Renewed
 from custom_components.distributed_tuner.worker.resume import randomness
 from custom_components.distributed_tuner.worker.resume.executions import Executions
 from custom_components.distributed_tuner.worker.resume.pace import Pace
+from custom_components.distributed_tuner.worker.termination import Departure
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,12 +84,12 @@ def work(
     options = spec.options
     process = process or str(os.getpid())
     current = CurrentTrial()
-    leaving = Leaving()
-    executions = Executions(current, Pace.in_directory(directory.url), leaving)
+    departure = Departure()
+    executions = Executions(current, Pace.in_directory(directory.url), departure)
 
     calls = ChiefClient(address, access, options.chief_timeout_seconds)
     who = {"worker": worker, "process": process}
-    give_back_on_sigterm(calls, who, current, leaving, patience_seconds=options.grace_seconds / 2)
+    termination.give_back_on_sigterm(calls, who, current, departure, patience_seconds=options.grace_seconds / 2)
     randomness.make_restorable()
     begun = threading.Event()
     _end_unless_begun(begun, calls, who, options)
@@ -141,7 +145,7 @@ def work(
         return ExitCode.CHIEF_LOST
     except DiskFull as error:
         _LOG.error("%s", error)
-        _give_back(calls, who, current, patience_seconds=options.grace_seconds / 2)
+        termination.give_back(calls, who, current, patience_seconds=options.grace_seconds / 2)
         return ExitCode.CANNOT_STORE
     except WorkerReplaced as error:
         _LOG.error("%s", error)
@@ -213,44 +217,3 @@ def _end_unless_begun(
         os._exit(ExitCode.FAULT)
 
     threading.Thread(target=watch, name="start", daemon=True).start()
-
-
-def give_back_on_sigterm(
-    client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, leaving: Leaving, *, patience_seconds: float
-) -> None:
-    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
-
-    At once, but for finished epochs that are saved at the end of this one: see `leaving`.
-    """
-    wakeup = children.Wakeup()
-    ending = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        ending.append(signal.SIGINT)
-    handler = wakeup.tell
-    for number in ending:
-        signal.signal(number, handler)
-    children.make_ordinary(wakeup.close, handler, ending)
-    fork_gate.GATE.watch()
-
-    def wait() -> None:
-        told = wakeup.wait(ending)
-        _LOG.warning("%s: this worker ends", told.name)
-        leaving.wait(patience_seconds)
-        _give_back(client, who, current, patience_seconds=patience_seconds)
-        logging.shutdown()
-        os._exit(ExitCode.PREEMPTED)
-
-    threading.Thread(target=wait, name="sigterm", daemon=True).start()
-
-
-def _give_back(client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, *, patience_seconds: float) -> None:
-    trial_id = current.held
-    if trial_id is None:
-        return
-    try:
-        message = {**who, "trial_id": trial_id}
-        client.call(protocol.RELEASE, message, timeout=2.0, patience_seconds=patience_seconds)
-        _LOG.warning("trial %s is given back", trial_id)
-    except SearchError as error:
-        # The lease expires by itself then.
-        _LOG.warning("trial %s could not be given back: %s", trial_id, error)

@@ -25,7 +25,6 @@ from tensorflow import keras
 from custom_components.distributed_tuner.space import copies
 from custom_components.distributed_tuner.storage import search_dir
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
-from custom_components.distributed_tuner.worker.leaving import Leaving
 from custom_components.distributed_tuner.worker.resume import callback_state, folder, kept_result
 from custom_components.distributed_tuner.worker.resume.fit import KeptFit
 from custom_components.distributed_tuner.worker.resume.folder import FILE_ERRORS, Folder
@@ -33,6 +32,7 @@ from custom_components.distributed_tuner.worker.resume.input_position import Inp
 from custom_components.distributed_tuner.worker.resume.isolation import Isolation
 from custom_components.distributed_tuner.worker.resume.pace import Pace
 from custom_components.distributed_tuner.worker.resume.shared import SharedState
+from custom_components.distributed_tuner.worker.termination import Departure
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,13 +71,13 @@ class Executions:
     Args:
       current: says which attempt at its trial the worker makes; told of epochs that need not be trained again.
       pace: how often to save.
-      leaving: whether the worker is to go, told of what would be lost then.
+      departure: whether the worker is to go, told of what would be lost then.
     """
 
-    def __init__(self, current: CurrentTrial, pace: Pace | None = None, leaving: Leaving | None = None) -> None:
+    def __init__(self, current: CurrentTrial, pace: Pace | None = None, departure: Departure | None = None) -> None:
         self._current = current
         self._pace = pace or Pace()
-        self._leaving = leaving or Leaving()
+        self._departure = departure or Departure()
         self._position = InputPosition()
         self._shared = SharedState()
         self._running: _Running | None = None
@@ -161,7 +161,7 @@ class Executions:
         if running is None or running.cut:
             return None
         store = Folder(f"{running.execution_path()}/fit_{len(running.fits)}")
-        kept = KeptFit(store, self._pace, self._position, self._resumed, self._check_needed, self._leaving)
+        kept = KeptFit(store, self._pace, self._position, self._resumed, self._check_needed, self._departure)
         running.fits.append(kept)
         return kept
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from tensorflow import keras
 
-from custom_components.distributed_tuner.worker.leaving import Leaving
 from custom_components.distributed_tuner.worker.resume import callback_state, model_state, unkept
 from custom_components.distributed_tuner.worker.resume.folder import FILE_ERRORS, CorruptFolder, Folder
 from custom_components.distributed_tuner.worker.resume.input_position import InputPosition, skip_validations
 from custom_components.distributed_tuner.worker.resume.pace import Pace
+from custom_components.distributed_tuner.worker.termination import Departure
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class KeptFit:
       position: brings the input forward.
       resumed: told how many epochs need not be trained again.
       check_needed: called where no state is found, before the first epoch; raises if it is no longer needed.
-      leaving: whether the worker is to go, told of what would be lost then.
+      departure: whether the worker is to go, told of what would be lost then.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class KeptFit:
         position: InputPosition,
         resumed: Callable[[int], None],
         check_needed: Callable[[], None],
-        leaving: Leaving,
+        departure: Departure,
     ) -> None:
-        self._leaving = leaving
+        self._departure = departure
         self._check_needed = check_needed
         self._folder = folder
         self._pace = pace
@@ -98,10 +98,10 @@ class KeptFit:
         """
         began = time.monotonic()
         # Also while it is being saved.
-        self._leaving.at_stake(began - self._ended)
+        self._departure.at_stake(began - self._ended)
         self._ended = began
         due = self._pace.due(began - self._saved, self._cost)
-        if not last and not due and not self._leaving.wanted:
+        if not last and not due and not self._departure.wanted:
             return
         epoch = int(history.epoch[-1])
         try:
@@ -125,7 +125,7 @@ class KeptFit:
         except Exception as error:
             # TensorFlow does not save every model that it trains, and the model and the callbacks are the user's.
             self._tell_unsavable(error)
-        self._leaving.safe()
+        self._departure.safe()
         self._saved = time.monotonic()
         self._cost = self._saved - began
 
@@ -150,7 +150,7 @@ class KeptFit:
 
     def end(self, model: keras.Model) -> None:
         """Called after the fit, however it ended."""
-        self._leaving.safe()
+        self._departure.safe()
         self._position.end()
         if isinstance(getattr(model, "_training_state", None), _Start):
             model._training_state = None

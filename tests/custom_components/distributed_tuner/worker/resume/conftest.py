@@ -19,10 +19,10 @@ from keras_tuner.src.engine import tuner_utils
 from custom_components.distributed_tuner.study.answers import Directive
 from custom_components.distributed_tuner.worker import training
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
-from custom_components.distributed_tuner.worker.leaving import Leaving
 from custom_components.distributed_tuner.worker.resume import randomness
 from custom_components.distributed_tuner.worker.resume.executions import Executions
 from custom_components.distributed_tuner.worker.resume.pace import Pace
+from custom_components.distributed_tuner.worker.termination import Departure
 
 # Workers import the tuner functions of these tests by the name `resumed_tuners`.
 sys.path.append(str(Path(__file__).parent))
@@ -85,7 +85,7 @@ class TrialRunner:
         self.root = root
         self.make = make
         self.pace = pace
-        self.leaving = Leaving()
+        self.departure = Departure()
         self.folder = root / "project" / "trial_0" / "resume"
 
     def kept(self, attempt: int = 0) -> Path:
@@ -111,7 +111,7 @@ class TrialRunner:
         tf.random.set_seed(None)
         randomness.make_restorable()
         current = CurrentTrial()
-        executions = Executions(current, self.pace, self.leaving)
+        executions = Executions(current, self.pace, self.departure)
         tuner, kwargs = self.make(str(self.root))
         kwargs["callbacks"] = [*kwargs.get("callbacks", []), DieAt()]
         trial = kt.engine.trial.Trial(tuner.oracle.get_space(), trial_id="0")

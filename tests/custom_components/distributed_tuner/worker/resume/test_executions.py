@@ -577,13 +577,13 @@ def test_short_epochs_are_not_saved_one_by_one(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_told_to_go_saves_its_short_epochs_first(tmp_path: Path) -> None:
     runner = TrialRunner(tmp_path, arrays, Pace(share=1e-6, unsaved_seconds=3600.0))
-    told = threading.Thread(target=runner.leaving.wait, args=(60.0,), daemon=True)
+    told = threading.Thread(target=runner.departure.wait, args=(60.0,), daemon=True)
 
     def tell() -> Directive:
         if DieAt.begun == 3:
             told.start()
             ends = time.monotonic() + 60.0
-            while not runner.leaving.wanted:
+            while not runner.departure.wanted:
                 assert time.monotonic() < ends
                 time.sleep(0.01)
             assert told.is_alive(), "two finished epochs are not saved"

@@ -1,0 +1,100 @@
+"""SIGTERM: a worker gives its trial back, and stays for the end of an epoch where finished ones would be lost.
+
+Short epochs are not saved one by one (`resume.pace`), and in the middle of one it is too late: the weights have moved
+on. Its end is near, though, and there all of them can be saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Mapping
+
+from custom_components.distributed_tuner.errors import ExitCode, SearchError
+from custom_components.distributed_tuner.host import children, fork_gate
+from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
+
+_LOG = logging.getLogger(__name__)
+
+
+class Departure:
+    """Shared by the training and whoever hears the signal. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._at_stake: float | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the worker was told to go: the end of this epoch is the last moment to save it."""
+        with self._changed:
+            return self._wanted
+
+    def at_stake(self, epoch_seconds: float) -> None:
+        """Finished epochs are not saved; they will be, at the latest, when an epoch of this length has ended."""
+        with self._changed:
+            self._at_stake = epoch_seconds
+
+    def safe(self) -> None:
+        """Nothing that is finished would be lost."""
+        with self._changed:
+            self._at_stake = None
+            self._changed.notify_all()
+
+    def wait(self, patience_seconds: float) -> None:
+        """Tells the training that the worker is to go, and waits until that costs no finished epoch.
+
+        Args:
+          patience_seconds: for no longer than that, and not at all for an epoch that takes longer.
+        """
+        with self._changed:
+            self._wanted = True
+            if self._at_stake is not None and self._at_stake <= patience_seconds:
+                self._changed.wait_for(lambda: self._at_stake is None, timeout=patience_seconds)
+
+
+def give_back_on_sigterm(
+    client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, departure: Departure, *, patience_seconds: float
+) -> None:
+    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
+
+    At once, but for finished epochs that are saved at the end of this one: see `Departure`.
+    """
+    wakeup = children.Wakeup()
+    ending = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        ending.append(signal.SIGINT)
+    handler = wakeup.tell
+    for number in ending:
+        signal.signal(number, handler)
+    children.make_ordinary(wakeup.close, handler, ending)
+    fork_gate.GATE.watch()
+
+    def wait() -> None:
+        told = wakeup.wait(ending)
+        _LOG.warning("%s: this worker ends", told.name)
+        departure.wait(patience_seconds)
+        give_back(client, who, current, patience_seconds=patience_seconds)
+        logging.shutdown()
+        os._exit(ExitCode.PREEMPTED)
+
+    threading.Thread(target=wait, name="sigterm", daemon=True).start()
+
+
+def give_back(client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, *, patience_seconds: float) -> None:
+    """Tells the chief, for no longer than that, that the trial at hand, if any, may go to another worker."""
+    trial_id = current.held
+    if trial_id is None:
+        return
+    try:
+        message = {**who, "trial_id": trial_id}
+        client.call(protocol.RELEASE, message, timeout=2.0, patience_seconds=patience_seconds)
+        _LOG.warning("trial %s is given back", trial_id)
+    except SearchError as error:
+        # The lease expires by itself then.
+        _LOG.warning("trial %s could not be given back: %s", trial_id, error)
