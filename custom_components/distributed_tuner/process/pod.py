@@ -33,7 +33,6 @@ _LOG = logging.getLogger(__name__)
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 PROCESS_VARIABLE = "DISTRIBUTED_TUNER_PROCESS"
 
-_PACKAGE = "custom_components.distributed_tuner"
 _ANY_ADDRESS = "0.0.0.0"
 _WATCH_SECONDS = 1.0
 # A record may have megabytes.
@@ -67,7 +66,7 @@ def chief(
     _end_at_once_on_sigterm()
     directory = SearchDir(root)
     try:
-        importlib.import_module(f"{_PACKAGE}.chief_server")
+        importlib.import_module("custom_components.distributed_tuner.chief.server")
         token, server_key = credentials.read_chief(folder)
     except Exception as error:
         return _no_start("chief", error, directory)
@@ -120,7 +119,7 @@ def worker(
     """
     _end_at_once_on_sigterm()
     try:
-        importlib.import_module(f"{_PACKAGE}.worker")
+        importlib.import_module("custom_components.distributed_tuner.worker.worker")
         access = credentials.read_access(folder)
         name = f"{group}-{_index(environment)}"
     except Exception as error:
