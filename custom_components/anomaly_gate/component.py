@@ -50,9 +50,9 @@ class AnomalyGate(base_component.BaseComponent):
         Args:
           anomalies: a channel of ExampleAnomalies.
           examples: what they were found in; needed by `relations`.
-          relations: path of a function, such as `models.bikes.checks.relations`, that gets the first rows of each split
-            (up to `executor.ROWS`), as values by column with None where one is missing, and returns what is wrong by
-            column. Not asked if empty.
+          relations: path of a function, such as `models.bikes.checks.relations`, that gets rows from all over each
+            split (up to `executor.ROWS`), as values by column with None where one is missing, and returns what is wrong
+            by column. Not asked if empty.
           hint: what the reader of the error can do about it; ends the message.
 
         Raises:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import math
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
@@ -22,7 +24,7 @@ HINT = "hint"
 RELATIONS = "relations"
 
 ROWS = 2_000
-"""Of each split, for the function that looks at rows."""
+"""At most, of each split, for the function that looks at rows."""
 
 Row = Mapping[str, "int | float | str | None"]
 
@@ -65,9 +67,14 @@ def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str |
 
 
 def rows(files: Sequence[str]) -> list[Row]:
-    """The first examples of gzipped TFRecord files: values by column, the first where there are several."""
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(ROWS)
-    return [_row(tf.train.Example.FromString(record)) for record in records.as_numpy_iterator()]
+    """Examples evenly out of gzipped TFRecord files: values by column, the first where there are several.
+
+    The first ones would be of the first file only where two were joined.
+    """
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    count = int(records.reduce(np.int64(0), lambda count, _: count + 1).numpy())
+    sample = records.shard(max(1, math.ceil(count / ROWS)), 0)
+    return [_row(tf.train.Example.FromString(record)) for record in sample.as_numpy_iterator()]
 
 
 def _row(example: tf.train.Example) -> Row:

@@ -129,7 +129,7 @@ def examples(folder: Path, *rows: dict[str, object]) -> standard_artifacts.Examp
     return made
 
 
-def test_a_function_is_asked_about_the_first_rows_of_each_split(
+def test_a_function_is_asked_about_rows_from_all_over_each_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "asked_about_rows.py").write_text(
@@ -157,7 +157,7 @@ def test_a_function_is_asked_about_the_first_rows_of_each_split(
     assert prcp == "  feature 'prcp': Too wet. (split train)"
     found = re.fullmatch(r"  feature 'temp': (.*) \(split train\)", temp)
     assert found is not None
-    assert ast.literal_eval(found[1]) == rows[:2]
+    assert ast.literal_eval(found[1]) == [rows[0], rows[2]]
 
 
 def test_a_function_needs_examples() -> None:
