@@ -7,6 +7,7 @@ statistics (ranges, missing values, unknown categories) is left to ExampleValida
 from __future__ import annotations
 
 import dataclasses
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -55,17 +56,31 @@ def check(path: Path, columns: Sequence[Column]) -> Contents:
     """Reads the whole file.
 
     Raises:
-      DataError: no such file, not readable, empty, not UTF-8, without a column that is needed, a line that TFX would
+      DataError: no such file, no regular file, not readable, empty, not UTF-8, without a column that is needed, a line that TFX would
         not read or would read as something else, another type than the schema's, or too few rows. The message says
         where.
     """
     try:
+        if trouble := _kind_trouble(path.stat().st_mode):
+            raise DataError(f"{path}: {trouble} (DATA)")
         with path.open("rb") as file:
             return check_lines(str(path), file, columns)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file (DATA)") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror} (DATA)") from None
+
+
+def _kind_trouble(mode: int) -> str | None:
+    """What is wrong with a file of this mode, or None. What is no regular file is not even opened: that may wait."""
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISDIR(mode):
+        return "is a folder; give the file"
+    what = "is a pipe" if stat.S_ISFIFO(mode) else "is no regular file"
+    return (
+        f"{what}, and a run reads its data more than once; write it to a file first (zcat … > trips.csv) and give that"
+    )
 
 
 def check_lines(name: str, lines: Iterable[bytes], columns: Sequence[Column]) -> Contents:

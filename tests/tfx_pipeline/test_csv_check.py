@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,28 @@ def test_a_column_that_may_be_missing_may_be_absent_or_empty(tmp_path: Path) -> 
 
 def test_no_file_a_folder_and_a_compressed_one(tmp_path: Path) -> None:
     assert "there is no such file" in refused(tmp_path / "absent.csv")
-    assert "cannot be read" in refused(tmp_path)
+    assert "is a folder; give the file" in refused(tmp_path)
     (tmp_path / "trips.csv.GZ").write_text("plain after all")
     assert "is compressed" in refused(tmp_path / "trips.csv.GZ")
+
+
+def test_a_pipe_is_refused_before_anything_is_taken_out_of_it(tmp_path: Path) -> None:
+    fifo = tmp_path / "trips.csv"
+    os.mkfifo(fifo)
+    assert "is a pipe, and a run reads its data more than once; write it to a file first" in refused(fifo)
+    text = f"{HEADER}\n".encode() + f"{ROW}\n".encode() * csv_check.MIN_ROWS
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, text)
+        assert "write it to a file first" in refused(Path(f"/dev/fd/{reading}"))  # As a shell gives <(zcat …).
+        assert os.read(reading, 2 * len(text)) == text
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_what_is_no_file_at_all_is_refused(tmp_path: Path) -> None:
+    assert "is no regular file" in refused(Path("/dev/zero"))
 
 
 def test_columns_come_from_the_schema_of_the_model() -> None:

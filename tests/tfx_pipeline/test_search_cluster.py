@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def chosen(values: dict[str, str]) -> KubernetesOptions:
     argument = load(values).cluster_argument
     assert argument is not None
     return argument
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "options.yaml")
+    with pytest.raises(SettingsError, match=r"CLUSTER_OPTIONS=\S+: is no regular file.* write it to a file first"):
+        load({**environment(tmp_path), "CLUSTER_OPTIONS": str(tmp_path / "options.yaml")})
 
 
 def test_the_file_reaches_the_step_with_the_workflows_image_in_it(tmp_path: Path) -> None:
