@@ -13,6 +13,8 @@ SPLIT = "test"
 SIGNATURE = "serving_examples"
 COUNT = "example_count"
 
+_MANY = 1e7  # Seconds that are told with three digits only: a diverged model's error may have hundreds.
+
 
 def eval_config(label_key: str, max_mae: float, max_worsening: float) -> tfma.EvalConfig:
     """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE; each row must be predicted.
@@ -74,7 +76,7 @@ class Verdict:
                 f"The gate refused the model: for {self.unpredicted} of the {self.rows} rows of the {SPLIT} split it "
                 "predicts NaN or infinity"
             )
-        found = f"MAE {self.mae:.1f} s, RMSE {self.rmse:.1f} s on the {SPLIT} split"
+        found = f"MAE {seconds(self.mae)}, RMSE {seconds(self.rmse)} on the {SPLIT} split"
         if self.passed:
             return f"The gate let the model through: {found} (limit {self.max_mae:g} s{self._baseline()})"
         return f"The gate refused the model: {found}; {' and '.join(self._reasons()) or 'TFMA gives no reason'}"
@@ -84,22 +86,27 @@ class Verdict:
             return ""
         if not math.isfinite(self.baseline_mae):
             return ", the last blessed model predicts NaN or infinity"
-        return f", the last blessed model's {self.baseline_mae:.1f} s"
+        return f", the last blessed model's {seconds(self.baseline_mae)}"
 
     def _reasons(self) -> list[str]:
         reasons = []
         if not math.isfinite(self.mae):
-            reasons.append("a label is NaN or infinite")
+            reasons.append("a label is NaN or infinite, or the errors are too large to add up")
         elif self.mae > self.max_mae:
             reasons.append(f"the MAE is above the limit of {self.max_mae:g} s (MAX_MAE_SECONDS)")
         if self.baseline_mae is not None:
             worse = metrics.worsening(self.mae, self.baseline_mae)
             if math.isfinite(worse) and worse > self.max_worsening:
                 reasons.append(
-                    f"the last blessed model's MAE of {self.baseline_mae:.1f} s is better by {worse:.1f} s "
+                    f"the last blessed model's MAE of {seconds(self.baseline_mae)} is better by {seconds(worse)} "
                     f"(MAX_WORSENING_SECONDS allows {self.max_worsening:g} s)"
                 )
         return reasons
+
+
+def seconds(value: float) -> str:
+    """An error in words."""
+    return f"{value:.1f} s" if abs(value) < _MANY else f"{value:.3g} s"
 
 
 def read_verdict(evaluation_uri: str, max_mae: float, max_worsening: float) -> Verdict:

@@ -69,7 +69,7 @@ def _selection(record: RunRecord) -> str:
     properties = _output(record, nodes.SELECTOR, "model").properties
     scores = json.loads(str(properties[selector.PROPERTY_SCORES]))
     listed = ", ".join(
-        f"{nodes.TRAINER}{rank} {f'{score:.1f} s' if math.isfinite(score) else 'predicts NaN or infinity'}"
+        f"{nodes.TRAINER}{rank} {evaluation.seconds(score) if math.isfinite(score) else 'predicts NaN or infinity'}"
         for rank, score in scores.items()
     )
     return f"Selected {nodes.TRAINER}{properties[selector.PROPERTY_CANDIDATE]} by MAE on the eval split: {listed}."

@@ -42,7 +42,7 @@ class Errors:
         error = prediction - label
         self.weight += weight
         self.absolute += weight * abs(error)
-        self.squared += weight * error**2
+        self.squared += weight * (error * error)  # Infinite where it is too large; a power would be an OverflowError.
         self.unpredicted += not math.isfinite(prediction)
 
     def __add__(self, other: Errors) -> Errors:
@@ -58,7 +58,7 @@ class Errors:
         return self.absolute / self.weight if self.weight else math.nan
 
     def root_mean_squared(self) -> float:
-        """As `mean_absolute`."""
+        """As `mean_absolute`; infinite, too, where an error is so large that its square is."""
         return math.sqrt(self.squared / self.weight) if self.weight else math.nan
 
 

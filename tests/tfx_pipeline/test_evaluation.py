@@ -171,3 +171,10 @@ def test_what_cannot_be_measured_is_told_as_such() -> None:
     assert "for 3 of the 400 rows of the test split it predicts NaN" in verdict(mae=NAN, unpredicted=3).line()
     assert "a label is NaN or infinite" in verdict(mae=NAN).line()
     assert "the test split has no rows" in verdict(mae=NAN, rmse=NAN, rows=0).line()
+
+
+def test_the_error_of_a_diverged_model_is_told_in_few_digits() -> None:
+    line = verdict(mae=1e200, rmse=math.inf).line()
+    assert "MAE 1e+200 s, RMSE inf s on the test split; the MAE is above the limit of 600 s" in line
+    assert "too large to add up" in verdict(mae=math.inf, rmse=math.inf).line()
+    assert "is better by 1e+200 s" in verdict(mae=1e200, baseline_mae=290.0).line()

@@ -39,6 +39,15 @@ def test_a_prediction_that_is_not_finite_is_never_left_out(prediction: float) ->
     assert not math.isfinite(total.root_mean_squared())
 
 
+@pytest.mark.parametrize("prediction", [1e200, -1e308])
+def test_a_huge_prediction_has_a_huge_error(prediction: float) -> None:
+    total = errors((100, 100), (100, prediction))
+    assert total.unpredicted == 0
+    assert total.mean_absolute() == abs(prediction) / 2
+    assert total.root_mean_squared() == math.inf
+    assert errors(*[(0, prediction)] * 20).mean_absolute() in (math.inf, pytest.approx(1e200))
+
+
 def test_no_rows_have_no_error() -> None:
     assert math.isnan(Errors().mean_absolute())
     assert math.isnan(Errors().root_mean_squared())
