@@ -56,9 +56,9 @@ def check(path: Path, columns: Sequence[Column]) -> Contents:
     """Reads the whole file.
 
     Raises:
-      DataError: no such file, no regular file, not readable, empty, not UTF-8, without a column that is needed, a line that TFX would
-        not read or would read as something else, another type than the schema's, or too few rows. The message says
-        where.
+      DataError: no such file, no regular file, not readable, empty, not UTF-8, without a column that is needed, a line
+        that TFX would not read or would read as something else, another type than the schema's, or too few rows. The
+        message says where.
     """
     try:
         if trouble := _kind_trouble(path.stat().st_mode):

@@ -56,6 +56,8 @@ def check(settings: Settings) -> None:
     if settings.source is Source.CSV:
         if settings.data is None:
             wrong.append(f"DATA is not set: the sample is made on this machine; give {instead}, or SOURCE=bigquery")
+        elif PurePosixPath(settings.data) in mounted:
+            wrong.append(f"DATA={settings.data}: is the volume; name the file in it, such as {settings.data}/trips.csv")
         elif not _reached(settings.data, mounted):
             wrong.append(f"DATA={settings.data}: the steps do not see that file; give {instead}")
     if wrong:

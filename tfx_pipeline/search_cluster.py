@@ -16,8 +16,8 @@ def kubernetes(file: Path, image: str, root: str) -> KubernetesOptions:
       root: of the pipeline: the search directory is below it.
 
     Raises:
-      ValueError: there is no such file, it is none that can be read again, a setting in it is unknown or out of its range, or a pod has no volume at the
-        pipeline root.
+      ValueError: there is no such file, it is none that can be read again, a setting in it is unknown or out of its
+        range, or a pod has no volume at the pipeline root.
     """
     if file.exists() and not file.is_file():  # To open a pipe may wait for ever.
         raise ValueError("is no regular file, and a run reads it more than once; write it to a file first")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import enum
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,12 @@ def new_run_id() -> str:
 def schema_of(model: str) -> Path:
     """Where the schema of a package in models/ is."""
     return PROJECT / "models" / model / SCHEMA_FILE
+
+
+class _NoFileError(ValueError):
+    """A place that is a bucket or a folder, by its form."""
+
+    code = "no_file"
 
 
 class Settings(pydantic.BaseModel):
@@ -187,6 +194,14 @@ class Settings(pydantic.BaseModel):
     @pydantic.root_validator(pre=True)
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return {name: value for name, value in values.items() if value != ""}
+
+    @pydantic.validator("data", pre=True)
+    def _names_a_file(cls, value: Any) -> Any:  # noqa: N805
+        text = str(value)
+        if text.endswith("/") or re.fullmatch(r"gs://[^/]+", text):
+            what = "bucket" if re.fullmatch(r"gs://[^/]+/*", text) else "folder"
+            raise _NoFileError(f"names a {what}; name the file in it, such as {text.rstrip('/')}/trips.csv")
+        return value
 
     @pydantic.validator("runs_dir", "cluster_options")
     def _absolute(cls, value: Path | None) -> Path | None:  # noqa: N805
@@ -333,6 +348,8 @@ def _explain(item: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     name = str(item["loc"][0])
     if name == "__root__":
         return str(item["msg"])
+    if item["type"] == f"value_error.{_NoFileError.code}":
+        return f"{name.upper()}={given.get(name)}: {item['msg']}"
     field = Settings.__fields__[name]
     limit = f" of at most {field.field_info.max_length} characters" if field.field_info.max_length else ""
     return f"{name.upper()}={given.get(name)!r}: must be {allowed(field)}{limit} ({field.field_info.description})"

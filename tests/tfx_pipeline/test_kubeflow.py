@@ -68,6 +68,10 @@ def test_a_path_on_a_volume_that_the_steps_mount_will_do(tmp_path: Path) -> None
     kubeflow.check(load(with_volumes(tmp_path, PIPELINE_ROOT="gs://bucket/root", DATA="/runs/trips.csv")))
     with pytest.raises(SettingsError, match=r"DATA=/scratch/trips\.csv: the steps do not see"):
         kubeflow.check(load(with_volumes(tmp_path, PIPELINE_ROOT="/runs/bikes", DATA="/scratch/trips.csv")))
+    with pytest.raises(
+        SettingsError, match=r"DATA=/data: is the volume; name the file in it, such as /data/trips\.csv"
+    ):
+        kubeflow.check(load(with_volumes(tmp_path, PIPELINE_ROOT="/runs/bikes", DATA="/data")))
 
 
 def test_a_step_whose_description_is_too_long_for_an_argument_is_refused(

@@ -93,6 +93,23 @@ def test_addresses_in_a_bucket_stay_as_they_are() -> None:
     assert current.csv.remote and current.root.remote
 
 
+@pytest.mark.parametrize("engine", ["kubeflow", "local"])
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("gs://b", "names a bucket; name the file in it, such as gs://b/trips.csv"),
+        ("gs://b/", "names a bucket; name the file in it, such as gs://b/trips.csv"),
+        ("gs://b/folder/", "names a folder; name the file in it, such as gs://b/folder/trips.csv"),
+        ("trips/", "names a folder; name the file in it, such as trips/trips.csv"),
+    ],
+)
+def test_data_is_a_file_by_its_form(engine: str, data: str, told: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({"ENGINE": engine, "DATA": data, "TRIALS": "0"})
+    assert f"  DATA={data}: {told}" in str(raised.value).splitlines()
+    assert "TRIALS='0'" in str(raised.value), "with the other wrong settings"
+
+
 @pytest.mark.parametrize("name", ["DATA", "PIPELINE_ROOT"])
 @pytest.mark.parametrize("address", ["s3://bucket/trips.csv", "https://example.org/trips.csv", "gs:///trips.csv"])
 def test_other_addresses_are_refused(name: str, address: str) -> None:
