@@ -294,6 +294,18 @@ class Settings(pydantic.BaseModel):
         return PROJECT / "models" / self.model / VALIDATIONS_FILE
 
     @property
+    def idle(self) -> frozenset[str]:
+        """Names of the settings that have no effect with the others as they are."""
+        sample = {"sample_rows", "sample_seed"}
+        if self.source is Source.BIGQUERY:
+            names = {"data", *sample}
+        else:
+            names = {"bigquery_project", "bigquery_temp", *(sample if self.data is not None else ())}
+        if self.engine is not Engine.KUBEFLOW and self.cluster is not Cluster.KUBERNETES:
+            names.add("kubeflow_image")
+        return frozenset(names)
+
+    @property
     def serving_dir(self) -> str:
         """Base path of the model server: one numbered folder for each pushed model."""
         home = self.root if self.engine is Engine.KUBEFLOW else str(self.runs_dir)

@@ -105,13 +105,14 @@ def remember(settings: Settings) -> None:
     """
     _check_own(settings)
     path = settings.log_dir / "settings.json"
-    now = json.loads(settings.json(exclude=_FREE_TO_CHANGE | {"run_id"}))
+    now = json.loads(settings.json(exclude=_FREE_TO_CHANGE | settings.idle | {"run_id"}))
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
+        # One that is not in both had no effect at one of the two times, because of another that stands here.
         changed = [
-            f"{name.upper()} was {before.get(name)!r}, now {value!r}"
+            f"{name.upper()} was {before[name]!r}, now {value!r}"
             for name, value in now.items()
-            if before.get(name) != value
+            if name in before and before[name] != value
         ]
         if changed:
             raise SettingsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,31 @@ def test_a_rerun_must_have_the_same_settings(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="TRIALS was 8, now 9") as raised:
         workspace.remember(at(tmp_path, TRIALS="9"))
     assert "RUN_ID" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ({"SAMPLE_ROWS": "500"}, {"DATA": "/t.csv"}, "DATA was None, now '/t.csv'"),
+        ({"DATA": "/t.csv"}, {"SAMPLE_ROWS": "500"}, "DATA was '/t.csv', now None"),
+        ({"DATA": "/t.csv"}, {"DATA": "/u.csv", "SAMPLE_ROWS": "500"}, "DATA was '/t.csv', now '/u.csv'"),
+        ({"DATA": "/t.csv"}, {"DATA": "/t.csv", "SAMPLE_SEED": "7", "KUBEFLOW_IMAGE": "other"}, None),
+        (
+            {},
+            {"SOURCE": "bigquery", "BIGQUERY_PROJECT": "p", "BIGQUERY_TEMP": "gs://b/t", "SAMPLE_ROWS": "500"},
+            "SOURCE was 'csv', now 'bigquery'",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_no_difference(
+    tmp_path: Path, first: dict[str, str], second: dict[str, str], told: str | None
+) -> None:
+    workspace.remember(at(tmp_path, **first))
+    if told is None:
+        workspace.remember(at(tmp_path, **second))
+    else:
+        with pytest.raises(SettingsError, match=rf"other settings: {re.escape(told)}\. Go on"):
+            workspace.remember(at(tmp_path, **second))
 
 
 def test_a_pipeline_is_of_one_model(tmp_path: Path) -> None:
