@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from ml_metadata.proto import metadata_store_pb2
 from custom_components.distributed_tuner import cause_of_message
 
 _RESULT = "__execution_result__"  # TFX's name for it.
+FOUND_NOTHING = "found no artifact that an earlier node or run has made"
+# TFX's words for a Resolver that has found nothing; the strategy's `repr` is Python's own.
+_NOTHING = re.compile(r"<(?:[\w.]+\.)?(?P<strategy>\w+) object at 0x[0-9a-f]+> returned None\.?")
 _DONE = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
@@ -91,7 +95,11 @@ def failures(metadata_path: Path, run_id: str) -> dict[str, str]:
 def reason(execution: metadata_store_pb2.Execution) -> str:
     """Why an execution failed, in one line; empty where TFX has not written it down."""
     stored = execution.custom_properties[_RESULT].string_value if _RESULT in execution.custom_properties else ""
-    return cause_of_message(json.loads(stored).get("resultMessage")) if stored else ""
+    return _NOTHING.sub(_in_words, cause_of_message(json.loads(stored).get("resultMessage"))) if stored else ""
+
+
+def _in_words(found: re.Match[str]) -> str:
+    return f"{found['strategy']} {FOUND_NOTHING}"
 
 
 def run_ids(metadata_path: Path) -> list[str]:

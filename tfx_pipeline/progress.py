@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
-# "Component X is running." by the local runner, "node X is running." by Beam's.
-_RECORD = re.compile(r"^(?:Component|node) (?P<node>\S+) is (?P<state>running|finished)\.$")
+# "Component X is running." by the local runner, "node X is running." by Beam's, "node X is skipped." by `launching`.
+_RECORD = re.compile(r"^(?:Component|node) (?P<node>\S+) is (?P<state>running|skipped|finished)\.$")
 _NAME_WIDTH = 22
 
 
@@ -27,11 +27,12 @@ class NodeProgress(logging.Handler):
         self.current: str | None = None
         self._stream = stream
         self._seconds: dict[str, float] = {}
+        self._skipped: set[str] = set()
         self._started = 0.0
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Seconds of each node that has finished, in their order."""
+        """Seconds of each node that has run to its end, in their order."""
         return self._seconds
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -45,10 +46,16 @@ class NodeProgress(logging.Handler):
             if self._stream.isatty():
                 # Back at the start of the line: whatever the node itself shows there takes its place.
                 self._stream.write(f"  {node} …\r")
+        elif found["state"] == "skipped":
+            self._skipped.add(node)
         else:
             self.current = None
-            self._seconds[node] = time.monotonic() - self._started
-            self.show(node, self._seconds[node])
+            seconds = time.monotonic() - self._started
+            if node in self._skipped:
+                self.show(node, seconds, "skipped")
+            else:
+                self._seconds[node] = seconds
+                self.show(node, seconds)
         self._stream.flush()
 
     def show(self, what: str, seconds: float, end: str = "") -> None:

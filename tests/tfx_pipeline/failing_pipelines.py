@@ -90,7 +90,10 @@ PIPELINES: dict[str, Callable[[], list[BaseNode]]] = {
 }
 
 FAILURES = {
-    "resolver": ("Latest", "Error while resolving inputs for Latest"),
+    "resolver": (
+        "Latest",
+        "LatestArtifactStrategy found no artifact that an earlier node or run has made; it looks for Model",
+    ),
     "condition": ("Outside", "min_count = 1 but only got 0 artifacts"),
     "loop": ("Looped", "more than one input dict"),
 }

@@ -33,6 +33,8 @@ def test_a_failed_node_ends_the_run_with_its_reason(own_home: Home, engine_name:
     *finished, last = stream.getvalue().splitlines()
     assert re.fullmatch(rf"  {node} .* s  failed", last)
     assert not any(node in line for line in finished)
+    assert {line.split()[0] for line in finished if "skipped" in line} == ({"Inside"} if kind == "condition" else set())
+    assert " object at 0x" not in str(raised.value)
     record = outcome.read_run(settings.metadata_path, settings.run_id)
     assert list(record.nodes)[-1] == node, "nothing runs after it"
     assert not record.nodes[node].finished

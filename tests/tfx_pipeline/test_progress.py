@@ -34,6 +34,18 @@ def test_a_line_for_each_node_of_either_runner() -> None:
     assert all(line.endswith(" s") for line in lines)
 
 
+def test_a_skipped_node_is_told_as_such_and_takes_no_time() -> None:
+    stream = io.StringIO()
+    nodes = progress.NodeProgress(stream)
+    for node, states in (("Pusher", ("running", "skipped", "finished")), ("Trainer", ("running", "finished"))):
+        for state in states:
+            nodes.handle(logging.makeLogRecord({"msg": f"node {node} is {state}."}))
+    pusher, trainer = stream.getvalue().splitlines()
+    assert pusher.endswith(" s  skipped")
+    assert trainer.endswith(" s")
+    assert list(nodes.seconds) == ["Trainer"]
+
+
 def test_the_failed_node_stays_current() -> None:
     nodes = progress.NodeProgress(io.StringIO())
     nodes.handle(logging.makeLogRecord({"msg": "Component Transform is running."}))
