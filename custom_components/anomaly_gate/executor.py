@@ -8,7 +8,6 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
@@ -25,6 +24,8 @@ RELATIONS = "relations"
 
 ROWS = 2_000
 """At most, of each split, for the function that looks at rows."""
+
+_BATCH = 4_096
 
 Row = Mapping[str, "int | float | str | None"]
 
@@ -72,7 +73,8 @@ def rows(files: Sequence[str]) -> list[Row]:
     The first ones would be of the first file only where two were joined.
     """
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    count = int(records.reduce(np.int64(0), lambda count, _: count + 1).numpy())
+    # In batches: one by one it takes ten times as long.
+    count = sum(len(batch) for batch in records.batch(_BATCH).as_numpy_iterator())
     sample = records.shard(max(1, math.ceil(count / ROWS)), 0)
     return [_row(tf.train.Example.FromString(record)) for record in sample.as_numpy_iterator()]
 

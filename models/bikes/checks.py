@@ -104,8 +104,7 @@ def _time(rows: Rows, told: Told) -> Told:
         for unit, length in _TIME_UNITS.items():
             if _is_time(typical * length):
                 return {
-                    features.TIMESTAMP: f"in {share:.0%} of the rows the times are likely in {unit} since 1970; write "
-                    "seconds."
+                    features.TIMESTAMP: f"{_in_rows(share)} the times are likely in {unit} since 1970; write seconds."
                 }
     return {}
 
@@ -145,20 +144,18 @@ def _degrees(rows: Rows, told: Told) -> Told:
 def _degrees_of(name: str, values: Sequence[float]) -> str | None:
     if share := _often([value < _COLDEST[name] for value in values]):
         return (
-            f"in {share:.0%} of the rows the temperatures are below {_COLDEST[name]:g}, colder than London is: they "
+            f"{_in_rows(share)} the temperatures are below {_COLDEST[name]:g}, colder than London is: they "
             "are likely in degrees Celsius; write Fahrenheit (F = 1.8 C + 32)."
         )
     if not _often([value > _HOTTEST for value in values]):
         return None
     hot = [value for value in values if value > _HOTTEST]
     if share := _often([value > _UNKNOWN_DEGREES for value in values]):
-        return f"in {share:.0%} of the rows it is {max(hot):.1f}, a mark for a missing value; leave the cell empty."
+        return f"{_in_rows(share)} it is {max(hot):.1f}, a mark for a missing value; leave the cell empty."
     share = len(hot) / len(values)
     if all(_KELVIN[0] <= value <= _KELVIN[1] for value in hot):
-        return (
-            f"in {share:.0%} of the rows the temperatures are likely in kelvin; write Fahrenheit (F = 1.8 K - 459.67)."
-        )
-    return f"in {share:.0%} of the rows the temperatures are likely in tenths of a degree; write degrees Fahrenheit."
+        return f"{_in_rows(share)} the temperatures are likely in kelvin; write Fahrenheit (F = 1.8 K - 459.67)."
+    return f"{_in_rows(share)} the temperatures are likely in tenths of a degree; write degrees Fahrenheit."
 
 
 def _order(rows: Rows, told: Told) -> Told:
@@ -167,13 +164,11 @@ def _order(rows: Rows, told: Told) -> Told:
         return {}
     found = {}
     if share := _often([low > high for low, high in _known(rows, "min", "max")]):
-        found["min"] = f"it is above 'max' in {share:.0%} of the rows: the two are likely swapped."
+        found["min"] = f"it is above 'max' {_in_rows(share)}: the two are likely swapped."
     elif share := _often([not low - 1 <= mean <= high + 1 for low, mean, high in _known(rows, "min", "temp", "max")]):
-        found["temp"] = f"it is not between 'min' and 'max' in {share:.0%} of the rows: columns are likely mixed up."
+        found["temp"] = f"it is not between 'min' and 'max' {_in_rows(share)}: columns are likely mixed up."
     if share := _often([dew > mean + 1 for dew, mean in _known(rows, "dewp", "temp")]):
-        found["dewp"] = (
-            f"it is above 'temp' in {share:.0%} of the rows, which no dew point is: they are likely swapped."
-        )
+        found["dewp"] = f"it is above 'temp' {_in_rows(share)}, which no dew point is: they are likely swapped."
     return found
 
 
@@ -195,7 +190,7 @@ def _places(rows: Rows, told: Told) -> Told:
     if not share:
         return {}
     return {
-        features.LOC_CROSS: f"in {share:.0%} of the rows it is not like 'POINT(-0.12 51.49)POINT(-0.1 51.5)', each "
+        features.LOC_CROSS: f"{_in_rows(share)} it is not like 'POINT(-0.12 51.49)POINT(-0.1 51.5)', each "
         "point the longitude and then the latitude of a station in London."
     }
 
@@ -217,9 +212,9 @@ def _distance(rows: Rows, told: Told) -> Told:
     )
     for unit, factor in _DISTANCE_UNITS.items():
         if 0.7 * factor <= ratio <= 1.4 * factor:
-            return {features.EUCLIDEAN: f"in {share:.0%} of the rows the distances are likely in {unit}; write metres."}
+            return {features.EUCLIDEAN: f"{_in_rows(share)} the distances are likely in {unit}; write metres."}
     return {
-        features.LOC_CROSS: f"in {share:.0%} of the rows its two points lie nearer or farther than "
+        features.LOC_CROSS: f"{_in_rows(share)} its two points lie nearer or farther than "
         f"'{features.EUCLIDEAN}' says: the two are likely of different trips."
     }
 
@@ -238,9 +233,9 @@ def _speed(rows: Rows, told: Told) -> Told:
     words = f"'{features.EUCLIDEAN}' and it are likely not both in metres and seconds."
     for unit, length in _DURATION_UNITS.items():
         if 0.5 * length <= typical / _USUAL_SPEED <= 2 * length:
-            words = f"these durations are likely in {unit}; write seconds."
+            words = f"the durations are likely in {unit}; write seconds."
     which = "slower than on foot" if typical < _SPEEDS[0] else "faster than bicycles are"
-    return {features.LABEL_KEY: f"{share:.0%} of the trips are, at {typical:.2g} metres a second, {which}: {words}"}
+    return {features.LABEL_KEY: f"{_in_rows(share)} the trip is {which}: {words}"}
 
 
 _RULES: Final[tuple[Callable[[Rows, Told], Told], ...]] = (
@@ -265,6 +260,13 @@ def _often(wrong: Sequence[bool], rare: float = _RARE) -> float:
     """The share of what is wrong; 0 where that is rare, or nothing can be said."""
     share = sum(wrong) / len(wrong) if len(wrong) >= _ENOUGH else 0.0
     return share if share > rare else 0.0
+
+
+def _in_rows(share: float) -> str:
+    """A share so roughly that it is the same in each split, and what is wrong stands there once."""
+    if share > 1 - _RARE:
+        return "in nearly all rows"
+    return "in some of the rows" if share < 0.3 else "in about half of the rows" if share < 0.7 else "in most rows"
 
 
 def _is_time(seconds: float) -> bool:
