@@ -51,6 +51,8 @@ _WET: Final = 0.4
 """Inches; on half of the days with rain there is far less."""
 _WETTEST: Final = 4.0
 """Inches in a day. More is told by validations.pbtxt."""
+_MIXED: Final = (20.0, 32.0)
+"""Millimetres of an inch, where both are rounded."""
 _WET_DAYS: Final = 6
 """Fewer days with rain tell nothing."""
 
@@ -174,14 +176,21 @@ def _order(rows: Rows, told: Told) -> Told:
 
 def _rain(rows: Rows, told: Told) -> Told:
     """A dry month in millimetres has no day that is too wet for inches, but too many that are nearly so."""
-    days = {(start // 86_400, rain) for start, rain in _known(rows, features.TIMESTAMP, "prcp") if rain > 0}
-    wet = [rain for _, rain in days]
-    if features.TIMESTAMP in told or len(wet) < _WET_DAYS or max(wet) > _WETTEST or statistics.median(wet) <= _WET:
+    days: dict[float, set[float]] = {}
+    for start, rain in _known(rows, features.TIMESTAMP, "prcp"):
+        if rain > 0:
+            days.setdefault(start // 86_400, set()).add(rain)
+    wet = [rain for found in days.values() for rain in found]
+    if features.TIMESTAMP in told or len(days) < _WET_DAYS or max(wet) > _WETTEST:
         return {}
-    return {
-        "prcp": f"on half of the days with rain there are more than {_WET} inches of it, which is rare in London: the "
-        "rain is likely in millimetres; write inches (1 inch is 25.4 mm)."
-    }
+    twice = [len(found) == 2 and _MIXED[0] <= max(found) / min(found) <= _MIXED[1] for found in days.values()]
+    if sum(twice) > len(twice) / 2:
+        words = "on most days with rain some rows have 25.4 times as much of it as others: there"
+    elif statistics.median(wet) > _WET:
+        words = f"on half of the days with rain there are more than {_WET} inches of it, which is rare in London:"
+    else:
+        return {}
+    return {"prcp": f"{words} the rain is likely in millimetres; write inches (1 inch is 25.4 mm)."}
 
 
 def _places(rows: Rows, told: Told) -> Told:

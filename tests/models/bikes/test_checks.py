@@ -11,6 +11,7 @@ import pytest
 
 from models.bikes import checks
 from tests.models.bikes.test_schema import REAL
+from tfx_pipeline import sample_data
 
 Change = Callable[[Any], Any]
 
@@ -111,6 +112,15 @@ def test_rain_in_millimetres_is_told_in_a_dry_file(sample: pd.DataFrame) -> None
     assert list(asked(dry)) == ["prcp"]
     assert "millimetres" in asked(dry)["prcp"]
     assert asked(table) == {}, "validations.pbtxt tells it"
+
+
+def test_rain_in_millimetres_is_told_in_half_of_the_rows() -> None:
+    table = sample_data.generate(4_000, seed=1)
+    dry = table[table["prcp"] <= 0.15].reset_index(drop=True)
+    assert asked(dry) == {}
+    found = mixed_up(dry, 2, "prcp", lambda values: (values * 25.4).round(1))
+    assert list(found) == ["prcp"]
+    assert "25.4 times as much" in found["prcp"]
 
 
 @pytest.mark.parametrize(
