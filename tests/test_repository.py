@@ -19,7 +19,23 @@ LOCKS = tuple(f"requirements/{name}.txt" for name in ("lock", "runtime", "runtim
 FINDINGS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("findings/*.sh"))
 LARGEST_BYTES = 350_000
 TEXT_SUFFIXES = {
-    *("", ".cfg", ".css", ".go", ".html", ".jinja", ".js", ".json", ".md", ".mod", ".pbtxt", ".proto", ".py", ".pyi"),
+    *(
+        "",
+        ".cfg",
+        ".css",
+        ".go",
+        ".html",
+        ".jinja",
+        ".js",
+        ".json",
+        ".md",
+        ".mod",
+        ".pbtxt",
+        ".proto",
+        ".py",
+        ".pyi",
+        ".typed",
+    ),
     *(".sh", ".sql", ".sum", ".svg", ".toml", ".txt", ".yaml", ".yml"),
 }
 

@@ -65,8 +65,8 @@ def test_the_control_plane_says_the_version_that_it_was_built_from(local_cluster
 GREET = """
 import os, pathlib
 from tests.cluster import objects
-from tests.cluster.api import Api
-from tests.cluster.images import HOST_IMAGE
+from tests.harness.cluster.kubernetes.api import Api
+from tests.harness.cluster.node.images import HOST_IMAGE
 namespace = objects.make_namespace(Api(pathlib.Path(os.environ["KUBECONFIG"])), "rootless", HOST_IMAGE)
 namespace.run("greeting", "echo hello")
 namespace.finish("greeting")

@@ -26,7 +26,7 @@ _DEADLINE = 240.0
 _SECOND_CHIEF = """
 import sys
 from pathlib import Path
-from custom_components.distributed_tuner import process
+from custom_components.distributed_tuner.process import main as process
 process.set_up_logging()
 sys.exit(process.run_chief(Path(sys.argv[1]), "token", go_on=True, lock_seconds=1.0))
 """

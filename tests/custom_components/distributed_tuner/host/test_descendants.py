@@ -13,7 +13,7 @@ from tests.repository import ROOT
 _PROGRAM = """
 import os, subprocess, sys, time
 import psutil
-from custom_components.distributed_tuner import descendants
+from custom_components.distributed_tuner.host import descendants
 descendants.adopt()
 kept = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[2]], check=True)

@@ -15,7 +15,7 @@ INFINITE = resource.RLIM_INFINITY
 
 RAISED = """
 import json, resource, sys
-from custom_components.distributed_tuner import descriptors
+from custom_components.distributed_tuner.host import descriptors
 
 resource.setrlimit(resource.RLIMIT_NOFILE, tuple(json.loads(sys.argv[1])))
 before = descriptors.connections()

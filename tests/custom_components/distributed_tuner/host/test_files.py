@@ -38,7 +38,7 @@ def test_a_file_is_for_those_whom_the_umask_lets(tmp_path: Path, umask: int, mod
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from custom_components.distributed_tuner import files
+from custom_components.distributed_tuner.host import files
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

@@ -11,7 +11,7 @@ from tests.repository import ROOT
 
 SCRIPT = """
 import os, sys, threading
-from custom_components.distributed_tuner.fork_gate import ForkGate
+from custom_components.distributed_tuner.host.fork_gate import ForkGate
 
 patience, held = float(sys.argv[1]), float(sys.argv[2])
 gate = ForkGate(patience)

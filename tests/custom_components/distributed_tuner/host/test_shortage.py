@@ -13,7 +13,7 @@ from custom_components.distributed_tuner.host import shortage
 
 NO_DESCRIPTORS = """
 import resource
-from custom_components.distributed_tuner import shortage
+from custom_components.distributed_tuner.host import shortage
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 try:

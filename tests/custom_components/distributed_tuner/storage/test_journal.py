@@ -109,7 +109,7 @@ def test_zeros_that_a_power_cut_left_at_the_end_are_cut_off(path: Path) -> None:
 REFUSING_DISK = """
 import json, resource, signal, sys
 from pathlib import Path
-from custom_components.distributed_tuner import journal
+from custom_components.distributed_tuner.storage import journal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails as on a full disk
 path = Path(sys.argv[1])
