@@ -25,6 +25,7 @@ from custom_components.distributed_tuner.study.answers import (
     Grant,
     NoSuggestion,
     Result,
+    StudyError,
     Suggested,
 )
 from custom_components.distributed_tuner.study.study import Study
@@ -242,7 +243,10 @@ class TrialFlow:
         return answer
 
     def _suggested(self, worker: str, process: str, suggestion: Suggested | NoSuggestion) -> Grant | Ask:
-        return self._study.suggested(worker, suggestion, self._clock(), process, self._suggester.aside())
+        try:
+            return self._study.suggested(worker, suggestion, self._clock(), process, self._suggester.aside())
+        except StudyError as error:
+            raise OracleError(f"{type(self._suggester.oracle).__name__}.create_trial: {error}") from error
 
     def _take_turn(self, work: Callable[[], Coroutine[Any, Any, Answer]]) -> asyncio.Task[Answer]:
         """Begins work with a slow oracle, which goes on whoever waits for it."""

@@ -29,7 +29,8 @@ def reason(oracle: oracle_module.Oracle) -> str | None:
             "or in run_trial, or give the oracle hyperparameters=…"
         )
     if isinstance(oracle, gridsearch.GridSearchOracle):
-        done = f"the grid has only {_configurations(len(oracle.trials))}, and all were tried"
+        known = ", ".join(entry.name for entry in space)
+        done = f"the grid of {known} has only {_configurations(len(oracle.trials))}, and all were tried"
         return None if limit is None else done
     tried, size = _tried(oracle), space_size.count(space)
     if size is not None and tried >= size:

@@ -54,6 +54,13 @@ def of_values(oracle: oracle_module.Oracle, met: hp_module.HyperParameters) -> s
     """Why the oracle cannot go on from these values, with the name of the one at fault; None if it can."""
     if not looks_values_up(oracle):
         return None
+    if isinstance(oracle, gridsearch.GridSearchOracle):
+        for entry in oracle.hyperparameters.space:
+            if met.is_active(entry) and entry.name not in met.values:
+                return (
+                    f"hyperparameter {entry.name!r} has no value any more, and {type(oracle).__name__} cannot go on "
+                    "from a trial without it. Leave the hyperparameters as they are suggested"
+                )
     for entry in (*met.space, *oracle.hyperparameters.space):
         value = met.values.get(entry.name)
         if value is not None and met.is_active(entry) and not _fits(oracle, entry, value):

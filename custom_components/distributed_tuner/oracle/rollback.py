@@ -26,11 +26,13 @@ def of_new_trials(oracle: oracle_module.Oracle) -> Iterator[None]:
 def of_end(oracle: oracle_module.Oracle, trial: trial_module.Trial) -> Iterator[None]:
     """Where something is raised within, this running trial runs on."""
     before = (trial.status, trial.score, trial.best_step, trial.message, trial.metrics, trial.hyperparameters)
+    values = dict(trial.hyperparameters.values)
     ends, retries = len(oracle.end_order), list(oracle._retry_queue)
     try:
         yield
     except BaseException:
         (trial.status, trial.score, trial.best_step, trial.message, trial.metrics, trial.hyperparameters) = before
+        trial.hyperparameters.values = values
         del oracle.end_order[ends:]
         oracle._retry_queue = retries
         oracle.ongoing_trials.setdefault(trial.trial_id, trial)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_tuner.src.engine import hyperparameters as hp_module
 from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import oracle as oracle_module
 from keras_tuner.src.engine import trial as trial_module
@@ -30,6 +31,7 @@ from custom_components.distributed_tuner.oracle import (
 from custom_components.distributed_tuner.oracle.calls import OracleCalls, OracleError
 from custom_components.distributed_tuner.oracle.populating import Populating
 from custom_components.distributed_tuner.oracle.state import OracleState
+from custom_components.distributed_tuner.record import fields
 from custom_components.distributed_tuner.space import copies, entry_values, trial_values
 from custom_components.distributed_tuner.study.answers import Aside, NoSuggestion, Result, Suggested, Verdict
 
@@ -94,6 +96,7 @@ class OracleSuggester:
         with hyperband.failures_thrown_out(oracle), entry_values.in_range(), rollback.of_new_trials(oracle):
             known = len(oracle.trials)
             trial = self._call("create_trial", worker, others=len(oracle.ongoing_trials))
+            self._check_kind(trial)
             if trial.status == _Status.RUNNING:
                 self._check(trial, new=len(oracle.trials) > known)
         self._oracle.tuner_ids.discard(worker)
@@ -198,6 +201,11 @@ class OracleSuggester:
                 trial.score, trial.best_step = float(trial.score), int(trial.best_step or 0)
         self._oracle.ongoing_trials.pop(trial_id, None)
         self._dirty.add(trial_id)
+        # Those of keras-tuner leave the values alone.
+        fault = None if self.quick else trial_values.fault(trial.hyperparameters.values)
+        if fault is not None:
+            name = f"{type(self._oracle).__name__}.end_trial or score_trial"
+            raise OracleError(f"{name} left trial {trial_id} with what nobody can store: {fault}")
         values = dict(trial.hyperparameters.values)
         if trial.status == _Status.COMPLETED:
             return Result(Verdict.COMPLETED, trial.score, trial.best_step, None, values)
@@ -282,6 +290,16 @@ class OracleSuggester:
             oracle.trials = {trial_id: copies.trial(state) for trial_id, state in trials.items()}
             if state:
                 self._state.restore(state)
+
+    def _check_kind(self, trial: object) -> None:
+        """Makes sure that an overridden `create_trial` answered with a trial."""
+        if (
+            not isinstance(trial, trial_module.Trial)
+            or not isinstance(trial.trial_id, str)
+            or not isinstance(trial.hyperparameters, hp_module.HyperParameters)
+        ):
+            name = f"{type(self._oracle).__name__}.create_trial"
+            raise OracleError(f"{name} answered {fields.shown(trial)}, which is no trial with hyperparameters")
 
     def _check(self, trial: trial_module.Trial, *, new: bool) -> None:
         """Makes sure that the oracle gave a trial values which it can be run with, of the entries of its space.

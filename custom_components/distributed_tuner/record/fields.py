@@ -118,6 +118,9 @@ def shown(value: object) -> str:
         text = repr(value)
     except RecursionError:
         text = f"{type(value).__name__} in {type(value).__name__}, nested too deeply to be shown"
+    except Exception as error:
+        # An object of somebody's own.
+        text = f"{type(value).__name__}, which cannot be shown ({type(error).__name__})"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

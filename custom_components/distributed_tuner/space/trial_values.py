@@ -19,20 +19,18 @@ _PROBABILITIES = (0.0, 0.5, 0.999)
 def fault(values: object) -> str | None:
     """Why these are no values of a trial, with the name of the one at fault; None if they are.
 
-    A value is a number (NumPy's too), a text, true or false: what a report can show, and a trainer be given.
+    A value is a number (NumPy's too), a text of Unicode, true or false: what a report can show, and a trainer be given.
     """
     if not isinstance(values, Mapping):
         return f"its hyperparameters' values are {type(values).__name__}, not values by their names"
     for name, value in values.items():
-        if not isinstance(name, str):
-            return f"the name of a hyperparameter is {name!r}, not a text"
-        try:
-            fields.scalar(value.item() if isinstance(value, np.generic) else value, "value")
-        except ValueError:
+        if not _is_text(name):
+            return f"the name of a hyperparameter is {fields.shown(name)}, not a text of Unicode"
+        if not _usable(value.item() if isinstance(value, np.generic) else value):
             kind = type(value).__name__
             return (
                 f"hyperparameter {name!r} has the value {fields.shown(value)} of type {kind}. Values must be numbers, "
-                "texts or booleans"
+                "texts of Unicode or booleans"
             )
     return None
 
@@ -63,11 +61,13 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fault_of_entry(entry: hp_module.HyperParameter) -> str | None:
-    if not isinstance(entry.name, str):
-        return f"the name of a hyperparameter is {fields.shown(entry.name)}, not a text"
+    if not _is_text(entry.name):
+        return f"the name of a hyperparameter is {fields.shown(entry.name)}, not a text of Unicode"
     values = [("default", entry.default), *(("values", entry.prob_to_value(each)) for each in _PROBABILITIES)]
+    if isinstance(entry, (hp_module.Choice, hp_module.Fixed)):
+        values += [("values", each) for each in entry.values]
     for condition in entry.conditions:
-        if not isinstance(condition.name, str):
+        if not _is_text(condition.name):
             return f"a condition of hyperparameter {entry.name!r} is on {fields.shown(condition.name)}, not on a name"
         values.extend((f"condition on {condition.name!r}", value) for value in condition.values)
     for what, value in values:
@@ -82,4 +82,9 @@ def _usable(value: object) -> bool:
         fields.scalar(value, "value")
     except ValueError:
         return False
-    return True
+    return not isinstance(value, str) or _is_text(value)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a text that an encoding knows: keras-tuner hashes names and values as UTF-8."""
+    return isinstance(value, str) and fields.text(value, "text") == value

@@ -49,6 +49,11 @@ def told(tuner: Any) -> Iterator[None]:
             return run_trial(trial, *args, **kwargs)
         except Exception as error:
             gone = {name: value for name, value in once.items() if _ran_out(error) and _is_empty(value)}
+            if not once and trials > 1 and isinstance(error, StopIteration):
+                raise InputUsedUp(
+                    "an iterator had nothing left (StopIteration). If it is kept from one trial to the next, an "
+                    "earlier trial of this worker read it to its end: make it anew in each trial"
+                ) from error
             if not gone:
                 raise
             raise InputUsedUp(

@@ -209,6 +209,10 @@ class RemoteOracle:
             ended.status = status
         else:
             ended = trial
+        held, at_hand = self._current.held, self._trial
+        if held is not None and at_hand is not None and ended is at_hand and ended.trial_id != held:
+            _LOG.warning("trial %s was given the id %.60r by its tuner, which changes nothing", held, ended.trial_id)
+            ended.trial_id = held
         running = self.get_trial(ended.trial_id)
         if running is self._told:
             _LOG.warning("trial %s has ended before: this second end of it changes nothing", ended.trial_id)
@@ -238,12 +242,10 @@ class RemoteOracle:
         # Whoever is about to go takes no trial any more: it would be lost with this process.
         goes_on = self._renewal is None or not self._renewal.trial_ended()
         if not self._current.abandoned:
-            hyperparameters = trial.hyperparameters.get_config()
-            unsendable = _unsendable(hyperparameters)
+            hyperparameters, unsendable = _config(trial.hyperparameters)
             if unsendable:
                 trial.message = _with_own(f"trial {trial.trial_id} cannot be stored: {unsendable}", trial)
                 trial.status = _Status.INVALID if trial.status == _Status.COMPLETED else trial.status
-                hyperparameters = None
             self._tell_end(trial, hyperparameters, goes_on)
         if trial.status == _Status.COMPLETED:
             self._set_score(trial)
@@ -332,8 +334,7 @@ class RemoteOracle:
         Raises:
           TypeError: one of them has a value that JSON cannot hold.
         """
-        config = hyperparameters.get_config()
-        unsendable = _unsendable(config)
+        config, unsendable = _config(hyperparameters)
         if unsendable:
             raise TypeError(unsendable)
         self._client.call(protocol.UPDATE_SPACE, {"hyperparameters": config})
@@ -353,16 +354,18 @@ class RemoteOracle:
         """Nothing: the chief restores the search."""
 
 
-def _unsendable(config: dict[str, Any]) -> str | None:
-    """Why hyperparameters cannot be sent to the chief, with the name of the one at fault; None if they can."""
-    fault = trial_values.fault(config["values"])
-    if fault is not None:
-        return fault
+def _config(hyperparameters: Any) -> tuple[dict[str, Any] | None, str | None]:
+    """(What is sent of a trial's hyperparameters, None), or (None, why the chief could take none of it)."""
+    if not isinstance(hyperparameters, hp_module.HyperParameters):
+        return None, f"its hyperparameters are {type(hyperparameters).__name__}, no HyperParameters of keras-tuner"
     try:
+        config = hyperparameters.get_config()
         protocol.encode(config)
-    except (TypeError, ValueError, RecursionError) as error:
-        return f"its hyperparameters are not what JSON can hold: {describe(error)}"
-    return None
+    except Exception as error:
+        # Entries and values may be objects of anybody's.
+        return None, f"its hyperparameters are not what JSON can hold: {describe(error)}"
+    fault = trial_values.fault_of_config(config)
+    return (config, None) if fault is None else (None, fault)
 
 
 def _number(value: Any, name: str) -> float:

@@ -27,6 +27,8 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import config, ops
 from tensorflow.python.ops import stateful_random_ops
 
+from custom_components.distributed_tuner.worker.resume.custom_objects import CustomObjects
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -170,6 +172,7 @@ _SETTINGS = (
     _Setting("Keras' learning phase", _learning_phase, _set_learning_phase),
     _Setting("Keras' use of tf.random.Generator", lambda: backend._USE_GENERATOR_FOR_RNG, _set_generator_for_layers),
     _Setting("the names that Keras has given", _names, _set_names),
+    _Setting("Keras' custom objects", CustomObjects, CustomObjects.put_back),
     _Setting("eager mode of functions", tf.config.functions_run_eagerly, tf.config.run_functions_eagerly),
     _Setting("tf.data's debug mode", lambda: debug_mode.DEBUG_MODE, debug_mode.toggle_debug_mode),
     _Setting("the options of TensorFlow's optimizer of graphs", _jit, _set_jit),

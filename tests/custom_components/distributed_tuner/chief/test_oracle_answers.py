@@ -33,12 +33,19 @@ class Odd(kt.oracles.RandomSearchOracle):
     answer: Any = _USUAL
     score: Any = 1.0
     best_step: Any = 0
+    rewritten: Any = _USUAL
+    created: Any = _USUAL
+
+    def create_trial(self, tuner_id: str) -> Any:
+        return super().create_trial(tuner_id) if self.created is _USUAL else self.created
 
     def populate_space(self, trial_id: str) -> Any:
         return self.answer if len(self.trials) == 1 and self.answer is not _USUAL else super().populate_space(trial_id)
 
     def score_trial(self, trial: Any) -> None:
         trial.score, trial.best_step = self.score, self.best_step
+        if self.rewritten is not _USUAL:
+            trial.hyperparameters.values["units"] = self.rewritten
 
 
 @contextlib.contextmanager
@@ -95,12 +102,39 @@ def test_a_suggestion_that_nobody_can_use_ends_the_search_by_name(tmp_path: Path
     goes_on(tmp_path)
 
 
+class Forgetful(Odd):
+    """Has forgotten which trials there are, and gives one again."""
+
+    def populate_space(self, trial_id: str) -> Any:
+        self.trials.clear()
+        return super().populate_space(trial_id)
+
+
+@pytest.mark.parametrize("created", [None, "0", kt.engine.trial.Trial(None, "0", "RUNNING")])
+def test_what_is_no_trial_ends_the_search_by_the_name_of_the_oracle(tmp_path: Path, created: Any) -> None:
+    with serving(tmp_path, created=created) as here:
+        with pytest.raises(ChiefRefused, match="ABORTED"):
+            chief_here.ask(here, "w", 15.0)
+        assert "Odd.create_trial answered" in stop_reason(here) and "which is no trial" in stop_reason(here)
+    goes_on(tmp_path)
+
+
+def test_a_trial_that_runs_and_is_given_again_ends_the_search_by_the_name_of_the_oracle(tmp_path: Path) -> None:
+    with serving(tmp_path, __class__=Forgetful) as here:
+        assert [chief_here.ask(here, worker, 15.0) for worker in "uv"] == ["0", "1"]
+        with pytest.raises(ChiefRefused, match="ABORTED"):
+            chief_here.ask(here, "w", 15.0)
+        assert "Forgetful.create_trial: the oracle suggested trial 1 again" in stop_reason(here)
+
+
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
         ({"score": "abc"}, "Odd.end_trial raised TypeError"),
         ({"score": [1.0, 2.0]}, "Odd."),
         ({"best_step": "last"}, "best_step='last'"),
+        ({"rewritten": [1]}, "left trial 0 with what nobody can store: hyperparameter 'units' has the value [1]"),
+        ({"rewritten": "\ud800"}, "Odd.end_trial raised UnicodeEncodeError"),
     ],
 )
 def test_a_score_that_is_none_ends_the_search_and_is_not_stored(

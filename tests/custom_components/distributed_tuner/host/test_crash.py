@@ -54,7 +54,7 @@ def test_a_process_writes_its_stacks_to_whatever_its_standard_error_is_by_then(t
     log = tmp_path / "log"
     code = (
         "import os, sys, threading, time\n"
-        "from custom_components.distributed_tuner import crash\n"
+        "from custom_components.distributed_tuner.host import crash\n"
         "crash.tell()\n"
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)\n"

@@ -124,6 +124,16 @@ def test_a_value_that_is_none_of_its_entry_fails_its_trial_where_the_oracle_look
 
 
 @pytest.mark.parametrize("oracle", MAKERS)
+def test_values_that_a_trial_loses_fail_it_where_the_oracle_needs_them(oracle: str) -> None:
+    made = begun(oracle)
+    result = made.finish(made.suggest()[0], {"space": [], "values": {}})
+    lost = oracle == "grid"
+    assert result.verdict is (Verdict.FAILED if lost else Verdict.COMPLETED)
+    assert not lost or "has no value any more" in str(result.message)
+    assert made.goes_on()
+
+
+@pytest.mark.parametrize("oracle", MAKERS)
 def test_values_that_a_trial_adds_are_its_own_affair(oracle: str) -> None:
     made = begun(oracle)
     trial_id, met = made.suggest()

@@ -40,7 +40,7 @@ def test_whatever_keras_tuner_lets_a_user_declare_is_taken() -> None:
     space.Choice("e", [1.0, float("inf")])
     space.Choice("f", ["adam", "sgd"], default="sgd")
     space.Choice("g", [True, False])
-    space.Fixed("h", "caf\udce9")
+    space.Fixed("h", "caf\u00e9")
     with space.conditional_scope("f", ["adam"]):
         space.Boolean("i", default=True)
     met = json.loads(json.dumps(space.get_config()))
@@ -57,6 +57,11 @@ def test_whatever_keras_tuner_lets_a_user_declare_is_taken() -> None:
         ({"space": None, "values": {}}, "not such as keras-tuner has"),
         ({"space": ["Int"], "values": {}}, "not such as keras-tuner has"),
         (config(layers=[64, 32]), "hyperparameter 'layers' has the value [64, 32] of type list"),
+        (config(layers="\ud800"), r"hyperparameter 'layers' has the value '\ud800' of type str"),
+        (config(**{"\ud800": 1}), r"name of a hyperparameter is '\ud800', not a text of Unicode"),
+        (config(entry("Choice", values=["a", "b", "\ud800"])), r"values of hyperparameter 'n': '\ud800'"),
+        (config(entry("Fixed", value="\ud800")), r"of hyperparameter 'n': '\ud800'"),
+        (config(entry("Int", name="\ud800")), r"name of a hyperparameter is '\ud800', not a text of Unicode"),
         (config(units=None), "hyperparameter 'units' has the value None"),
         (config(units=10**400), "hyperparameter 'units' has the value 1000"),
         (config(entry("Unknown")), "Unknown object"),

@@ -13,10 +13,10 @@ from self_ending_tuners import AT_LAST, KINDS
 
 from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.record.record import TrialRecord, TrialStatus
+from custom_components.distributed_tuner.worker import remote_oracle
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 from custom_components.distributed_tuner.worker.remote_oracle import RemoteOracle
-
-from .conftest import Search
+from tests.custom_components.distributed_tuner.conftest import Search
 
 
 class Own(kt.oracles.RandomSearchOracle):
@@ -87,3 +87,43 @@ def test_a_trial_that_its_tuner_ends_itself_comes_out_as_in_keras_tuner_alone(
         words = f"its tuner ended it with status {status} and gave no reason" if status else expected.message or ""
         told = (found.message or "").splitlines()[-1]
         assert told == words.splitlines()[-1] or kind == "completed without a score"
+
+
+class Unshowable:
+    """A value that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def with_values(values: Any) -> kt.HyperParameters:
+    made = kt.HyperParameters()
+    made.Int("units", 1, 8)
+    made.values = values
+    return made
+
+
+def with_entry(entry: Any) -> kt.HyperParameters:
+    made = with_values({"units": 3})
+    made._space.append(entry)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "words"),
+    [
+        (None, "NoneType, no HyperParameters"),
+        ("x", "str, no HyperParameters"),
+        (with_values(None), "not what JSON can hold"),
+        (with_values([]), "not what JSON can hold"),
+        (with_values({"units": Unshowable()}), "not what JSON can hold: RuntimeError: no"),
+        (with_values({"units": "\ud800"}), "'units'"),
+        (with_entry("x"), "str"),
+        (with_entry(kt.engine.hyperparameters.Float("rate", 0.0, float("inf"))), "'rate'"),
+        (with_entry(kt.engine.hyperparameters.Float("rate", float("nan"), 1.0)), "'rate'"),
+        (with_entry(kt.engine.hyperparameters.Int("huge", 0, 10**400)), "not such as keras-tuner has"),
+    ],
+)
+def test_hyperparameters_that_no_chief_could_take_are_told_in_the_worker(hyperparameters: Any, words: str) -> None:
+    config, fault = remote_oracle._config(hyperparameters)
+    assert config is None and fault is not None and words in fault

@@ -93,6 +93,16 @@ CHANGES: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
         ),
         backend.experimental.is_tf_random_generator_enabled,
     ),
+    (
+        "Keras' custom objects",
+        lambda: keras.utils.get_custom_objects().update(relu=abs),
+        lambda: keras.activations.get("relu"),
+    ),
+    (
+        "Keras' custom objects",
+        lambda: keras.saving.register_keras_serializable("own", "seven")(lambda: 7),
+        lambda: sorted(keras.utils.get_custom_objects()),
+    ),
     ("eager mode of functions", lambda: tf.config.run_functions_eagerly(True), traced),
     (
         "tf.data's debug mode",
