@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,9 @@ _ROOM_PARTS = 16
 _SPARED_SECONDS = 1.0
 # How often a trouble that goes on is told.
 _TELL_SECONDS = 60.0
+
+# In the head of a request alone: what follows an empty line is left as it is.
+_UPGRADE = re.compile(rb"(\A(?:(?!\r?\n\r?\n).)*?\n)upgrade([ \t]*:)", re.IGNORECASE | re.DOTALL)
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +64,10 @@ class Connection(HttpToolsProtocol):
         """Hands on what the client sends; refuses a head without end."""
         self.heard_at = self.loop.time()
         self._head_bytes += len(data)
+        if self.is_idle:
+            # To the parser a request that offers an upgrade (h2c, as Java's client does) ends with its head. A server
+            # may pass over the offer (RFC 9110, 7.8), and this one has no other protocol.
+            data = _UPGRADE.sub(rb"\1x-offered-upgrade\2", data)
         super().data_received(data)
         if not self.is_idle:
             self._head_bytes = 0

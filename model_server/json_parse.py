@@ -29,6 +29,9 @@ def parse(body: bytes | bytearray) -> Any:
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
+    if (end := body.find(b"\0")) >= 0:
+        # To RapidJSON a document ends there, whatever comes after.
+        raise invalid_argument(f"JSON Parse error: Invalid value. at offset: {end}")
     skipped = len(_BOM) if body.startswith(_BOM) else 0
     try:
         if len(body) <= _PART:

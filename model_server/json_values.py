@@ -55,7 +55,13 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def convert(rows: Sequence[Any], shape: tuple[int, ...], dtype: DType) -> Array | None:
-    """The array of values that each have `shape`, the rows first; None where one of them has not, or another type."""
+    """The array of values that each have `shape`, the rows first; None where one of them has not, or another type.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, where that is one dimension too many.
+    """
+    if len(shape) >= _MAX_RANK:
+        raise invalid_argument(f"A value is nested {len(shape) + 1} lists deep; at most {_MAX_RANK} are possible")
     values: Sequence[Any] = rows
     for size in shape:
         if not set(map(type, values)) <= {list} or not set(map(len, values)) <= {size}:

@@ -31,9 +31,11 @@ _GET = re.compile(_MODEL + r"(?:/(?P<verb>metadata))?", re.IGNORECASE | re.ASCII
 _NO_MODEL = re.compile(r"/v1/models(?:/metadata)?", re.IGNORECASE)
 # Few: with more of them than processors, small predictions wait for Python's lock longer than they take.
 _THREADS = min(16, max(4, os.cpu_count() or 1))
-# A larger body takes its turn: only one at a time is in memory, as it is sent and as the many times larger Python
-# objects that it is parsed to.
+# A larger body takes its turn: only one at a time is in memory as the many times larger Python objects that it is
+# parsed to.
 _SMALL_BYTES = 256 * 1024
+# As many of them may be on their way, or wait for their turn as they were sent.
+_UPLOADS = 8
 _TURN_SECONDS = 60.0
 _MAX_SHOWN = 256
 
@@ -91,6 +93,7 @@ class RestApi:
         self._serving = serving
         self._max_bytes = max_request_bytes
         self._threads = ThreadPoolExecutor(_THREADS, "rest")
+        self._uploads = asyncio.Semaphore(_UPLOADS)
         self._turns = asyncio.Semaphore(1)
         self._at_work: set[int] = set()
 
@@ -139,25 +142,27 @@ class RestApi:
             not body.is_packed or await self._in_thread(lambda: body.unpack_up_to(_SMALL_BYTES))
         ):
             return await self._in_thread(lambda: _predict(self._serving, target, body))
-        async with self._turn():
+        async with self._turn(self._uploads):
+            # Not in the turn itself: a client that sends slowly would hold up those whose body has arrived.
             await body.read()
+        async with self._turn(self._turns):
             if body.is_packed:
                 await self._in_thread(body.unpack)
             return await self._in_thread(lambda: _predict_much(self._serving, target, body))
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(self._turns.acquire(), _TURN_SECONDS)
+            await asyncio.wait_for(turns.acquire(), _TURN_SECONDS)
         except asyncio.TimeoutError:
             raise busy(
-                f"Another body of more than {_SMALL_BYTES} bytes has kept this one waiting for {_TURN_SECONDS:.0f} s. "
+                f"Other bodies of more than {_SMALL_BYTES} bytes have kept this one waiting for {_TURN_SECONDS:.0f} s. "
                 "Send it again later, or fewer rows at a time"
             ) from None
         try:
             yield
         finally:
-            self._turns.release()
+            turns.release()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._do, work)

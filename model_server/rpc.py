@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, NoReturn, TypeVar
 
@@ -19,17 +21,21 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from model_server.errors import ServingError, internal, invalid_argument
+from model_server.errors import ServingError, busy, internal, invalid_argument
 from model_server.serving import SIGNATURE_DEF, Serving, unsupported
 from model_server.signature import DEFAULT_SIGNATURE
-from model_server.tensors import array_to_proto, proto_to_array
+from model_server.tensors import array_to_proto, bytes_needed, proto_to_array
 
 _THREADS = 16
+# A larger request takes its turn: only one at a time is in memory as arrays and as Python objects.
+_SMALL_BYTES = 256 * 1024
+_TURN_SECONDS = 60.0
 _MAX_DETAIL_BYTES = 2000
 # A client that connects says at once that it speaks HTTP/2.
 _MAX_HANDSHAKE_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
+_turns = threading.Semaphore(1)
 T = TypeVar("T")
 
 
@@ -154,15 +160,42 @@ def _predict(serving: Serving, request: Any, max_array_bytes: int) -> Any:
             raise ServingError(
                 grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.'
             )
-        inputs = {key: proto_to_array(key, proto, max_bytes=max_array_bytes) for key, proto in request.inputs.items()}
-        outputs = model.predict(signature, inputs, request.output_filter)
-    response = predict_pb2.PredictResponse()
-    response.model_spec.name = name
-    response.model_spec.signature_name = signature_name
-    response.model_spec.version.value = version
-    for key, array in outputs.items():
-        response.outputs[key].CopyFrom(array_to_proto(array, signature.outputs[key].dtype))
+        sizes = [bytes_needed(proto) for proto in request.inputs.values()]
+        needed = sum(sizes)
+        if needed > max_array_bytes >= max(sizes, default=0):
+            raise invalid_argument(
+                f"The inputs take {needed} bytes of memory, and this server takes {max_array_bytes} "
+                "(--max_request_bytes); values that fill up a shape count"
+            )
+        with _turn(needed):
+            inputs = {
+                key: proto_to_array(key, proto, max_bytes=max_array_bytes) for key, proto in request.inputs.items()
+            }
+            outputs = model.predict(signature, inputs, request.output_filter)
+            response = predict_pb2.PredictResponse()
+            response.model_spec.name = name
+            response.model_spec.signature_name = signature_name
+            response.model_spec.version.value = version
+            for key, array in outputs.items():
+                response.outputs[key].CopyFrom(array_to_proto(array, signature.outputs[key].dtype))
     return response
+
+
+@contextlib.contextmanager
+def _turn(size: int) -> Iterator[None]:
+    """Within it no other large request is at work; small ones do not wait."""
+    if size <= _SMALL_BYTES:
+        yield
+        return
+    if not _turns.acquire(timeout=_TURN_SECONDS):
+        raise busy(
+            f"Another request of more than {_SMALL_BYTES} bytes has kept this one waiting for {_TURN_SECONDS:.0f} s. "
+            "Send it again later, or fewer rows at a time"
+        )
+    try:
+        yield
+    finally:
+        _turns.release()
 
 
 def _metadata(serving: Serving, request: Any) -> Any:

@@ -18,6 +18,8 @@ from model_server.signature import Array, DType, dtype_of, show_shape
 # numpy's own limit on dimensions.
 _MAX_RANK = 32
 _MAX_SIZE = np.iinfo(np.int64).max
+# How many values are converted in one call: between two of them Python can turn to another thread.
+_PIECE = 32 * 1024
 # As numbers that stand for bits, and not for what the array holds.
 _BITS: dict[str, np.dtype[Any]] = {"half_val": np.dtype(np.uint16)}
 # Real and imaginary parts one after another.
@@ -34,8 +36,27 @@ def array_to_proto(array: Array, dtype: DType) -> Any:
         proto.tensor_shape.dim.add().size = size
     stored = _BITS.get(dtype.proto_field) or _PARTS.get(dtype.proto_field) or dtype.numpy
     flat = np.ascontiguousarray(array).reshape(-1)
-    getattr(proto, dtype.proto_field).extend((flat if stored == dtype.numpy else flat.view(stored)).tolist())
+    values, field = flat if stored == dtype.numpy else flat.view(stored), getattr(proto, dtype.proto_field)
+    for start in range(0, len(values), _PIECE):
+        field.extend(values[start : start + _PIECE].tolist())
     return proto
+
+
+def bytes_needed(proto: Any) -> int:
+    """How much memory the values of a TensorProto take, those that fill up its shape included; 0 of one that is none.
+
+    Strings count as often as they are repeated: a model copies each.
+    """
+    try:
+        dtype = dtype_of(proto.dtype)
+        size = _check_shape(tuple(int(dim.size) for dim in proto.tensor_shape.dim), proto.tensor_shape.unknown_rank)
+    except ServingError:
+        return 0
+    texts = proto.string_val
+    if dtype.numpy.kind != "O" or not texts:
+        return int(size * dtype.numpy.itemsize)
+    filled = max(0, size - len(texts)) * len(texts[-1])
+    return int(size * dtype.numpy.itemsize) + sum(map(len, texts)) + filled
 
 
 def proto_to_array(name: str, proto: Any, *, max_bytes: int) -> Array:
@@ -46,7 +67,7 @@ def proto_to_array(name: str, proto: Any, *, max_bytes: int) -> Array:
     Args:
         name: the input's, for messages.
         proto: the message.
-        max_bytes: how much memory the array may take; strings count as a pointer each.
+        max_bytes: how much memory the array may take, see `bytes_needed`.
 
     Raises:
         ServingError: INVALID_ARGUMENT, where the shape is not one, has not room for the values or takes more memory
@@ -56,7 +77,7 @@ def proto_to_array(name: str, proto: Any, *, max_bytes: int) -> Array:
         dtype = dtype_of(proto.dtype)
         shape = tuple(int(dim.size) for dim in proto.tensor_shape.dim)
         size = _check_shape(shape, proto.tensor_shape.unknown_rank)
-        if size * dtype.numpy.itemsize > max_bytes:
+        if bytes_needed(proto) > max_bytes:
             raise invalid_argument(f"an array of shape {show_shape(shape)} takes more than {max_bytes} bytes")
         if proto.tensor_content:
             return _from_content(proto.tensor_content, dtype, shape, size)
@@ -103,16 +124,23 @@ def _from_field(field: Any, dtype: DType) -> Array:
     if dtype.proto_field in _PARTS:
         if len(field) % 2:
             raise invalid_argument(f"{dtype.proto_field} has {len(field)} numbers, of which two make a value")
-        return np.array(field, _PARTS[dtype.proto_field]).view(dtype.numpy)
+        return _numbers(field, _PARTS[dtype.proto_field]).view(dtype.numpy)
     stored = _BITS.get(dtype.proto_field, dtype.numpy)
     if stored.kind not in "iu":
-        return np.array(field, stored)
-    numbers = np.array(field, np.uint64 if stored == np.uint64 else np.int64)
+        return _numbers(field, stored)
+    numbers = _numbers(field, np.dtype(np.uint64 if stored == np.uint64 else np.int64))
     limits = np.iinfo(stored)
     wrong = numbers[(numbers < limits.min) | (numbers > limits.max)] if stored.itemsize < 8 else numbers[:0]
     if wrong.size:
         raise invalid_argument(f"{wrong[0]} in {dtype.proto_field} is no {dtype.name}")
     return numbers.astype(stored).view(dtype.numpy)
+
+
+def _numbers(field: Any, stored: np.dtype[Any]) -> Array:
+    array = np.empty(len(field), stored)
+    for start in range(0, len(field), _PIECE):
+        array[start : start + _PIECE] = field[start : start + _PIECE]
+    return array
 
 
 def _fill_up(values: Array, size: int, dtype: DType) -> Array:

@@ -50,6 +50,7 @@ def test_it_is_read_as_tensorflow_serving_reads_it(body: bytes, value: Any, padd
         (b'{"a": 1e400}', "Number too big to be stored in double. at offset: 6"),
         (b'{"a": ' + b"1" * 5000 + b"}", "Number too big to be stored in double. at offset: 6"),
         (b'\xef\xbb\xbf{"a": 1,}', "Missing a name for object member. at offset: 11"),
+        (b"[1]\0 [2]", "Invalid value. at offset: 3"),
         (b"[1] [2]", "The document root must not be followed by other values. at offset: 4"),
         (b'["\\ud800"]', "The surrogate pair in string is invalid. at offset: 2"),
         (b'["a\nb"]', "Invalid encoding in string. at offset: 3"),

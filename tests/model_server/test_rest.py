@@ -35,6 +35,11 @@ def post(server: RunningServer, body: Any, path: str = "/v1/models/bikes:predict
     return CLIENT.post(server.rest_url + path, content=content)
 
 
+def connected(server: RunningServer) -> socket.socket:
+    host, port = server.rest_url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
 def get(server: RunningServer, path: str) -> httpx.Response:
     return CLIENT.get(server.rest_url + path)
 
@@ -224,8 +229,7 @@ def test_a_body_beyond_the_limit_is_refused_whether_or_not_it_says_its_length(se
         answer = CLIENT.post(url, content=content)
         assert answer.status_code == 413
         assert "this server takes 104857600 (--max_request_bytes)" in answer.json()["error"]
-    host, port = served.rest_url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as client:
+    with connected(served) as client:
         head = f"POST {httpx.URL(url).path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 999999999"
         client.sendall(f"{head}\r\n\r\n".encode())
         # At once, and not a word of going on.
@@ -259,6 +263,38 @@ def test_a_large_body_blocks_nobody_and_takes_bounded_memory(served: RunningServ
     assert large.result().content.count(b"3.0") == 6_000_000
     assert longest < took / 4, f"of {count} small requests within {took:.1f} s one took {longest:.1f} s"
     assert peak() - peak_before < 20 * len(body)
+
+
+@pytest.mark.parametrize("depth", [2, 31, 32, 33, 34, 64])
+@pytest.mark.parametrize(
+    "form", ['"instances":{0}1{1}', '"instances":{0}{1}', '"instances":[{{"x":{0}1{1}}}]', '"inputs":{0}1{1}']
+)
+def test_lists_nested_to_any_depth_are_refused_in_words(served: RunningServer, form: str, depth: int) -> None:
+    body = '{"signature_name":"single",' + form.format("[" * depth, "]" * depth) + "}"
+    response = post(served, body.encode())
+    assert response.status_code == 400 and "error" in response.json()
+
+
+def test_an_upgrade_that_a_client_offers_is_passed_over(served: RunningServer) -> None:
+    body = b'{"signature_name":"single","instances":[1.5]}'
+    head = (
+        "POST /v1/models/bikes:predict HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        f"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with connected(served) as client:
+        for parts in ([head.encode() + body], [head.encode(), body]):
+            for part in parts:
+                client.sendall(part)
+            answer = client.recv(10_000)
+            assert answer.startswith(b"HTTP/1.1 200") and b"predictions" in answer
+
+
+def test_an_upload_that_takes_its_time_keeps_nobody_waiting(served: RunningServer) -> None:
+    head = b"POST /v1/models/bikes:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n"
+    with connected(served) as client:
+        client.sendall(head + b" " * 400_000)
+        response = post(served, {"signature_name": "single", "instances": [1.5] * 100_000})
+        assert response.status_code == 200 and len(response.json()["predictions"]) == 100_000
 
 
 def test_another_method_is_malformed(served: RunningServer) -> None:

@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -214,6 +215,30 @@ def test_a_message_that_names_what_is_long_still_arrives(prediction: Any) -> Non
     code, details = refusal(prediction.Predict, request("\N{SNOWMAN}" * 100_000))
     assert code == grpc.StatusCode.FAILED_PRECONDITION
     assert details.startswith('Serving signature key "\N{SNOWMAN}')
+
+
+def test_values_that_fill_up_a_shape_count_against_the_limit(prediction: Any) -> None:
+    one = tensor_pb2.TensorProto(dtype=7, string_val=[b"x" * 100_000])
+    one.tensor_shape.dim.add().size = 1_500
+    message = request(**{**trip(), "distance": np.ones((1_500, 1), np.float32)})
+    message.inputs["station"].CopyFrom(one)
+    code, words = refusal(prediction.Predict, message)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and "takes more than" in words
+
+
+def test_a_large_request_lets_small_ones_through(prediction: Any) -> None:
+    large = tensor_pb2.TensorProto(dtype=1, float_val=[1.5])
+    large.tensor_shape.dim.add().size = 20_000_000
+    message = request("single")
+    message.inputs["x"].CopyFrom(large)
+    calls = [prediction.Predict.future(message, timeout=100) for _ in range(2)]
+    answered = 0
+    while not all(call.done() for call in calls):
+        prediction.Predict(request(**trip()), timeout=SECONDS)
+        answered += 1
+    assert answered > 1
+    # Its answer is larger than a client takes, unless it says so.
+    assert {call.code() for call in calls} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 def test_a_message_beyond_the_limit_is_refused(prediction: Any) -> None:
