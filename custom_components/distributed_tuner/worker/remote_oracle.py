@@ -360,12 +360,14 @@ def _config(hyperparameters: Any) -> tuple[dict[str, Any] | None, str | None]:
         return None, f"its hyperparameters are {type(hyperparameters).__name__}, no HyperParameters of keras-tuner"
     try:
         config = hyperparameters.get_config()
+        fault = trial_values.fault_of_config(config)
+        if fault is not None:
+            return None, fault
         protocol.encode(config)
     except Exception as error:
         # Entries and values may be objects of anybody's.
         return None, f"its hyperparameters are not what JSON can hold: {describe(error)}"
-    fault = trial_values.fault_of_config(config)
-    return (config, None) if fault is None else (None, fault)
+    return config, None
 
 
 def _number(value: Any, name: str) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,7 +70,7 @@ def same(left: Any, right: Any) -> bool:
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
         return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
-    return bool(left == right) or (isinstance(left, float) and math.isnan(left) and math.isnan(right))
+    return bool(left == right) or bool(left != left and right != right)
 
 
 def encode(value: Any) -> tuple[str, Arrays]:

@@ -185,7 +185,7 @@ class Stopping(kt.oracles.RandomSearchOracle):
         (random(kt.HyperParameters()), "no hyperparameter is known, so that there is nothing to vary"),
         (
             kt.oracles.GridSearchOracle(OBJECTIVE, 9, 1, choices(1, 2, 3)),
-            "the grid has only 3 configurations, and all were tried",
+            "the grid of x has only 3 configurations, and all were tried",
         ),
         (kt.oracles.GridSearchOracle(OBJECTIVE, None, 1, choices(1, 2, 3)), None),
         (kt.oracles.GridSearchOracle(OBJECTIVE, 3, 1, choices(1, 2, 3)), None),

@@ -11,7 +11,7 @@ import hypothesis.extra.numpy as hypothesis_numpy
 import keras_tuner as kt
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from custom_components.distributed_tuner.worker.resume import plain
@@ -60,6 +60,7 @@ def test_same_means_the_same_text_and_arrays(left: Any, right: Any) -> None:
 
 
 @given(values)
+@example(np.float32("nan"))
 def test_a_mark_is_the_same_as_that_of_a_copy(value: Any) -> None:
     assert plain.same(plain.mark(value), plain.mark(copy.deepcopy(value)))
 
