@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from custom_components.distributed_tuner.rpc import protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 
@@ -50,7 +49,7 @@ def main() -> None:
     with contextlib.closing(ChiefClient(lambda: sys.argv[1], Access(token), _PATIENCE_SECONDS)) as client:
         while not over.wait(_PAUSE_SECONDS):
             began = time.perf_counter()
-            client.call(protocol.HEARTBEAT, {"worker": "beating", "trial_id": None})
+            client.call("Heartbeat", {"worker": "beating", "trial_id": None})
             times.append(time.perf_counter() - began)
     print(json.dumps(times))
 

@@ -40,24 +40,24 @@ class OurClient:
                 request_serializer=protocol.encode,
                 response_deserializer=protocol.decode,
             )
-            for method in (protocol.SUGGEST, protocol.FINISH, protocol.HEARTBEAT)
+            for method in ("Suggest", "Finish", "Heartbeat")
         }
 
     async def suggest(self, worker: str) -> dict[str, Any] | None:
         """A trial, None when the search is over."""
         while True:
-            answer = await self._call(protocol.SUGGEST, {"worker": worker})
+            answer = await self._call("Suggest", {"worker": worker})
             if answer["answer"] != "wait":
                 return answer["trial"] if answer["answer"] == "trial" else None
 
     async def heartbeat(self, worker: str, trial: dict[str, Any], epochs: int) -> None:
         """Says that a trial goes on, and how many epochs of it are finished."""
-        await self._call(protocol.HEARTBEAT, {"worker": worker, "trial_id": trial["trial_id"], "epochs": epochs})
+        await self._call("Heartbeat", {"worker": worker, "trial_id": trial["trial_id"], "epochs": epochs})
 
     async def finish(self, worker: str, trial: dict[str, Any]) -> dict[str, Any] | None:
         """Reports a score, ends the trial, and returns the next one as `suggest` does."""
         answer = await self._call(
-            protocol.FINISH,
+            "Finish",
             {
                 "worker": worker,
                 "next": True,

@@ -37,7 +37,6 @@ from custom_components.distributed_tuner.cluster.local.cluster import CHIEF, Loc
 from custom_components.distributed_tuner.errors import ChiefUnreachable
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
-from custom_components.distributed_tuner.rpc import protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 from custom_components.distributed_tuner.search import run as search
@@ -107,7 +106,7 @@ class Preemptions:
         elif self._left:
             self._strike(now)
         elif record.stop_reason is None:
-            self._client.call(protocol.STOP, {"reason": _CARRIED_OUT}, patience_seconds=RECOVERY_SECONDS)
+            self._client.call("Stop", {"reason": _CARRIED_OUT}, patience_seconds=RECOVERY_SECONDS)
 
     def _strike(self, now: float) -> None:
         # Each time at another moment of an epoch.
@@ -145,7 +144,7 @@ class Preemptions:
     def _await_service(self, loss: Loss) -> None:
         while time.time() - loss.when < RECOVERY_SECONDS:
             try:
-                self._client.call(protocol.STATUS, {}, timeout=1.0)
+                self._client.call("Status", {}, timeout=1.0)
             except ChiefUnreachable:
                 time.sleep(0.01)
                 continue

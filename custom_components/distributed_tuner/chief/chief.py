@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from keras_tuner.src.engine.objective import Objective
 
-from custom_components.distributed_tuner.chief import trial_flow
 from custom_components.distributed_tuner.chief.clock import Clock
 from custom_components.distributed_tuner.chief.durable_state import DurableState, Stored
 from custom_components.distributed_tuner.chief.publisher import Published
 from custom_components.distributed_tuner.chief.service import ChiefService
-from custom_components.distributed_tuner.chief.trial_flow import End, TrialFlow, failure
+from custom_components.distributed_tuner.chief.trial_end import TrialEnd
+from custom_components.distributed_tuner.chief.trial_flow import TrialFlow
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.oracle import identity
 from custom_components.distributed_tuner.oracle.calls import OracleError
@@ -120,9 +120,9 @@ class Chief:
 
     def give_up(self, error: OracleError) -> None:
         """The oracle is broken: the search ends with what there is."""
-        if self._flow.oracle_lost:
+        if self._flow.turn.lost:
             return
-        self._flow.oracle_lost = True
+        self._flow.turn.lost = True
         _LOG.error("the oracle is lost", exc_info=error)
         self._in_background(self._end_with(str(error).splitlines()[0], "chief", str(error)))
 
@@ -138,7 +138,7 @@ class Chief:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        lost = self._flow.oracle_lost
+        lost = self._flow.turn.lost
         await self._flow.close(wait=not lost, durable=self._broken is None and not lost)
         if self._broken is None:
             oracle_state = None if lost else self._suggester.oracle_state()
@@ -185,22 +185,22 @@ class Chief:
             now = self._clock()
             if now - last > 2 * self.options.heartbeat_seconds:
                 self._study.extend_leases(now - last)
-                self._flow.extend_silence(now - last)
+                self._flow.turn.extend_silence(now - last)
             last = now
             version = self._study.version
             for trial_id, reason in self._study.tick(now):
-                self._in_background(self._flow.judge(trial_id, failure(reason)))
-            if not self._flow.oracle_lost and self._flow.oracle_silence(now) > self.options.max_oracle_seconds:
+                self._in_background(self._flow.judge(trial_id, TrialEnd.failure(reason)))
+            if not self._flow.turn.lost and self._flow.turn.silence(now) > self.options.max_oracle_seconds:
                 self.give_up(self._silent())
             if self._study.stop_reason is not None and not self._study.over:
                 stopped_since = stopped_since or now
                 waited = now - stopped_since
-                if waited > 2 * self.options.grace_seconds and not self._flow.oracle_lost:
+                if waited > 2 * self.options.grace_seconds and not self._flow.turn.lost:
                     # Their results are stored, and judged when the search is gone on with.
                     _LOG.warning("the oracle takes too long over the last results, which are left out")
-                    self._flow.oracle_lost = True
+                    self._flow.turn.lost = True
                 if waited > self.options.grace_seconds:
-                    self._study.abandon_running(now, unjudged=self._flow.oracle_lost)
+                    self._study.abandon_running(now, unjudged=self._flow.turn.lost)
             if version != self._study.version:
                 self._in_background(self._flow.commit())
             if now - noted > max(_TIME_SECONDS, self._store.record_seconds) and not self._study.over:
@@ -219,9 +219,9 @@ class Chief:
 
     def _ask_oracle_state(self, tell: Callable[[str], None]) -> asyncio.Task[None] | None:
         async def ask() -> None:
-            tell(await self._flow.oracle_state())
+            tell(await self._flow.turn.state())
 
-        return None if self._flow.oracle_lost else self._in_background(ask())
+        return None if self._flow.turn.lost else self._in_background(ask())
 
     @property
     def _direction(self) -> Direction:
@@ -246,7 +246,7 @@ class Chief:
             "trained again, others took their place. The option repeat_configurations=True has them trained again",
         )
 
-    def _restore(self, stored: Stored, go_on: bool) -> dict[str, End]:
+    def _restore(self, stored: Stored, go_on: bool) -> dict[str, TrialEnd]:
         """Takes up what is stored. Returns the results that the oracle has not judged, by trial id."""
         if stored.time is None:
             return {}
@@ -279,7 +279,7 @@ class Chief:
             _LOG.error("trial %s: %s", trial_id, fault)
             told: dict[str, Any] = {}
             if TrialStatus(state["status"]) not in FINAL:
-                failures[trial_id] = {**failure(fault), "attempt": state["attempt"]}
+                failures[trial_id] = {**TrialEnd.failure(fault).to_json(), "attempt": state["attempt"]}
             elif kept["status"] != TrialStatus.FAILED.value:
                 told = {"status": TrialStatus.FAILED.value, "score": None, "message": fault}
             stored.study["trials"][trial_id] = {**state, **told, "hyperparameters": {}}
@@ -290,10 +290,10 @@ class Chief:
             self._first_entry |= {"results": failures, "oracle": {"state": {}, "trials": mended}}
 
 
-def _judgeable(trial_id: str, end: End) -> End:
+def _judgeable(trial_id: str, stored: Mapping[str, Any]) -> TrialEnd:
     """The stored end of a trial, or its failure where nobody could judge that."""
-    fault = trial_flow.fault(end)
-    if fault is None:
-        return end
-    _LOG.error("trial %s: its stored result cannot be judged: %s", trial_id, fault)
-    return failure(f"its stored result cannot be judged: {fault}")
+    try:
+        return TrialEnd.from_json(stored)
+    except ValueError as error:
+        _LOG.error("trial %s: its stored result cannot be judged: %s", trial_id, error)
+        return TrialEnd.failure(f"its stored result cannot be judged: {error}")

@@ -13,7 +13,7 @@ from custom_components.distributed_tuner.chief.chief import Chief
 from custom_components.distributed_tuner.errors import printable
 from custom_components.distributed_tuner.oracle.calls import OracleError
 from custom_components.distributed_tuner.record import cause
-from custom_components.distributed_tuner.rpc.messages import InvalidMessage
+from custom_components.distributed_tuner.rpc.schema import InvalidMessage
 from custom_components.distributed_tuner.study.answers import EntriesRefused, StudyError
 
 _LOG = logging.getLogger(__name__)

@@ -1,29 +1,34 @@
-"""What a chief answers to its callers: the methods of its gRPC service, each a message in and a dict out."""
+"""What a chief answers to its callers: the methods of its gRPC service, each a message in and a message out."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from custom_components.distributed_tuner import encoding
-from custom_components.distributed_tuner.chief import trial_flow
 from custom_components.distributed_tuner.chief.clock import Clock
 from custom_components.distributed_tuner.chief.durable_state import DurableState
+from custom_components.distributed_tuner.chief.trial_end import TrialEnd
 from custom_components.distributed_tuner.chief.trial_flow import TrialFlow
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester
 from custom_components.distributed_tuner.record.record import Direction, SearchRecord
 from custom_components.distributed_tuner.record.record_json import record_to_json
-from custom_components.distributed_tuner.rpc import messages, protocol
-from custom_components.distributed_tuner.rpc.messages import Message
+from custom_components.distributed_tuner.rpc import messages, protocol, schema
+from custom_components.distributed_tuner.rpc.messages import Next
+from custom_components.distributed_tuner.rpc.schema import InvalidMessage, Message, Request
 from custom_components.distributed_tuner.space import trial_values
 from custom_components.distributed_tuner.study.answers import Ask, Grant, Holder
 from custom_components.distributed_tuner.study.study import Study
 
 _LOG = logging.getLogger(__name__)
 
-Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+# A method as its gRPC service has it: JSON in, JSON out.
+Handler = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+Asked = TypeVar("Asked", bound=Request[Any])
+
+_NEXT = {Ask.WAIT: Next.WAIT, Ask.OVER: Next.OVER, Ask.REPLACED: Next.REPLACED}
 
 
 class ChiefService:
@@ -65,26 +70,28 @@ class ChiefService:
         self._fault: tuple[str, str] | None = None
 
     def methods(self) -> dict[str, Handler]:
-        """The service: each method's name in `rpc`, and what answers it.
+        """The service: each method's name, and what answers it.
 
         Each of them raises `InvalidMessage`, before anything has changed, for a message that is not what it takes.
         """
-        return {
-            protocol.SUGGEST: _takes(messages.Suggest, self.suggest),
-            protocol.FINISH: _takes(messages.Finish, self.finish),
-            protocol.HEARTBEAT: _takes(messages.Heartbeat, self.heartbeat),
-            protocol.RELEASE: _takes(messages.Release, self.release),
-            protocol.FAIL: _takes(messages.Fail, self.fail),
-            protocol.SPACE: _takes(messages.Space, self.space),
-            protocol.UPDATE_SPACE: _takes(messages.UpdateSpace, self.update_space),
-            protocol.BEST: _takes(messages.Best, self.best),
-            protocol.STATUS: _takes(messages.Status, self.status),
-            protocol.GONE: _takes(messages.Gone, self.gone),
-            protocol.RENEW: _takes(messages.Renew, self.renew),
-            protocol.STOP: _takes(messages.Stop, self.stop),
-        }
+        return dict(
+            [
+                _takes(messages.Suggest, self.suggest),
+                _takes(messages.Finish, self.finish),
+                _takes(messages.Heartbeat, self.heartbeat),
+                _takes(messages.Release, self.release),
+                _takes(messages.Fail, self.fail),
+                _takes(messages.Space, self.space),
+                _takes(messages.UpdateSpace, self.update_space),
+                _takes(messages.Best, self.best),
+                _takes(messages.Status, self.status),
+                _takes(messages.Gone, self.gone),
+                _takes(messages.Renew, self.renew),
+                _takes(messages.Stop, self.stop),
+            ]
+        )
 
-    async def suggest(self, asked: messages.Suggest) -> dict[str, Any]:
+    async def suggest(self, asked: messages.Suggest) -> messages.Turn:
         """A worker wants a trial; held open while there is none."""
         ends = self._clock() + min(asked.wait_seconds, protocol.LONG_POLL_SECONDS)
         while True:
@@ -93,10 +100,10 @@ class ChiefService:
             await self._flow.commit()
             left = ends - self._clock()
             if answer is not Ask.WAIT or left <= 0:
-                return self._told(answer)
+                return self._turn_of(answer)
             await self._flow.changes.wait(version, left)
 
-    async def finish(self, told: messages.Finish) -> dict[str, Any]:
+    async def finish(self, told: messages.Finish) -> messages.Ended:
         """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one at once.
 
         Until it has the answer the worker takes the ended trial for its own: nothing here may wait for a slow oracle.
@@ -115,41 +122,41 @@ class ChiefService:
             process=told.process,
         )
         if accepted:
-            await self._flow.take(told.trial_id, trial_flow.end(told))
+            await self._flow.take(told.trial_id, TrialEnd.told(told))
         answer = self._flow.ask_at_once(told.worker, told.process) if told.next else None
         await self._flow.commit()
-        return {"accepted": accepted, **(self._told(answer) if answer else {})}
+        return messages.Ended(accepted, **(vars(self._turn_of(answer)) if answer else {}))
 
-    async def heartbeat(self, told: messages.Heartbeat) -> dict[str, Any]:
+    async def heartbeat(self, told: messages.Heartbeat) -> messages.Orders:
         """A worker lives."""
         directive, reason = self._study.heartbeat(told.worker, told.trial_id, told.epochs, self._clock(), told.process)
-        return {"directive": directive.value, "reason": reason}
+        return messages.Orders(directive, reason)
 
-    async def release(self, told: messages.Release) -> dict[str, Any]:
+    async def release(self, told: messages.Release) -> messages.Done:
         """A preempted worker gives its trial back."""
         self._study.release(told.worker, told.trial_id, self._clock(), told.process)
         await self._flow.commit()
-        return {}
+        return messages.Done()
 
-    async def gone(self, told: messages.Gone) -> dict[str, Any]:
+    async def gone(self, told: messages.Gone) -> messages.Lost:
         """The cluster saw a worker die."""
         trial_id = self._study.gone(told.worker, told.reason, self._clock(), told.process, told.fault)
         await self._flow.commit()
-        return {"trial_id": trial_id}
+        return messages.Lost(trial_id)
 
-    async def renew(self, told: messages.Renew) -> dict[str, Any]:
+    async def renew(self, told: messages.Renew) -> messages.Done:
         """A worker's process gives way to a fresh one."""
         self._study.renews(told.worker, told.process)
-        return {}
+        return messages.Done()
 
-    async def fail(self, told: messages.Fail) -> dict[str, Any]:
+    async def fail(self, told: messages.Fail) -> messages.Done:
         """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
         if self._study.replaced(told.worker, told.process):
             _LOG.warning("%s: an error of a process that was replaced before: %s", told.worker, told.message)
-            return {}
+            return messages.Done()
         if not told.again:
             await self._end_with(told.message, told.worker, told.traceback)
-            return {}
+            return messages.Done()
         _LOG.warning("%s: %s\n%s", told.worker, told.message, told.traceback)
         # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
         self._fault = (told.worker, told.traceback) if self._fault is None or not self._study.faults else self._fault
@@ -158,31 +165,34 @@ class ChiefService:
             await self._flow.commit()
         else:
             await self._end_with(reason, *self._fault)
-        return {}
+        return messages.Done()
 
-    async def stop(self, told: messages.Stop) -> dict[str, Any]:
+    async def stop(self, told: messages.Stop) -> messages.Done:
         """Somebody wants the search to end with what there is."""
         self._study.stop(told.reason, self._clock())
         await self._flow.commit()
-        return {}
+        return messages.Done()
 
-    async def space(self, asked: messages.Space) -> dict[str, Any]:
+    async def space(self, asked: messages.Space) -> messages.Entries:
         """The search space."""
         del asked
-        return {"hyperparameters": self._suggester.space()}
+        return messages.Entries(self._suggester.space())
 
-    async def update_space(self, told: messages.UpdateSpace) -> dict[str, Any]:
-        """A worker met new hyperparameters.
+    async def update_space(self, told: messages.UpdateSpace) -> messages.Done:
+        """A worker met new hyperparameters; in a trial that it holds no longer nothing comes of them.
 
         Raises:
           InvalidMessage: no oracle could take them.
         """
         _check_config(told.hyperparameters)
+        if self._is_stale(told):
+            _LOG.info("%s: hyperparameters of trial %s, which it holds no longer", told.worker, told.trial_id)
+            return messages.Done()
         await self._flow.update_space(told.hyperparameters)
         await self._flow.commit()
-        return {}
+        return messages.Done()
 
-    async def best(self, asked: messages.Best) -> dict[str, Any]:
+    async def best(self, asked: messages.Best) -> messages.BestTrials:
         """The best trials, as keras-tuner stores them: as many as one message holds, and which to ask for next.
 
         Raises:
@@ -191,10 +201,10 @@ class ChiefService:
         ids = asked.ids
         if ids is None:
             if asked.count is None:
-                raise messages.InvalidMessage("Best: neither count nor ids are given")
+                raise InvalidMessage("Best: neither count nor ids are given")
             ids = [trial["trial_id"] for trial in self.best_trials(asked.count)]
         if unknown := [trial_id for trial_id in ids if trial_id not in self._store.trials]:
-            raise messages.InvalidMessage(f"Best: ids: there is no trial {unknown[0]}")
+            raise InvalidMessage(f"Best: ids: there is no trial {unknown[0]}")
         trials: list[dict[str, Any]] = []
         size = 0
         for trial_id in ids:
@@ -203,22 +213,22 @@ class ChiefService:
             if trials and size > protocol.PORTION_BYTES:
                 break
             trials.append(trial)
-        return {"trials": trials, "left": list(ids[len(trials) :])}
+        return messages.BestTrials(trials, ids[len(trials) :])
 
-    async def status(self, asked: messages.Status) -> dict[str, Any]:
+    async def status(self, asked: messages.Status) -> messages.Search:
         """The search as data: the trials that changed since the revision that the caller knows, if it knows one."""
         incarnation, known = asked.revision or ("", -1)
         since = known if incarnation == self._incarnation else -1
         revision = self._study.revision
-        return {
-            "revision": [self._incarnation, revision],
-            "whole": since == -1,
-            "over": self._study.over,
-            "stop_reason": self._study.stop_reason,
-            "workers": self._study.workers(self._clock()),
-            "renewing": self._study.renewing,
-            "record": None if since == revision else record_to_json(self._record(since)),
-        }
+        return messages.Search(
+            revision=(self._incarnation, revision),
+            whole=since == -1,
+            over=self._study.over,
+            stop_reason=self._study.stop_reason,
+            workers=self._study.workers(self._clock()),
+            renewing=self._study.renewing,
+            record=None if since == revision else record_to_json(self._record(since)),
+        )
 
     def holder(self, trial_id: str) -> Holder | None:
         """Who holds this trial, None if nobody does."""
@@ -238,22 +248,27 @@ class ChiefService:
         if told.hyperparameters is not None and (known is None or told.hyperparameters != known["hyperparameters"]):
             _check_config(told.hyperparameters)
 
-    def _told(self, answer: Grant | Ask) -> dict[str, Any]:
+    def _turn_of(self, answer: Grant | Ask) -> messages.Turn:
         if isinstance(answer, Grant):
             trial = self.trial_state(answer.trial_id)
-            return {"answer": "trial", "trial": trial, "attempt": answer.attempt, "search": self._search}
-        if answer is Ask.OVER:
-            return {"answer": "over", "reason": self._study.stop_reason}
-        return {"answer": answer.value}
+            return messages.Turn(Next.TRIAL, trial, answer.attempt, self._search)
+        return messages.Turn(_NEXT[answer], reason=self._study.stop_reason if answer is Ask.OVER else None)
+
+    def _is_stale(self, told: messages.UpdateSpace) -> bool:
+        if told.worker is None:
+            return False
+        if told.trial_id is None:
+            return self._study.replaced(told.worker, told.process)
+        return not self._study.holds(told.worker, told.trial_id, told.process)
 
 
-def _takes(kind: type[Message], method: Callable[[Message], Awaitable[dict[str, Any]]]) -> Handler:
-    async def handle(request: dict[str, Any]) -> dict[str, Any]:
-        return await method(messages.parse(kind, request))
+def _takes(kind: type[Asked], method: Callable[[Asked], Awaitable[Message]]) -> tuple[str, Handler]:
+    async def handle(request: Mapping[str, Any]) -> dict[str, Any]:
+        return schema.to_json(await method(schema.parse(kind, request)))
 
-    return handle
+    return kind.method(), handle
 
 
 def _check_config(config: dict[str, Any]) -> None:
     if (fault := trial_values.fault_of_config(config)) is not None:
-        raise messages.InvalidMessage(fault)
+        raise InvalidMessage(fault)

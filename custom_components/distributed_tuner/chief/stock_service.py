@@ -27,7 +27,8 @@ from custom_components.distributed_tuner.chief import refusals
 from custom_components.distributed_tuner.chief.chief import Chief
 from custom_components.distributed_tuner.errors import SearchError, describe
 from custom_components.distributed_tuner.oracle import metric_history
-from custom_components.distributed_tuner.rpc import messages
+from custom_components.distributed_tuner.rpc import messages, schema
+from custom_components.distributed_tuner.rpc.messages import Next
 from custom_components.distributed_tuner.space import copies
 from custom_components.distributed_tuner.study import limits
 
@@ -106,32 +107,32 @@ class StockService:
     @_guarded
     async def GetSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The search space."""
-        config = (await self.chief.service.space(messages.Space()))["hyperparameters"]
+        config = (await self.chief.service.space(messages.Space())).hyperparameters
         return protos.get_service().GetSpaceResponse(hyperparameters=copies.hyperparameters(config).to_proto())
 
     @_guarded
     async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker met new hyperparameters."""
         config = _read(lambda: hp_module.HyperParameters.from_proto(request.hyperparameters)).get_config()
-        await self.chief.service.update_space(messages.parse(messages.UpdateSpace, {"hyperparameters": config}))
+        await self.chief.service.update_space(schema.parse(messages.UpdateSpace, {"hyperparameters": config}))
         return protos.get_service().UpdateSpaceResponse()
 
     @_guarded
     async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A worker wants a trial."""
         process = limits.stock_process(context.peer())
-        asked = messages.parse(messages.Suggest, {"worker": request.tuner_id, "process": process})
+        asked = schema.parse(messages.Suggest, {"worker": request.tuner_id, "process": process})
         held = self._held.pop(process, None)
         if held is not None and held.stopped is not None:
             await self.chief.service.finish(held.stopped)
         answer = await self.chief.service.suggest(asked)
-        if answer["answer"] == "trial":
-            held = self._held[process] = _Held(asked.worker, process, answer["attempt"], answer["trial"])
+        if answer.trial is not None:
+            held = self._held[process] = _Held(asked.worker, process, answer.attempt or 0, answer.trial)
             trial = held.trial
         else:
-            if answer["answer"] == "replaced":
+            if answer.answer is Next.REPLACED:
                 _LOG.warning("another script has the id %s by now: the earlier one is told to end", asked.worker)
-            status = _Status.IDLE if answer["answer"] == "wait" else _Status.STOPPED
+            status = _Status.IDLE if answer.answer is Next.WAIT else _Status.STOPPED
             trial = trial_module.Trial(hp_module.HyperParameters(), trial_id="", status=status)
         return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
 
@@ -139,7 +140,7 @@ class StockService:
     async def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Metrics of a running trial: kept until its end."""
         held = await self._find(request.trial_id, context)
-        (report,) = _read(lambda: messages.reports([[int(request.step), dict(request.metrics)]], "metrics"))
+        (report,) = _read(lambda: schema.reports([[int(request.step), dict(request.metrics)]], "metrics"))
         held.reports.append(report)
         return protos.get_service().UpdateTrialResponse(trial=self._with_metrics(held).to_proto())
 
@@ -156,7 +157,7 @@ class StockService:
         held = await self._find(ended.trial_id, context)
         succeeded = ended.status == _Status.COMPLETED
         stopped = ended.status == _Status.STOPPED
-        end = messages.parse(
+        end = schema.parse(
             messages.Finish,
             {
                 "worker": held.worker,
@@ -220,7 +221,7 @@ def _read(read: Callable[[], Any]) -> Any:
         return read()
     except Exception as error:
         # Whatever its classes do with values that they do not expect: nothing else is run here.
-        raise messages.InvalidMessage(f"the request is not such as keras-tuner sends: {describe(error)}") from error
+        raise schema.InvalidMessage(f"the request is not such as keras-tuner sends: {describe(error)}") from error
 
 
 def exact(received: hp_module.HyperParameters, known: hp_module.HyperParameters) -> hp_module.HyperParameters:

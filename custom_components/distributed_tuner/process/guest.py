@@ -10,12 +10,11 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, ExitCode, SearchError
 from custom_components.distributed_tuner.host import afresh
 from custom_components.distributed_tuner.process import fork_server, main
-from custom_components.distributed_tuner.rpc import credentials, presence, protocol
+from custom_components.distributed_tuner.rpc import credentials, messages, presence
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 from custom_components.distributed_tuner.rpc.presence import Presence
@@ -48,9 +47,9 @@ def admit(directory: SearchDir) -> tuple[str, int]:
         answer = _ask(directory, token)
     except OSError as error:
         raise SearchError(f"{directory.root} cannot be read: {error}") from error
-    if answer["over"]:
+    if answer.over:
         raise SearchError(f"the search in {directory.root} is over: there is nothing left to do")
-    return token, len(answer["workers"])
+    return token, len(answer.workers)
 
 
 def join(root: Path, *, again: bool = False) -> ExitCode:
@@ -96,10 +95,10 @@ def join(root: Path, *, again: bool = False) -> ExitCode:
     return code
 
 
-def _ask(directory: SearchDir, token: str) -> dict[str, Any]:
+def _ask(directory: SearchDir, token: str) -> messages.Search:
     with contextlib.closing(ChiefClient(directory.read_address, Access(token), _PATIENCE_SECONDS)) as client:
         try:
-            return client.call(protocol.STATUS, {}, timeout=_PATIENCE_SECONDS)
+            return client.ask(messages.Status(), timeout=_PATIENCE_SECONDS)
         except ChiefUnreachable as error:
             raise SearchError(_closed(directory)) from error
         except ChiefRefused as error:

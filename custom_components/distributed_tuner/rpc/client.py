@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -14,8 +14,9 @@ import tenacity
 
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable
 from custom_components.distributed_tuner.host import fork_gate
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages, protocol, schema
 from custom_components.distributed_tuner.rpc.credentials import Access
+from custom_components.distributed_tuner.rpc.schema import Answer, Request
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,13 +42,38 @@ class ChiefClient:
         self._address: str | None = None
         self._channel: grpc.Channel | None = None
 
-    def call(
-        self, method: str, message: dict[str, Any], *, timeout: float = 20.0, patience_seconds: float | None = None
-    ) -> dict[str, Any]:
-        """Calls a method; every method may be repeated without harm.
+    def ask(self, request: Request[Answer], *, timeout: float = 20.0, patience_seconds: float | None = None) -> Answer:
+        """Asks or tells the chief something; see `messages`.
 
         Args:
-          method: a name in `rpc`.
+          request: what.
+          timeout: seconds for one attempt.
+          patience_seconds: seconds over all attempts; the client's own if left out.
+
+        Returns:
+          The chief's answer.
+
+        Raises:
+          ChiefUnreachable: no chief answered in time.
+          ChiefRefused: the chief did not accept the call, or answers in a way that is not known here.
+        """
+        method = request.method()
+        answer = self.call(method, schema.to_json(request), timeout=timeout, patience_seconds=patience_seconds)
+        try:
+            return schema.parse(request.answered_by(), answer)
+        except schema.InvalidMessage as error:
+            raise ChiefRefused(
+                f"the chief's answer to {method} is not known here, as if it were of another version of this program: "
+                f"{error}"
+            ) from error
+
+    def call(
+        self, method: str, message: Mapping[str, Any], *, timeout: float = 20.0, patience_seconds: float | None = None
+    ) -> dict[str, Any]:
+        """As `ask`, of JSON that is sent as it is, and returned so.
+
+        Args:
+          method: its name.
           message: JSON-able.
           timeout: seconds for one attempt.
           patience_seconds: seconds over all attempts; the client's own if left out.
@@ -86,11 +112,11 @@ class ChiefClient:
           ChiefUnreachable: no chief answered in time.
           ChiefRefused: the chief did not accept a call.
         """
-        answer = self.call(protocol.BEST, {"count": count}, timeout=60.0)
-        trials: list[dict[str, Any]] = answer["trials"]
-        while answer["left"]:
-            answer = self.call(protocol.BEST, {"ids": answer["left"]}, timeout=60.0)
-            trials.extend(answer["trials"])
+        answer = self.ask(messages.Best(count), timeout=60.0)
+        trials = list(answer.trials)
+        while answer.left:
+            answer = self.ask(messages.Best(ids=answer.left), timeout=60.0)
+            trials.extend(answer.trials)
         return trials
 
     def close(self) -> None:
@@ -100,7 +126,7 @@ class ChiefClient:
                 self._channel.close()
                 self._channel = None
 
-    def _attempt(self, method: str, message: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def _attempt(self, method: str, message: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         channel = self._connect()
         call = channel.unary_unary(
             f"/{protocol.SERVICE}/{method}", request_serializer=protocol.encode, response_deserializer=protocol.decode

@@ -1,37 +1,112 @@
-"""The messages that a chief takes: the fields of each, and what they must be.
+"""The protocol between a search's processes and its chief: each call and each answer, field by field.
 
-A message is checked whole where it comes in, before anything is changed or stored; see `chief_service` for who sends it
-and what it is answered. Times are seconds.
+A request is read whole where it comes in, before anything is changed or stored, by the annotations of its class: both
+sides use these classes, and there is no other list of fields. The class's name is the gRPC method's; `protocol` has the
+service's name, sizes and the bearer token. Any call may be repeated without harm. Times are seconds.
+
+Who changes something says who it is: `worker` is its id, `process` tells its process from one that took its place, and
+the trial is the one that it takes for its own. A process that was replaced, or holds that trial no longer, changes
+nothing; only the whole result of a trial counts, once, whoever brings it. Whoever has the search's token may read,
+`Space`, `Best` and `Status`, and may `Stop` the search.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+import enum
 
-from custom_components.distributed_tuner.errors import printable, storable
-from custom_components.distributed_tuner.record import fields
-from custom_components.distributed_tuner.record.fields import Kind
 from custom_components.distributed_tuner.rpc import protocol
-
-
-class InvalidMessage(ValueError):
-    """A message is not what its method takes; the text names the place of what does not fit."""
+from custom_components.distributed_tuner.rpc.schema import (
+    Count,
+    Flag,
+    Message,
+    Name,
+    Names,
+    Object,
+    Objects,
+    Process,
+    Reports,
+    Request,
+    Revision,
+    Seconds,
+    Words,
+)
+from custom_components.distributed_tuner.study.answers import Directive
 
 
 @dataclasses.dataclass(frozen=True)
-class Suggest:
-    """A worker's process wants a trial, and waits for one for so long."""
+class Done(Message):
+    """It was heard; there is nothing to say."""
 
-    worker: str
-    process: str = ""
-    wait_seconds: float = protocol.LONG_POLL_SECONDS
+
+class Next(enum.Enum):
+    """What a worker does now.
+
+    Attributes:
+      TRIAL: run the trial.
+      WAIT: ask again.
+      OVER: end; nothing is left to do.
+      REPLACED: end; another process has this worker's place.
+    """
+
+    TRIAL = "trial"
+    WAIT = "wait"
+    OVER = "over"
+    REPLACED = "replaced"
 
 
 @dataclasses.dataclass(frozen=True)
-class Finish:
-    """A trial ended.
+class Turn(Message):
+    """What a worker does now.
+
+    Attributes:
+      answer: see `Next`.
+      trial: keras-tuner's state of the trial, if it is one.
+      attempt: how many times that was started afresh before.
+      search: the search's own name, which tells its checkpoints from those of another in the same place.
+      reason: why it is over, if somebody or something ended it before its last trial.
+    """
+
+    answer: Next
+    trial: Object | None = None
+    attempt: Count | None = None
+    search: Words | None = None
+    reason: Words | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggest(Request[Turn]):
+    """A worker's process wants a trial, and waits for one for at most `wait_seconds`."""
+
+    worker: Name
+    process: Process = ""
+    wait_seconds: Seconds = protocol.LONG_POLL_SECONDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended(Message):
+    """The chief has, and keeps, how a trial ended.
+
+    Attributes:
+      accepted: whether it counts; not, if the sender did not hold the trial any more.
+      answer: what the worker does now, if it asked; the next fields are those of `Turn`.
+      trial: see there.
+      attempt: see there.
+      search: see there.
+      reason: see there.
+    """
+
+    accepted: Flag
+    answer: Next | None = None
+    trial: Object | None = None
+    attempt: Count | None = None
+    search: Words | None = None
+    reason: Words | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Finish(Request[Ended]):
+    """A worker's trial ended.
 
     Attributes:
       worker: who ran it.
@@ -49,236 +124,160 @@ class Finish:
       next: whether the worker wants the next trial with the answer.
     """
 
-    worker: str
-    trial_id: str
-    succeeded: bool
-    process: str = ""
-    retry: bool = True
-    dropped: bool = False
-    reports: Sequence[tuple[int, Mapping[str, float]]] = ()
-    message: str | None = None
-    hyperparameters: dict[str, Any] | None = None
-    epochs: int | None = None
-    attempt: int | None = None
-    cut: str | None = None
-    next: bool = False
+    worker: Name
+    trial_id: Name
+    succeeded: Flag
+    process: Process = ""
+    retry: Flag = True
+    dropped: Flag = False
+    reports: Reports = ()
+    message: Words | None = None
+    hyperparameters: Object | None = None
+    epochs: Count | None = None
+    attempt: Count | None = None
+    cut: Words | None = None
+    next: Flag = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Heartbeat:
+class Orders(Message):
+    """What a worker does with the trial that it told of, and why."""
+
+    directive: Directive
+    reason: Words = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Heartbeat(Request[Orders]):
     """A worker's process lives, with this trial, of which so many epochs are finished; None before the first."""
 
-    worker: str
-    trial_id: str | None = None
-    epochs: int | None = None
-    process: str = ""
+    worker: Name
+    trial_id: Name | None = None
+    epochs: Count | None = None
+    process: Process = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Release:
+class Release(Request[Done]):
     """A worker's process gives its trial back."""
 
-    worker: str
-    trial_id: str
-    process: str = ""
+    worker: Name
+    trial_id: Name
+    process: Process = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Gone:
-    """The cluster saw a worker's process end; without `fault` its machine was taken away."""
+class Lost(Message):
+    """The trial that the worker held, and that goes to another one; None if it held none."""
 
-    worker: str
-    reason: str
-    process: str = ""
-    fault: bool = True
+    trial_id: Name | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Renew:
+class Gone(Request[Lost]):
+    """The run's word: the cluster saw a worker's process end; without `fault` its machine was taken away."""
+
+    worker: Name
+    reason: Words
+    process: Process = ""
+    fault: Flag = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Renew(Request[Done]):
     """A worker's process is about to give way to a fresh one, and holds no trial."""
 
-    worker: str
-    process: str = ""
+    worker: Name
+    process: Process = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Fail:
-    """A worker's process met an error outside of a trial: counted where it may start `again`, else the search's end."""
+class Fail(Request[Done]):
+    """An error outside of a trial: counted where the worker may start `again`, else the search's end.
 
-    worker: str
-    message: str
-    traceback: str = ""
-    again: bool = False
-    process: str = ""
+    A worker's process sends it, or the run for a worker that could not.
+    """
+
+    worker: Name
+    message: Words
+    traceback: Words = ""
+    again: Flag = False
+    process: Process = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Stop:
+class Stop(Request[Done]):
     """Somebody wants the search to end with what there is."""
 
-    reason: str
+    reason: Words
 
 
 @dataclasses.dataclass(frozen=True)
-class Space:
+class Entries(Message):
+    """The search space: `HyperParameters.get_config()`."""
+
+    hyperparameters: Object
+
+
+@dataclasses.dataclass(frozen=True)
+class Space(Request[Entries]):
     """Somebody asks for the search space."""
 
 
 @dataclasses.dataclass(frozen=True)
-class UpdateSpace:
-    """A worker met hyperparameters that the search may not know, as `HyperParameters.get_config()`."""
+class UpdateSpace(Request[Done]):
+    """A worker met hyperparameters that the search may not know, as `HyperParameters.get_config()`.
 
-    hyperparameters: dict[str, Any]
+    With a trial it met them there, and has to hold it.
+    """
+
+    hyperparameters: Object
+    worker: Name | None = None
+    process: Process = ""
+    trial_id: Name | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Best:
+class BestTrials(Message):
+    """The best trials as keras-tuner stores them, best first: as many as one message holds, and the ids of the rest."""
+
+    trials: Objects
+    left: Names = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Best(Request[BestTrials]):
     """Somebody asks for the best so many trials, or for those of these ids."""
 
-    count: int | None = None
-    ids: Sequence[str] | None = None
+    count: Count | None = None
+    ids: Names | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Status:
-    """Somebody asks for the search as data, as far as it changed since a revision: of a chief, and its number."""
+class Search(Message):
+    """A search as data.
 
-    revision: tuple[str, int] | None = None
-
-
-Message = TypeVar("Message")
-
-_LONGEST_NAME = 1_000
-# More epochs, steps or trials than any search has; what counts must not become a float on its way.
-_MOST = 2**53
-
-
-def parse(kind: type[Message], data: Mapping[str, Any]) -> Message:
-    """The message of this kind that `data`, a JSON object, is.
-
-    Raises:
-      InvalidMessage: it is none; nothing else is wrong then but the message.
+    Attributes:
+      revision: of this answer, to ask for later changes with.
+      whole: whether the record has all trials, instead of those that changed since the revision asked with.
+      over: whether nothing is left to do.
+      stop_reason: why it was stopped before the oracle had no more trials, if it was.
+      workers: who was heard of within the last lease.
+      renewing: whose process gave way to a fresh one that has said nothing yet.
+      record: see `record_json`; None if nothing changed.
     """
-    known = _KINDS[kind]
-    try:
-        for name in data:
-            if name not in known:
-                raise ValueError(f"{printable(name)[:_LONGEST_NAME]} is not known")
-        for name in _REQUIRED[kind]:
-            if name not in data:
-                raise ValueError(f"{name} is missing")
-        values = {name: known[name](value, name) for name, value in data.items()}
-    except ValueError as error:
-        raise InvalidMessage(f"{kind.__name__}: {error}") from error
-    return kind(**values)
+
+    revision: Revision
+    whole: Flag
+    over: Flag
+    stop_reason: Words | None = None
+    workers: Names = ()
+    renewing: Names = ()
+    record: Object | None = None
 
 
-def reports(value: Any, place: str) -> list[tuple[int, dict[str, float]]]:
-    """Metrics by step: [[step, {name: number}]].
+@dataclasses.dataclass(frozen=True)
+class Status(Request[Search]):
+    """Somebody asks for the search as data, as far as it changed since a revision."""
 
-    Raises:
-      ValueError: the value is nothing of the kind; the message names the place in it.
-    """
-    return [
-        tuple(pair) if _is_plain(pair) else _report(pair, f"{place}[{index}]")
-        for index, pair in enumerate(fields.array(value, place))
-    ]
-
-
-def _is_plain(pair: Any) -> bool:
-    """Whether this is surely a report, as nearly all are; to know the place of each number takes ten times as long."""
-    return (
-        type(pair) is list
-        and len(pair) == 2
-        and type(pair[0]) is int
-        and 0 <= pair[0] <= _MOST
-        and type(pair[1]) is dict
-        and all(type(number) is float for number in pair[1].values())
-    )
-
-
-def _report(pair: Any, place: str) -> tuple[int, dict[str, float]]:
-    step, metrics = fields.array(pair, place, 2)
-    return _count(step, f"{place}[0]"), _metrics(metrics, f"{place}[1]")
-
-
-def _metrics(value: Any, place: str) -> dict[str, float]:
-    return {name: fields.number(number, f"{place}.{name}") for name, number in fields.mapping(value, place).items()}
-
-
-def _name(value: Any, place: str) -> str:
-    """An id: not empty, of one piece, as it is."""
-    if _process(value, place):
-        return str(value)
-    raise ValueError(f"{place} is empty")
-
-
-def _process(value: Any, place: str) -> str:
-    text = fields.text(value, place)
-    if len(text) > _LONGEST_NAME or text != value:
-        raise ValueError(f"{place} is {text[:60]!r}…, not a name of at most {_LONGEST_NAME} characters of Unicode")
-    return text
-
-
-def _words(value: Any, place: str) -> str:
-    return storable(fields.text(value, place))
-
-
-def _flag(value: Any, place: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError(f"{place} is {type(value).__name__}, not true or false")
-
-
-def _count(value: Any, place: str) -> int:
-    number = fields.whole(value, place)
-    if 0 <= number <= _MOST:
-        return number
-    raise ValueError(f"{place} is not a whole number from 0 to {_MOST}")
-
-
-def _ids(value: Any, place: str) -> list[str]:
-    return [_name(item, f"{place}[{index}]") for index, item in enumerate(fields.array(value, place))]
-
-
-def _revision(value: Any, place: str) -> tuple[str, int]:
-    incarnation, number = fields.array(value, place, 2)
-    return _process(incarnation, f"{place}[0]"), fields.whole(number, f"{place}[1]")
-
-
-_OPTIONAL_COUNT = fields.optional(_count)
-_OPTIONAL_WORDS = fields.optional(_words)
-_WHO: dict[str, Kind] = {"worker": _name, "process": _process}
-
-_KINDS: dict[type, dict[str, Kind]] = {
-    Suggest: {**_WHO, "wait_seconds": fields.time},
-    Finish: {
-        **_WHO,
-        "trial_id": _name,
-        "succeeded": _flag,
-        "retry": _flag,
-        "dropped": _flag,
-        "reports": reports,
-        "message": _OPTIONAL_WORDS,
-        "hyperparameters": fields.optional(fields.mapping),
-        "epochs": _OPTIONAL_COUNT,
-        "attempt": _OPTIONAL_COUNT,
-        "cut": _OPTIONAL_WORDS,
-        "next": _flag,
-    },
-    Heartbeat: {**_WHO, "trial_id": fields.optional(_name), "epochs": _OPTIONAL_COUNT},
-    Release: {**_WHO, "trial_id": _name},
-    Gone: {**_WHO, "reason": _words, "fault": _flag},
-    Renew: _WHO,
-    Fail: {**_WHO, "message": _words, "traceback": _words, "again": _flag},
-    Stop: {"reason": _words},
-    Space: {},
-    UpdateSpace: {"hyperparameters": fields.mapping},
-    Best: {"count": _OPTIONAL_COUNT, "ids": fields.optional(_ids)},
-    Status: {"revision": fields.optional(_revision)},
-}
-
-_REQUIRED = {
-    kind: tuple(field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING)
-    for kind in _KINDS
-}
+    revision: Revision | None = None

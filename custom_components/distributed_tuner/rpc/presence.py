@@ -8,7 +8,7 @@ import time
 
 import grpc
 
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages, protocol
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 # A chief that was killed is back within a few seconds.
@@ -54,7 +54,7 @@ def _answers(address: str, seconds: float) -> bool:
     with grpc.insecure_channel(address, options=protocol.CHANNEL_OPTIONS) as channel:
         try:
             ask = channel.unary_unary(
-                f"/{protocol.SERVICE}/{protocol.STATUS}",
+                f"/{protocol.SERVICE}/{messages.Status.method()}",
                 request_serializer=protocol.encode,
                 response_deserializer=protocol.decode,
             )

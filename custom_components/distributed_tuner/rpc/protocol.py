@@ -1,30 +1,19 @@
 """The chief's own gRPC service: JSON in, JSON out.
 
 keras-tuner's protocol carries numbers as float32, drops the message of a failed trial, and has no place for heartbeats
-and progress; see docs/search.md. Names of the methods, sizes and the bearer token are here, for both sides.
+and progress; see docs/search.md. The service's name, sizes and the bearer token are here, for both sides; the calls are
+in `messages`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from custom_components.distributed_tuner import encoding
 
 SERVICE = "distributed_tuner.Search"
-
-SUGGEST = "Suggest"
-FINISH = "Finish"
-HEARTBEAT = "Heartbeat"
-RELEASE = "Release"
-FAIL = "Fail"
-SPACE = "Space"
-UPDATE_SPACE = "UpdateSpace"
-BEST = "Best"
-STATUS = "Status"
-GONE = "Gone"
-RENEW = "Renew"
-STOP = "Stop"
 
 # A record of thousands of trials exceeds gRPC's default of 4 MiB.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
@@ -50,7 +39,7 @@ TOKEN_KEY = "authorization"
 LONG_POLL_SECONDS = 15.0
 
 
-def encode(message: dict[str, Any]) -> bytes:
+def encode(message: Mapping[str, Any]) -> bytes:
     """A message as bytes."""
     return encoding.dumps(message).encode()
 

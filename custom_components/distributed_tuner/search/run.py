@@ -18,7 +18,7 @@ from custom_components.distributed_tuner.errors import ChiefUnreachable, ExitCod
 from custom_components.distributed_tuner.host import descriptors
 from custom_components.distributed_tuner.record.record import SearchRecord
 from custom_components.distributed_tuner.record.record_json import record_from_json
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.search import watchdog
 from custom_components.distributed_tuner.search.watchdog import Watchdog
@@ -153,7 +153,7 @@ class _Watch:
         self._watch = watch
         self._tell = tell
         self._record: SearchRecord | None = None
-        self._revision: list[Any] | None = None
+        self._revision: tuple[str, int] | None = None
         self._untold: list[Loss] = []
         self._watchdog = Watchdog(spec.options, cluster)
 
@@ -186,16 +186,15 @@ class _Watch:
         while self._untold:
             # A chief that is away hears of it when it is back.
             loss = self._untold[0]
-            told = {"reason": loss.reason, "process": loss.process, "fault": loss.fault}
-            self._client.call(protocol.GONE, {"worker": loss.name, **told})
+            self._client.ask(messages.Gone(loss.name, loss.reason, loss.process, loss.fault))
             del self._untold[0]
-        status = self._client.call(protocol.STATUS, {"revision": self._revision})
+        status = self._client.ask(messages.Status(self._revision))
         self._watchdog.heard()
-        self._revision = status["revision"]
+        self._revision = status.revision
         record = self._record
-        if status["record"] is not None:
-            changed = record_from_json(status["record"])
-            record = changed if status["whole"] or record is None else record.updated(changed)
+        if status.record is not None:
+            changed = record_from_json(status.record)
+            record = changed if status.whole or record is None else record.updated(changed)
         assert record is not None, "the first answer holds the whole record"
         if record != self._record:
             # A chief that comes back tells all anew, which is no news.
@@ -203,14 +202,14 @@ class _Watch:
         self._record = record
         alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
         # Who joined by hand is no member, and works all the same.
-        joined = set(status["workers"]) - {member.name for member in snapshot.workers}
+        joined = set(status.workers) - {member.name for member in snapshot.workers}
         self._watch(record, time.time(), alive + len(joined))
-        if status["stop_reason"] is None and not status["over"]:
+        if status.stop_reason is None and not status.over:
             self._report_fatal(snapshot)
-            for name in self._watchdog.silent(snapshot.workers, status["workers"], status.get("renewing", ())):
+            for name in self._watchdog.silent(snapshot.workers, status.workers, status.renewing):
                 _LOG.warning("%s has a process that says nothing: it is started anew", name)
                 self._cluster.replace(name)
-        return record, bool(status["over"])
+        return record, status.over
 
     def _report_fatal(self, snapshot: Snapshot) -> None:
         """Ends the search, with what there is, for a worker that gave up for good and could not tell the chief.
@@ -225,7 +224,7 @@ class _Watch:
                     message += ", but the search is not over; its tuner's code ended the process, as os._exit does"
                 message += f". Its log is {member.log}"
                 trace = self._cluster.tail(member.name)
-                self._client.call(protocol.FAIL, {"worker": member.name, "message": message, "traceback": trace})
+                self._client.ask(messages.Fail(member.name, message, trace))
                 return
 
     def _collect(self, record: SearchRecord) -> Found:

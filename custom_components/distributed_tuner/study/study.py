@@ -194,7 +194,7 @@ class Study:
     def release(self, worker: str, trial_id: str, now: float, process: str = "") -> None:
         """A preempted worker gives its trial back; a process that does not hold it has nothing to give."""
         lease = self._leases.of_trial(trial_id)
-        if lease is not None and self._holds(worker, trial_id, process) and trial_id not in self._ledger.finishing:
+        if lease is not None and self.holds(worker, trial_id, process) and trial_id not in self._ledger.finishing:
             lease.alive = now
             self._trials[trial_id].fruitless_releases += not lease.fruitful
             self._ledger.give_back(trial_id, Outcome.RELEASED, now)
@@ -253,10 +253,10 @@ class Study:
         over = trial.status in FINAL or trial.status is TrialStatus.STOPPED
         if over or trial_id in self._ledger.finishing or attempt not in (None, trial.attempt):
             return False
-        if not succeeded and not self._holds(worker, trial_id, process):
+        if not succeeded and not self.holds(worker, trial_id, process):
             return False
         lease = self._leases.of_trial(trial_id)
-        if lease is not None and self._holds(worker, trial_id, process):
+        if lease is not None and self.holds(worker, trial_id, process):
             lease.alive = now
         self._ledger.finishing.add(trial_id)
         if epochs is not None:
@@ -377,6 +377,11 @@ class Study:
         lease = self._leases.of_trial(trial_id)
         return Holder(lease.worker, lease.process, self._trials[trial_id].attempt) if lease else None
 
+    def holds(self, worker: str, trial_id: str, process: str) -> bool:
+        """Whether this process of this worker holds this trial."""
+        lease = self._leases.of_trial(trial_id)
+        return lease is not None and lease.worker == worker and lease.process in ("", process)
+
     def workers(self, now: float) -> tuple[str, ...]:
         """The workers heard of within the last lease time."""
         return tuple(sorted(w for w, seen in self._seen.items() if now - seen <= self._options.lease_seconds))
@@ -463,7 +468,3 @@ class Study:
     @property
     def _search(self) -> SearchState:
         return self._ledger.search
-
-    def _holds(self, worker: str, trial_id: str, process: str) -> bool:
-        lease = self._leases.of_trial(trial_id)
-        return lease is not None and lease.worker == worker and lease.process in ("", process)

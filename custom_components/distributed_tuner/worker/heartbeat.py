@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, ExitCode
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.study.answers import Directive
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
@@ -84,14 +84,9 @@ class Heartbeat:
         while not self._stopped.wait(self._every):
             began = time.monotonic()
             stay, trial_id = self._current.stay, self._current.held
-            message = {
-                "worker": self._worker,
-                "process": self._process,
-                "trial_id": trial_id,
-                "epochs": self._current.epochs,
-            }
+            beat = messages.Heartbeat(self._worker, trial_id, self._current.epochs, self._process)
             try:
-                answer = self._client.call(protocol.HEARTBEAT, message, timeout=self._every * 2)
+                answer = self._client.ask(beat, timeout=self._every * 2)
             except ChiefUnreachable:
                 _LOG.warning("heartbeat: no chief for too long")
                 self._leave(ExitCode.CHIEF_LOST)
@@ -101,7 +96,7 @@ class Heartbeat:
                 _LOG.warning("heartbeat: %s", error)
                 continue
             if trial_id is not None:
-                self._take(trial_id, stay, Directive(answer["directive"]), answer["reason"])
+                self._take(trial_id, stay, answer.directive, answer.reason)
             with self._lock:
                 self._heard, self._away = began, False
                 self._lock.notify_all()

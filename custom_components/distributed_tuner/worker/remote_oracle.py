@@ -17,8 +17,9 @@ from keras_tuner.src.engine import trial as trial_module
 from custom_components.distributed_tuner.errors import DiskFull, WorkerReplaced, describe, storable
 from custom_components.distributed_tuner.host import full_disk
 from custom_components.distributed_tuner.oracle import metric_history
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages, protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
+from custom_components.distributed_tuner.rpc.messages import Next
 from custom_components.distributed_tuner.space import copies, trial_values
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 from custom_components.distributed_tuner.worker.renewal import Renewal, Renewed
@@ -89,7 +90,7 @@ class RemoteOracle:
         self._told: trial_module.Trial | None = None  # the trial whose end the chief heard last
         self._inside = False  # of `run_trial`
         self._ended_inside = False
-        self._next: dict[str, Any] | None = None
+        self._next: messages.Turn | messages.Ended | None = None
         self._reports: list[tuple[int, dict[str, float]]] = []
         self._asked = asked
         self._places = places
@@ -158,18 +159,18 @@ class RemoteOracle:
             raise Renewed(self.renewed)
         answer, self._next = self._next, None
         if answer is None:
-            message = {"worker": self._worker, "process": self._process}
-            answer = self._client.call(protocol.SUGGEST, message, timeout=_SUGGEST_TIMEOUT_SECONDS)
-        if answer["answer"] == "replaced":
+            asked = messages.Suggest(self._worker, self._process)
+            answer = self._client.ask(asked, timeout=_SUGGEST_TIMEOUT_SECONDS)
+        if answer.answer is Next.REPLACED:
             raise WorkerReplaced(f"another process of {self._worker} has taken the place of this one, which ends")
-        if answer["answer"] != "trial":
-            self.over = answer["answer"] == "over"
-            status = _Status.STOPPED if answer["answer"] == "over" else _Status.IDLE
+        if answer.trial is None:
+            self.over = answer.answer is Next.OVER
+            status = _Status.STOPPED if self.over else _Status.IDLE
             return trial_module.Trial(hp_module.HyperParameters(), status=status)
-        trial = copies.trial(answer["trial"])
+        trial = copies.trial(answer.trial)
         trial.status = _Status.RUNNING
         self._trial, self._told, self._ended_inside, self._reports = trial, None, False, []
-        self._current.begin(trial.trial_id, int(answer["attempt"]), str(answer["search"]))
+        self._current.begin(trial.trial_id, answer.attempt or 0, answer.search or "")
         return trial
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:
@@ -264,40 +265,36 @@ class RemoteOracle:
         Raises:
           ChiefUnreachable: no chief within the worker's patience; the trial's lease expires by itself then.
         """
-        if self._next is not None:
-            trial_id = self._next["trial"]["trial_id"]
+        if self._next is not None and self._next.trial is not None:
+            trial_id = self._next.trial["trial_id"]
             self._next = None
             self._current.promise(None)
-            told = {"worker": self._worker, "process": self._process, "trial_id": trial_id}
-            self._client.call(protocol.RELEASE, told)
+            self._client.ask(messages.Release(self._worker, trial_id, self._process))
 
     def _tell_end(self, trial: trial_module.Trial, hyperparameters: dict[str, Any] | None, goes_on: bool) -> None:
         succeeded = trial.status == _Status.COMPLETED
         failed = trial.status in (_Status.FAILED, _Status.INVALID)
         message = trial.message or f"its tuner ended it with status {trial.status} and gave no reason"
-        answer = self._client.call(
-            protocol.FINISH,
-            {
-                "worker": self._worker,
-                "process": self._process,
-                "next": goes_on,
-                "trial_id": trial.trial_id,
-                "succeeded": succeeded,
-                "retry": trial.status == _Status.INVALID,
-                "dropped": not succeeded and not failed,
-                "attempt": self._current.attempt,
-                "epochs": self._current.epochs,
-                "reports": self._reports if succeeded else [],
-                "cut": self._current.cut,
-                "message": None if succeeded else storable(message),
-                "hyperparameters": hyperparameters,
-            },
-            timeout=60.0,
+        told = messages.Finish(
+            self._worker,
+            trial.trial_id,
+            succeeded,
+            self._process,
+            retry=trial.status == _Status.INVALID,
+            dropped=not succeeded and not failed,
+            reports=self._reports if succeeded else (),
+            message=None if succeeded else storable(message),
+            hyperparameters=hyperparameters,
+            epochs=self._current.epochs,
+            attempt=self._current.attempt,
+            cut=self._current.cut,
+            next=goes_on,
         )
+        answer = self._client.ask(told, timeout=60.0)
         # Everything else than a trial is asked for again, by a question that the chief may hold open.
-        if answer.get("answer") == "trial":
+        if answer.trial is not None:
             self._next = answer
-            self._current.promise(answer["trial"]["trial_id"])
+            self._current.promise(answer.trial["trial_id"])
 
     def end_running(self, error: BaseException, *, retry: bool) -> bool:
         """The running trial met an error that keras-tuner lets through. Returns whether a trial was running.
@@ -325,7 +322,7 @@ class RemoteOracle:
 
     def get_space(self) -> hp_module.HyperParameters:
         """The search space as the chief knows it."""
-        config = self._client.call(protocol.SPACE, {})["hyperparameters"]
+        config = self._client.ask(messages.Space()).hyperparameters
         return copies.hyperparameters(config)
 
     def update_space(self, hyperparameters: hp_module.HyperParameters) -> None:
@@ -335,9 +332,9 @@ class RemoteOracle:
           TypeError: one of them has a value that JSON cannot hold.
         """
         config, unsendable = _config(hyperparameters)
-        if unsendable:
+        if config is None:
             raise TypeError(unsendable)
-        self._client.call(protocol.UPDATE_SPACE, {"hyperparameters": config})
+        self._client.ask(messages.UpdateSpace(config, self._worker, self._process, self._current.held))
 
     def get_best_trials(self, num_trials: int = 1) -> list[trial_module.Trial]:
         """The best completed trials of the search, best first."""

@@ -10,11 +10,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Mapping
 
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
 from custom_components.distributed_tuner.host import children, fork_gate
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 
@@ -59,7 +58,13 @@ class Departure:
 
 
 def give_back_on_sigterm(
-    client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, departure: Departure, *, patience_seconds: float
+    client: ChiefClient,
+    worker: str,
+    process: str,
+    current: CurrentTrial,
+    departure: Departure,
+    *,
+    patience_seconds: float,
 ) -> None:
     """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
 
@@ -79,21 +84,23 @@ def give_back_on_sigterm(
         told = wakeup.wait(ending)
         _LOG.warning("%s: this worker ends", told.name)
         departure.wait(patience_seconds)
-        give_back(client, who, current, patience_seconds=patience_seconds)
+        give_back(client, worker, process, current, patience_seconds=patience_seconds)
         logging.shutdown()
         os._exit(ExitCode.PREEMPTED)
 
     threading.Thread(target=wait, name="sigterm", daemon=True).start()
 
 
-def give_back(client: ChiefClient, who: Mapping[str, str], current: CurrentTrial, *, patience_seconds: float) -> None:
+def give_back(
+    client: ChiefClient, worker: str, process: str, current: CurrentTrial, *, patience_seconds: float
+) -> None:
     """Tells the chief, for no longer than that, that the trial at hand, if any, may go to another worker."""
     trial_id = current.held
     if trial_id is None:
         return
     try:
-        message = {**who, "trial_id": trial_id}
-        client.call(protocol.RELEASE, message, timeout=2.0, patience_seconds=patience_seconds)
+        told = messages.Release(worker, trial_id, process)
+        client.ask(told, timeout=2.0, patience_seconds=patience_seconds)
         _LOG.warning("trial %s is given back", trial_id)
     except SearchError as error:
         # The lease expires by itself then.

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from keras_tuner.src import errors as keras_tuner_errors
 
@@ -24,7 +24,7 @@ from custom_components.distributed_tuner.errors import (
 )
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.oracle import user_tuner
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 from custom_components.distributed_tuner.space import entry_values
@@ -88,17 +88,17 @@ def work(
     executions = Executions(current, Pace.in_directory(directory.url), departure)
 
     calls = ChiefClient(address, access, options.chief_timeout_seconds)
-    who = {"worker": worker, "process": process}
-    termination.give_back_on_sigterm(calls, who, current, departure, patience_seconds=options.grace_seconds / 2)
+    patience = options.grace_seconds / 2
+    termination.give_back_on_sigterm(calls, worker, process, current, departure, patience_seconds=patience)
     randomness.make_restorable()
     begun = threading.Event()
-    _end_unless_begun(begun, calls, who, options)
+    _end_unless_begun(begun, calls, worker, process, options)
     try:
         tuner, fit_kwargs, _ = user_tuner.build(spec, directory.url, process=worker, populate=False)
     except user_tuner.UserCodeError as error:
         if guest:
             raise
-        return _fault(calls, who, str(error), error.trace)
+        return _fault(calls, worker, process, str(error), error.trace)
     places = (directory.url, f"{tuner.directory}/{tuner.project_name}")
     oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places, Renewal(options, share))
     tuner.oracle, tuner.tuner_id = oracle, worker
@@ -145,7 +145,7 @@ def work(
         return ExitCode.CHIEF_LOST
     except DiskFull as error:
         _LOG.error("%s", error)
-        termination.give_back(calls, who, current, patience_seconds=options.grace_seconds / 2)
+        termination.give_back(calls, worker, process, current, patience_seconds=patience)
         return ExitCode.CANNOT_STORE
     except WorkerReplaced as error:
         _LOG.error("%s", error)
@@ -155,7 +155,7 @@ def work(
         trace = storable(traceback.format_exc())
         _LOG.error("%s", trace)
         oracle.end_running(error, retry=False)
-        calls.call(protocol.FAIL, {**who, "message": describe(error), "traceback": trace})
+        calls.ask(messages.Fail(worker, describe(error), trace, process=process))
         return ExitCode.FATAL
     except BaseException as error:
         # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
@@ -163,7 +163,7 @@ def work(
         if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
             _LOG.error("%s", trace)
             return ExitCode.FAULT
-        return _fault(calls, who, describe(error), trace)
+        return _fault(calls, worker, process, describe(error), trace)
     finally:
         heartbeat.stop()
         try:
@@ -171,26 +171,28 @@ def work(
         except SearchError as error:
             _LOG.warning("the next trial could not be given back, its lease expires by itself: %s", error)
     if oracle.renewed is not None:
-        return _renewed(calls, who, oracle.renewed)
+        return _renewed(calls, worker, process, oracle.renewed)
     if not oracle.over:
         name = f"{type(tuner).__name__}.search"
-        return _fault(calls, who, f"{name} returned although the search is not over: it has trials left", "")
+        return _fault(
+            calls, worker, process, f"{name} returned although the search is not over: it has trials left", ""
+        )
     return ExitCode.DONE
 
 
 def _fault(
-    client: ChiefClient, who: Mapping[str, str], message: str, trace: str, *, patience_seconds: float | None = None
+    client: ChiefClient, worker: str, process: str, message: str, trace: str, *, patience_seconds: float | None = None
 ) -> ExitCode:
     _LOG.error("%s\n%s", message, trace)
-    told = {**who, "message": message, "traceback": trace, "again": True}
-    client.call(protocol.FAIL, told, patience_seconds=patience_seconds)
+    told = messages.Fail(worker, message, trace, again=True, process=process)
+    client.ask(told, patience_seconds=patience_seconds)
     return ExitCode.FAULT
 
 
-def _renewed(client: ChiefClient, who: Mapping[str, str], reason: str) -> ExitCode:
+def _renewed(client: ChiefClient, worker: str, process: str, reason: str) -> ExitCode:
     _LOG.info("this process gives way to a fresh one: %s", reason)
     try:
-        client.call(protocol.RENEW, dict(who), timeout=2.0, patience_seconds=0.0)
+        client.ask(messages.Renew(worker, process), timeout=2.0, patience_seconds=0.0)
     except SearchError as error:
         # It is told so that nobody takes the time of a start for a silence.
         _LOG.warning("the chief could not be told of that: %s", error)
@@ -198,7 +200,7 @@ def _renewed(client: ChiefClient, who: Mapping[str, str], reason: str) -> ExitCo
 
 
 def _end_unless_begun(
-    begun: threading.Event, client: ChiefClient, who: Mapping[str, str], options: SearchOptions
+    begun: threading.Event, client: ChiefClient, worker: str, process: str, options: SearchOptions
 ) -> None:
     """Ends the process, saying where it hangs, unless it has asked for a trial within `start_seconds`."""
     main, seconds = threading.get_ident(), options.start_seconds
@@ -210,7 +212,7 @@ def _end_unless_begun(
         message = f"no trial was asked for within start_seconds={seconds:g} of its start: tuner_fn hangs, or is slow"
         try:
             trace = f"Where it was (most recent call last):\n{stack}"
-            _fault(client, who, message, trace, patience_seconds=options.grace_seconds)
+            _fault(client, worker, process, message, trace, patience_seconds=options.grace_seconds)
         except SearchError as error:
             _LOG.error("%s", error)
         logging.shutdown()

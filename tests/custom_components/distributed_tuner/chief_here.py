@@ -8,7 +8,7 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 from unittest import mock
@@ -21,7 +21,6 @@ from custom_components.distributed_tuner.chief.service import Handler
 from custom_components.distributed_tuner.host import files
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester
-from custom_components.distributed_tuner.rpc import protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
@@ -39,7 +38,7 @@ class Call:
 
 
 def _counted(calls: list[Call], method: str, handler: Handler) -> Handler:
-    async def handle(request: dict[str, Any]) -> dict[str, Any]:
+    async def handle(request: Mapping[str, Any]) -> dict[str, Any]:
         calls.append(Call(method, str(request.get("worker", "")), time.monotonic()))
         return await handler(request)
 
@@ -103,14 +102,14 @@ def serving(directory: SearchDir, oracle: kt.Oracle, token: str, options: Search
 
 def ask(here: ChiefHere, worker: str, wait_seconds: float = 0.0) -> str | None:
     """Asks for a trial: its id, None if there is none now, or within `wait_seconds`."""
-    answer = here.client.call(protocol.SUGGEST, {"worker": worker, "wait_seconds": wait_seconds})
+    answer = here.client.call("Suggest", {"worker": worker, "wait_seconds": wait_seconds})
     return str(answer["trial"]["trial_id"]) if answer["answer"] == "trial" else None
 
 
 def finish(here: ChiefHere, worker: str, trial_id: str, **metrics: float) -> None:
     """Ends a trial with these metrics."""
     message = {"worker": worker, "trial_id": trial_id, "succeeded": True, "reports": [[0, metrics]]}
-    here.client.call(protocol.FINISH, message)
+    here.client.call("Finish", message)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = _SECONDS) -> Any:

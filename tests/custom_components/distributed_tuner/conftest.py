@@ -16,7 +16,6 @@ from custom_components.distributed_tuner.cluster.local.cluster import LocalClust
 from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record.record import SearchRecord
-from custom_components.distributed_tuner.rpc import protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 from custom_components.distributed_tuner.search import run
@@ -74,7 +73,7 @@ class Search:
     def stop(self) -> None:
         """Ends the running search with what there is."""
         with contextlib.closing(ChiefClient(self.directory.read_address, Access(self.token), 60.0)) as client:
-            client.call(protocol.STOP, {"reason": "seen enough"})
+            client.call("Stop", {"reason": "seen enough"})
 
 
 @pytest.fixture(scope="session")

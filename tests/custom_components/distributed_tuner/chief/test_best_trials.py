@@ -32,5 +32,5 @@ def test_they_come_in_portions_and_all_of_them(
         assert chief_here.ask(here, "a")
         best = here.client.best(9)
         assert [trial["score"] for trial in best] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-        assert sum(call.method == protocol.BEST for call in here.calls) == calls
+        assert sum(call.method == "Best" for call in here.calls) == calls
         assert [trial["score"] for trial in here.client.best(2)] == [1.0, 2.0]

@@ -15,7 +15,7 @@ import pytest
 from custom_components.distributed_tuner.errors import ChiefRefused
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import record_json
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.storage import journal
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
@@ -66,15 +66,13 @@ def finish(here: ChiefHere, trial_id: str) -> None:
 
 
 def stop_reason(here: ChiefHere) -> str:
-    return str(
-        chief_here.wait_for(lambda: here.client.call(protocol.STATUS, {})["stop_reason"], "the search is stopped")
-    )
+    return str(chief_here.wait_for(lambda: here.client.ask(messages.Status()).stop_reason, "the search is stopped"))
 
 
 def goes_on(folder: Path) -> None:
     """With the oracle mended, and as a new attempt, which an old stop does not concern."""
     with serving(folder) as here:
-        record = here.client.call(protocol.STATUS, {})["record"]
+        record = here.client.call("Status", {})["record"]
         found = record_json.record_from_json(json.loads(json.dumps(record)))
         assert [trial.trial_id for trial in found.trials] in (["0"], [])
 
@@ -145,7 +143,7 @@ def test_a_score_that_is_none_ends_the_search_and_is_not_stored(
         assert first is not None
         finish(here, first)
         assert words in stop_reason(here)
-        assert here.client.call(protocol.BEST, {"count": 3}) == {"trials": [], "left": []}
+        assert here.client.call("Best", {"count": 3}) == {"trials": [], "left": []}
     goes_on(tmp_path)
 
 
@@ -178,17 +176,17 @@ def test_a_stored_trial_whose_values_are_none_counts_as_failed(tmp_path: Path) -
         first = chief_here.ask(here, "w", 15.0)
         assert first is not None
         finish(here, first)
-        chief_here.wait_for(lambda: here.client.call(protocol.BEST, {"count": 3})["trials"], "a completed trial")
+        chief_here.wait_for(lambda: here.client.call("Best", {"count": 3})["trials"], "a completed trial")
     *_, entry = (entry for entry in journal.read(SearchDir(tmp_path).journal) if first in entry.get("trials", {}))
     entry["trials"][first]["hyperparameters"]["layers"] = [64, 32]
     append(tmp_path, {"time": 1.0, "trials": entry["trials"]})
     with serving(tmp_path) as here:
         trial = failed(here)
         assert trial and "hyperparameter 'layers' has the value [64, 32]" in trial["message"]
-        assert here.client.call(protocol.BEST, {"count": 3})["trials"] == []
+        assert here.client.call("Best", {"count": 3})["trials"] == []
         assert chief_here.ask(here, "w", 15.0) == "1"
     with serving(tmp_path) as here:
-        assert here.client.call(protocol.BEST, {"count": 3})["trials"] == []
+        assert here.client.call("Best", {"count": 3})["trials"] == []
 
 
 def test_a_trial_that_waits_with_values_that_are_none_fails(tmp_path: Path) -> None:
@@ -233,7 +231,7 @@ def test_a_completed_trial_that_its_oracle_cannot_look_up_counts_as_failed(tmp_p
         first = chief_here.ask(here, "w", 15.0)
         assert first is not None
         finish(here, first)
-        chief_here.wait_for(lambda: here.client.call(protocol.BEST, {"count": 3})["trials"], "a completed trial")
+        chief_here.wait_for(lambda: here.client.call("Best", {"count": 3})["trials"], "a completed trial")
     *_, entry = (entry for entry in journal.read(SearchDir(tmp_path).journal) if first in entry.get("trials", {}))
     entry["trials"][first]["hyperparameters"]["rate"] = 0.5
     entry["oracle"]["trials"][first]["hyperparameters"]["values"]["rate"] = 0.5
@@ -242,7 +240,7 @@ def test_a_completed_trial_that_its_oracle_cannot_look_up_counts_as_failed(tmp_p
     for _ in range(2):
         with chief() as here:
             assert "hyperparameter 'rate' was set to 0.5, which is no value of Choice" in failed(here)["message"]
-            assert here.client.call(protocol.BEST, {"count": 3})["trials"] == []
+            assert here.client.call("Best", {"count": 3})["trials"] == []
     with chief() as here:
         assert chief_here.ask(here, "w", 15.0) == "1"
 
@@ -254,5 +252,5 @@ def append(folder: Path, entry: dict[str, Any]) -> None:
 
 def failed(here: ChiefHere) -> Any:
     """The only trial, if it has failed."""
-    (trial,) = here.client.call(protocol.STATUS, {})["record"]["trials"]
+    (trial,) = here.client.call("Status", {})["record"]["trials"]
     return trial["status"] == "FAILED" and trial

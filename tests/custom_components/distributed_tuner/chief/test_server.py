@@ -17,7 +17,7 @@ import pytest
 from custom_components.distributed_tuner.chief import server
 from custom_components.distributed_tuner.host import descriptors
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages, protocol
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
 from tests.custom_components.distributed_tuner.chief_here import ChiefHere
@@ -50,9 +50,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-def answered(
-    address: str, token: str | None, body: bytes, method: str = protocol.STATUS
-) -> tuple[grpc.StatusCode, str]:
+def answered(address: str, token: str | None, body: bytes, method: str = "Status") -> tuple[grpc.StatusCode, str]:
     """The status of a call, and what was said with it."""
     metadata = ((protocol.TOKEN_KEY, protocol.bearer(token)),) if token is not None else ()
     with grpc.insecure_channel(address, options=protocol.CHANNEL_OPTIONS) as channel:
@@ -90,7 +88,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChiefHere]:
         mock.patch.object(server, "_IDLE_SECONDS", 1.0),
         chief_here.serving(directory, oracle, TOKEN, SearchOptions(heartbeat_seconds=0.1)) as here,
     ):
-        here.client.call(protocol.STATUS, {})
+        here.client.call("Status", {})
         yield here
 
 
@@ -118,7 +116,7 @@ def test_who_calls_nothing_is_cut_off_and_one_too_many_turned_away(crowded: Chie
     """The client's own connection is one, and may have to be made again."""
     made = [reach(crowded, words) for _ in range(8)]
     assert all(map(closed, made))
-    assert crowded.client.call(protocol.STATUS, {})["over"] is False
+    assert crowded.client.ask(messages.Status()).over is False
 
 
 def test_a_call_that_is_open_is_no_silence(crowded: ChiefHere, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,11 +133,11 @@ def test_a_connection_that_was_cut_off_is_made_again_without_a_word(
     crowded: ChiefHere, caplog: pytest.LogCaptureFixture
 ) -> None:
     with reach(crowded, PREFACE) as beside:
-        crowded.client.call(protocol.STATUS, {})
+        crowded.client.call("Status", {})
         # The client's connection was silent as long when this one ends.
         assert closed(beside)
     with caplog.at_level(logging.INFO):
-        crowded.client.call(protocol.STATUS, {})
+        crowded.client.call("Status", {})
     assert "no answer" not in caplog.text
 
 

@@ -68,7 +68,7 @@ def asked(address: str, service: str) -> grpc.StatusCode:
                 protos.get_service_grpc().OracleStub(channel).GetSpace(message, timeout=60.0)
             else:
                 ask = channel.unary_unary(
-                    f"/{protocol.SERVICE}/{protocol.STATUS}",
+                    f"/{protocol.SERVICE}/Status",
                     request_serializer=protocol.encode,
                     response_deserializer=protocol.decode,
                 )
@@ -191,7 +191,7 @@ def here(tmp_path: Path) -> Iterator[chief_here.ChiefHere]:
 
 def status_of(here: chief_here.ChiefHere, trial_id: str) -> tuple[str, Any]:
     """A trial's status and score."""
-    trials = here.client.call(protocol.STATUS, {})["record"]["trials"]
+    trials = here.client.call("Status", {})["record"]["trials"]
     return next((trial["status"], trial["score"]) for trial in trials if trial["trial_id"] == trial_id)
 
 
@@ -204,7 +204,7 @@ def test_a_script_whose_trial_was_handed_on_changes_nothing_for_the_next_one(
     first, second = Script(address, "plain"), Script(address, successor)
     with first.channel, second.channel:
         trial_id = first.create().trial_id
-        here.client.call(protocol.GONE, {"worker": "plain", "reason": "its time is over"})
+        here.client.call("Gone", {"worker": "plain", "reason": "its time is over"})
         assert second.create().trial_id == trial_id
         for status in ("COMPLETED", "INVALID", "FAILED"):
             # The first one, without a metric, gives the trial back.

@@ -57,8 +57,8 @@ WHO = {"worker": st.sampled_from(["a", "b"]), "process": st.sampled_from(["1", "
 TRIAL = {"trial_id": st.sampled_from(["0", "0", "1", "1", "2", "7"])}
 EPOCHS = {"epochs": st.none() | st.integers(0, 5)}
 FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
-    protocol.SUGGEST: {**WHO, "wait_seconds": st.just(0.0)},
-    protocol.FINISH: {
+    "Suggest": {**WHO, "wait_seconds": st.just(0.0)},
+    "Finish": {
         **WHO,
         **TRIAL,
         **EPOCHS,
@@ -70,15 +70,15 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "message": st.none() | st.just("boom"),
         "hyperparameters": st.none() | st.just(config()) | st.just(config(layers=[64, 32])),
     },
-    protocol.HEARTBEAT: {**WHO, **TRIAL, **EPOCHS},
-    protocol.RELEASE: {**WHO, **TRIAL},
-    protocol.RENEW: WHO,
-    protocol.GONE: {**WHO, "reason": st.just("exit code 1"), "fault": st.booleans()},
-    protocol.FAIL: {**WHO, "message": st.just("boom"), "traceback": st.just("…"), "again": st.just(True)},
-    protocol.SPACE: {},
-    protocol.UPDATE_SPACE: {"hyperparameters": st.just(config())},
-    protocol.BEST: {"count": st.integers(0, 3)},
-    protocol.STATUS: {"revision": st.none()},
+    "Heartbeat": {**WHO, **TRIAL, **EPOCHS},
+    "Release": {**WHO, **TRIAL},
+    "Renew": WHO,
+    "Gone": {**WHO, "reason": st.just("exit code 1"), "fault": st.booleans()},
+    "Fail": {**WHO, "message": st.just("boom"), "traceback": st.just("…"), "again": st.just(True)},
+    "Space": {},
+    "UpdateSpace": {"hyperparameters": st.just(config())},
+    "Best": {"count": st.integers(0, 3)},
+    "Status": {"revision": st.none()},
 }
 JSON = st.recursive(
     st.none()
@@ -118,13 +118,13 @@ def changed_inside(draw: st.DrawFn, data: Any) -> Any:
 @st.composite
 def calls(draw: st.DrawFn) -> tuple[str, Any]:
     """A method, and a message: a right one, one with a field of another kind, or anything."""
-    method = draw(st.sampled_from([*sorted(FIELDS), *[protocol.FINISH] * len(FIELDS)]))
+    method = draw(st.sampled_from([*sorted(FIELDS), *["Finish"] * len(FIELDS)]))
     message = {name: draw(values) for name, values in FIELDS[method].items()}
     kind = draw(st.sampled_from(["right", "right", "one field", "one field", "inside", "inside", "anything"]))
     if kind == "inside":
         message |= {"hyperparameters": config()} if "hyperparameters" in message else {}
         return method, draw(changed_inside(message))
-    if kind == "one field" and method == protocol.FINISH and draw(st.booleans()):
+    if kind == "one field" and method == "Finish" and draw(st.booleans()):
         message |= {"succeeded": True, "reports": draw(NEARLY_REPORTS), "attempt": None, "hyperparameters": None}
     elif kind == "one field":
         message[draw(st.sampled_from([*message, "more"]))] = draw(JSON)
@@ -168,7 +168,7 @@ def send(folder: Path, method: str, message: Any) -> grpc.StatusCode:
 
 def status(here: ChiefHere) -> tuple[Any, Any]:
     """The search as a reader finds it, which is checked as it reads it, and its revision."""
-    answer = here.client.call(protocol.STATUS, {})
+    answer = here.client.call("Status", {})
     record_json.record_from_json(json.loads(json.dumps(answer["record"])))
     assert all(isinstance(worker, str) for worker in answer["workers"])
     return answer["record"], answer["revision"]
@@ -177,15 +177,15 @@ def status(here: ChiefHere) -> tuple[Any, Any]:
 def end(here: ChiefHere) -> None:
     """Runs all that is left, as a worker of its own."""
     for _ in range(20 * TRIALS):
-        answer = here.client.call(protocol.SUGGEST, {"worker": "last", "process": "last"})
+        answer = here.client.call("Suggest", {"worker": "last", "process": "last"})
         if answer["answer"] == "over" and status(here)[0]["ended"] is not None:
             return
         if answer["answer"] == "trial":
             told = {"worker": "last", "process": "last", "trial_id": answer["trial"]["trial_id"], "succeeded": True}
-            here.client.call(protocol.FINISH, {**told, "reports": [[0, {"loss": 1.0}]]})
+            here.client.call("Finish", {**told, "reports": [[0, {"loss": 1.0}]]})
         else:
             for worker in "ab":
-                here.client.call(protocol.GONE, {"worker": worker, "reason": "the test ends", "fault": False})
+                here.client.call("Gone", {"worker": worker, "reason": "the test ends", "fault": False})
     raise AssertionError("the search comes to no end")
 
 
@@ -200,7 +200,7 @@ def test_nothing_that_is_sent_hurts_a_chief(oracle: type[kt.Oracle], sent: list[
         folder = Path(name)
         with serving(folder, oracle) as here:
             # Whose results count, then.
-            holders = [(protocol.SUGGEST, {"worker": worker, "process": "1", "wait_seconds": 5.0}) for worker in "ab"]
+            holders = [("Suggest", {"worker": worker, "process": "1", "wait_seconds": 5.0}) for worker in "ab"]
             for method, message in [*holders, *sent]:
                 before = status(here)
                 code = send(folder, method, message)
@@ -218,14 +218,14 @@ def test_nothing_that_is_sent_hurts_a_chief(oracle: type[kt.Oracle], sent: list[
 def test_what_is_said_of_a_message_reaches_its_sender_whatever_is_in_it(tmp_path: Path) -> None:
     ended = {"worker": "a", "trial_id": "0", "succeeded": True}
     odd = ["\ud800", "\U0001f600" * 1_000_000, "a\nb\x00c"]
-    sent = [(protocol.FINISH, {**ended, "reports": [[0, {name: "much"}]]}) for name in odd]
-    sent += [(protocol.HEARTBEAT, {"worker": "a", name: 1}) for name in odd]
-    sent += [(protocol.FINISH, {**ended, "hyperparameters": config(**{name: None})}) for name in odd]
+    sent = [("Finish", {**ended, "reports": [[0, {name: "much"}]]}) for name in odd]
+    sent += [("Heartbeat", {"worker": "a", name: 1}) for name in odd]
+    sent += [("Finish", {**ended, "hyperparameters": config(**{name: None})}) for name in odd]
     bodies = [(method, json.dumps(message)) for method, message in sent]
     for depth in range(700, 990, 10):
         deep = "[" * depth + "1" + "]" * depth
-        bodies.append((protocol.STOP, f'{{"reason": {deep}}}'))
-        bodies.append((protocol.UPDATE_SPACE, f'{{"hyperparameters": {{"space": [], "values": {{"units": {deep}}}}}}}'))
+        bodies.append(("Stop", f'{{"reason": {deep}}}'))
+        bodies.append(("UpdateSpace", f'{{"hyperparameters": {{"space": [], "values": {{"units": {deep}}}}}}}'))
     with serving(tmp_path, kt.oracles.RandomSearchOracle) as here:
         chief_here.ask(here, "a")
         for method, body in bodies:
@@ -239,13 +239,11 @@ def test_entries_that_an_oracle_does_not_take_up_are_refused_and_the_search_goes
 ) -> None:
     closed = functools.partial(oracle, allow_new_entries=False)
     with serving(tmp_path, closed) as here:
-        assert (
-            send(tmp_path, protocol.UPDATE_SPACE, {"hyperparameters": config()}) is grpc.StatusCode.FAILED_PRECONDITION
-        )
+        assert send(tmp_path, "UpdateSpace", {"hyperparameters": config()}) is grpc.StatusCode.FAILED_PRECONDITION
         trial_id = chief_here.ask(here, "a", 5.0)
         assert trial_id is not None
         told = {"worker": "a", "trial_id": trial_id, "succeeded": True, "reports": [[0, {"loss": 1.0}]]}
-        assert send(tmp_path, protocol.FINISH, {**told, "hyperparameters": config()}) is grpc.StatusCode.OK
+        assert send(tmp_path, "Finish", {**told, "hyperparameters": config()}) is grpc.StatusCode.OK
 
         def message() -> Any:
             return status(here)[0]["trials"][0]["message"]

@@ -14,7 +14,7 @@ import pytest
 
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner import chief_here
 from tests.custom_components.distributed_tuner.chief_here import ChiefHere
@@ -59,13 +59,13 @@ def serving(folder: Path, oracle: kt.Oracle) -> Iterator[ChiefHere]:
 
 def ask(here: ChiefHere, worker: str, seconds: float) -> dict[str, Any]:
     """Asks for a trial."""
-    return here.client.call(protocol.SUGGEST, {"worker": worker, "process": worker, "wait_seconds": seconds})
+    return here.client.call("Suggest", {"worker": worker, "process": worker, "wait_seconds": seconds})
 
 
 def finish(here: ChiefHere, worker: str, trial_id: str, **more: Any) -> dict[str, Any]:
     """Ends a trial and asks for the next one."""
     told = {"worker": worker, "process": worker, "trial_id": trial_id, "succeeded": True, "next": True}
-    return here.client.call(protocol.FINISH, {**told, "reports": [[0, {"loss": 1.0}]], **more})
+    return here.client.call("Finish", {**told, "reports": [[0, {"loss": 1.0}]], **more})
 
 
 def test_the_end_of_a_trial_waits_for_no_slow_suggestion(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_an_oracle_that_raises_while_nobody_waits_for_it_ends_the_search(tmp_pat
         oracle.answers.set()
 
         def reason() -> Any:
-            return here.client.call(protocol.STATUS, {})["stop_reason"]
+            return here.client.ask(messages.Status()).stop_reason
 
         assert "no more ideas" in chief_here.wait_for(reason, "the search is stopped")
 
@@ -111,7 +111,7 @@ def test_a_waiting_trial_comes_with_the_end_of_another_one(tmp_path: Path) -> No
     oracle = Slow()
     with serving(tmp_path, oracle) as here:
         first, second = (ask(here, worker, 15.0)["trial"]["trial_id"] for worker in "ab")
-        here.client.call(protocol.RELEASE, {"worker": "b", "process": "b", "trial_id": second})
+        here.client.call("Release", {"worker": "b", "process": "b", "trial_id": second})
         answer = finish(here, "a", first)
         # The first end is not judged yet, or it is.
         assert (answer if "trial" in answer else ask(here, "a", 15.0))["trial"]["trial_id"] == second
@@ -129,15 +129,15 @@ def test_hyperparameters_are_stored_though_their_worker_goes_away(tmp_path: Path
     with serving(tmp_path, oracle) as here:
         oracle.answers.clear()
         with pytest.raises(ChiefUnreachable):
-            here.client.call(protocol.UPDATE_SPACE, told, timeout=0.3, patience_seconds=0.0)
+            here.client.call("UpdateSpace", told, timeout=0.3, patience_seconds=0.0)
         if closed:
             threading.Timer(1.0, oracle.answers.set).start()
         else:
             oracle.answers.set()
             # The oracle knows them by now: there is nothing new in what the worker tells again.
-            here.client.call(protocol.UPDATE_SPACE, told)
+            here.client.call("UpdateSpace", told)
     with serving(tmp_path, Slow()) as here:
-        assert "met" in str(here.client.call(protocol.SPACE, {}))
+        assert "met" in str(here.client.call("Space", {}))
 
 
 def test_a_suggestion_that_comes_while_the_chief_ends_is_not_lost(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_verdict_that_comes_while_the_chief_ends_is_stored_with_what_the_oracl
     again = SlowJudge()
     again.answers.clear()  # it has nothing to judge
     with serving(tmp_path, again) as here:
-        (trial,) = here.client.call(protocol.STATUS, {})["record"]["trials"]
+        (trial,) = here.client.call("Status", {})["record"]["trials"]
         assert (trial["status"], trial["score"]) == ("COMPLETED", 1.0)
         again.answers.set()
         assert again.end_order == [first]
@@ -193,7 +193,7 @@ def test_that_a_trial_was_cut_short_outlives_the_chief_that_had_not_judged_it(tm
     with serving(tmp_path, SlowJudge()) as here:
 
         def message() -> Any:
-            return here.client.call(protocol.STATUS, {})["record"]["trials"][0]["message"]
+            return here.client.call("Status", {})["record"]["trials"][0]["message"]
 
         assert chief_here.wait_for(message, "the result is judged") == "cut short: a limit"
 
@@ -204,7 +204,7 @@ def test_a_message_of_many_megabytes_is_stored_with_both_its_ends(tmp_path: Path
         finish(here, "a", first, succeeded=False, message="Traceback: " + "x" * 10_000_000 + " it ends")
 
         def message() -> Any:
-            return here.client.call(protocol.STATUS, {})["record"]["trials"][0]["message"]
+            return here.client.call("Status", {})["record"]["trials"][0]["message"]
 
         stored = chief_here.wait_for(message, "the failure is judged")
         assert stored.startswith("Traceback: x") and stored.endswith("x it ends")

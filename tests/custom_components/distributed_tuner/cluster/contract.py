@@ -18,7 +18,6 @@ from custom_components.distributed_tuner.cluster.base import Cluster, Loss, Memb
 from custom_components.distributed_tuner.errors import ChiefRefused, SearchLocked
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, TrialStatus
-from custom_components.distributed_tuner.rpc import protocol
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access
 from custom_components.distributed_tuner.search import run as search
@@ -166,13 +165,11 @@ class ClusterContract:
             )
             assert [member.name for member in (snapshot.chief, *snapshot.workers)] == ["chief", "worker-0", "worker-1"]
             with contextlib.closing(ChiefClient(cluster.chief_address, cluster.access(), 120.0)) as client:
-                until(
-                    lambda: len(client.call(protocol.STATUS, {"revision": None})["workers"]) == 2, "two workers' word"
-                )
+                until(lambda: len(client.call("Status", {"revision": None})["workers"]) == 2, "two workers' word")
             stranger = Access("not-the-token", cluster.access().authority)
             client = ChiefClient(cluster.chief_address, stranger, 5.0)
             with contextlib.closing(client), pytest.raises(ChiefRefused):
-                client.call(protocol.STATUS, {"revision": None})
+                client.call("Status", {"revision": None})
             assert "serving" in cluster.tail("chief")
             assert cluster.tail("nobody") == ""
             members = (snapshot.chief, *snapshot.workers)

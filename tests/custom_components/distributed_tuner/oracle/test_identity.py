@@ -147,12 +147,12 @@ def test_a_search_is_told_from_the_next_one_in_its_directory(tmp_path: Path) -> 
     directory = SearchDir(tmp_path)
     directory.create()
 
-    told: list[str] = []
+    told: list[str | None] = []
 
     async def serve() -> None:
         served = chief(directory, oracle())
         await served.begin()
-        told.append((await served.service.suggest(messages.Suggest("worker-0")))["search"])
+        told.append((await served.service.suggest(messages.Suggest("worker-0"))).search)
         await served.close()
 
     asyncio.run(serve())

@@ -13,7 +13,7 @@ import keras_tuner as kt
 import pytest
 
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.study.answers import Suggested, Verdict
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 from custom_components.distributed_tuner.worker.remote_oracle import RemoteOracle
@@ -87,14 +87,14 @@ class Answering:
 
     def __init__(self, trial: dict[str, Any]) -> None:
         self._trial = trial
-        self.told: list[dict[str, Any]] = []
+        self.told: list[messages.Finish] = []
 
-    def call(self, method: str, message: dict[str, Any], **options: Any) -> dict[str, Any]:
+    def ask(self, request: messages.Suggest | messages.Finish, **options: Any) -> messages.Turn | messages.Ended:
         """Answers as the chief does."""
-        if method == protocol.SUGGEST:
-            return {"answer": "trial", "attempt": 0, "search": "this", "trial": self._trial}
-        self.told.append(message)
-        return {"answer": "wait"}
+        if isinstance(request, messages.Suggest):
+            return messages.Turn(messages.Next.TRIAL, self._trial, attempt=0, search="this")
+        self.told.append(request)
+        return messages.Ended(accepted=True)
 
 
 def remote(objective: Any) -> tuple[RemoteOracle, Answering]:
@@ -118,7 +118,7 @@ def test_the_worker_keeps_what_keras_tuner_keeps(objective: Any) -> None:
         assert repr(state(trial)["metrics"]) == repr(state(told(objective, reports))["metrics"])
         trial.status = "COMPLETED"
         worker.end_trial(trial)
-        assert repr(chief.told[0]["reports"]) == repr(
+        assert repr(chief.told[0].reports) == repr(
             [(step, {name: float(value) for name, value in metrics.items()}) for step, metrics in reports]
         )
 

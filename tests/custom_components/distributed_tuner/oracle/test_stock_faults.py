@@ -86,19 +86,19 @@ def test_an_idle_hyperband_worker_asks_less_than_once_a_second_and_starts_when_w
         guests.start("idle", made.directory, made.token)
 
         def asked() -> list[chief_here.Call]:
-            return here.calls_of("idle", protocol.SUGGEST)
+            return here.calls_of("idle", "Suggest")
 
         # Its question is held open until it is told to ask again: all that it sends in between is known then.
         chief_here.wait_for(lambda: len(asked()) >= 2, "the idle worker asks a second time")
         first, second = asked()[:2]
         sent = [call for call in here.calls_of("idle") if first.when <= call.when < second.when]
-        assert {call.method for call in sent} == {protocol.SUGGEST, protocol.HEARTBEAT}
+        assert {call.method for call in sent} == {"Suggest", "Heartbeat"}
         assert len(sent) < second.when - first.when
         for worker, trial_id in held.items():
             chief_here.finish(here, worker, trial_id, val_loss=float(trial_id))
-        chief_here.wait_for(lambda: here.calls_of("idle", protocol.FINISH), "the idle worker runs a trial")
+        chief_here.wait_for(lambda: here.calls_of("idle", "Finish"), "the idle worker runs a trial")
         # It had not to ask again: its open question was answered.
-        done = here.calls_of("idle", protocol.FINISH)[0].when
+        done = here.calls_of("idle", "Finish")[0].when
         assert len([call for call in asked() if call.when < done]) <= 3
 
 
@@ -133,9 +133,9 @@ def test_nobody_who_has_a_trial_waits_while_the_oracle_computes_a_suggestion(mak
         try:
             assert oracle.thinks.wait(60)
             message = {"worker": "a", "trial_id": trial_id, "epochs": 1}
-            assert here.client.call(protocol.HEARTBEAT, message)["directive"] == "continue"
-            assert len(here.client.call(protocol.STATUS, {})["record"]["trials"]) == 1
-            here.client.call(protocol.RELEASE, {"worker": "a", "trial_id": trial_id})
+            assert here.client.call("Heartbeat", message)["directive"] == "continue"
+            assert len(here.client.call("Status", {})["record"]["trials"]) == 1
+            here.client.call("Release", {"worker": "a", "trial_id": trial_id})
             assert not suggestion.done()
         finally:
             oracle.may_answer.set()

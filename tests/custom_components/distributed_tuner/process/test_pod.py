@@ -20,7 +20,7 @@ from custom_components.distributed_tuner.errors import ExitCode
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.process import pod
 from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, TrialStatus
-from custom_components.distributed_tuner.rpc import credentials, protocol
+from custom_components.distributed_tuner.rpc import credentials
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Credentials
 from custom_components.distributed_tuner.spec import SearchSpec
@@ -185,7 +185,7 @@ def test_a_chief_that_nobody_comes_for_ends_and_a_new_attempt_voids_the_old_stop
     chief, worker = pods.chief(linger_seconds=4.0), pods.worker()
     pods.until(lambda record: record.count(TrialStatus.COMPLETED) == 1)
     with contextlib.closing(ChiefClient(lambda: f"localhost:{pods.port}", pods.made.access, SECONDS)) as client:
-        client.call(protocol.STOP, {"reason": "enough"})
+        client.call("Stop", {"reason": "enough"})
     assert pods.end(worker) == ExitCode.DONE
     assert pods.end(chief) == ExitCode.DONE
     stopped = pods.until(lambda record: record.ended is not None)
@@ -206,15 +206,13 @@ def test_a_chief_that_nobody_comes_for_ends_and_a_new_attempt_voids_the_old_stop
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("method", [protocol.STATUS, protocol.SUGGEST])
+@pytest.mark.parametrize("method", ["Status", "Suggest"])
 def test_a_chief_ends_when_neither_step_nor_workers_call_it_any_more(pods: Pods, method: str) -> None:
     pods.plan("waiting", max_trials=3)
     chief = pods.chief(deserted_seconds=4.0)
     with contextlib.closing(ChiefClient(lambda: f"localhost:{pods.port}", pods.made.access, SECONDS)) as client:
         for _ in range(8):
-            client.call(
-                method, {"revision": None} if method == protocol.STATUS else {"worker": "w", "wait_seconds": 0.0}
-            )
+            client.call(method, {"revision": None} if method == "Status" else {"worker": "w", "wait_seconds": 0.0})
             time.sleep(1.0)
             assert chief.poll() is None
     assert pods.end(chief) == ExitCode.DONE

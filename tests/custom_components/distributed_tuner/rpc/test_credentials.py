@@ -19,7 +19,7 @@ from custom_components.distributed_tuner.chief import server as chief_server
 from custom_components.distributed_tuner.chief.chief import Chief
 from custom_components.distributed_tuner.errors import ChiefRefused, ChiefUnreachable, SearchError
 from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.rpc import credentials, protocol
+from custom_components.distributed_tuner.rpc import credentials
 from custom_components.distributed_tuner.rpc.client import ChiefClient
 from custom_components.distributed_tuner.rpc.credentials import Access, Credentials, ServerKey
 
@@ -33,7 +33,7 @@ class EchoService:
         async def status(request: dict[str, Any]) -> dict[str, Any]:
             return {"heard": request}
 
-        return {protocol.STATUS: status}
+        return {"Status": status}
 
 
 class Echo:
@@ -78,7 +78,7 @@ def port(made: Credentials) -> Iterator[int]:
 
 def ask(address: str, access: Access, patience_seconds: float = 2.0) -> dict[str, Any]:
     with contextlib.closing(ChiefClient(lambda: address, access, patience_seconds)) as client:
-        return client.call(protocol.STATUS, {"x": 1}, timeout=10.0)
+        return client.call("Status", {"x": 1}, timeout=10.0)
 
 
 def test_who_has_token_and_authority_is_let_in(made: Credentials, port: int) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
 
 from custom_components.distributed_tuner.errors import ChiefRefused, ExitCode
-from custom_components.distributed_tuner.rpc import protocol
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.study.answers import Directive
 from custom_components.distributed_tuner.worker.current_trial import CurrentTrial
 from custom_components.distributed_tuner.worker.heartbeat import Heartbeat
@@ -21,16 +20,16 @@ class Chief:
         self.calls = 0
         self.thrice = threading.Event()
 
-    def call(self, method: str, message: dict[str, Any], **limits: float) -> dict[str, Any]:
-        if message["trial_id"] is None:
-            return {"directive": Directive.CONTINUE.value, "reason": ""}
-        assert method == protocol.HEARTBEAT and message["trial_id"] == "0"
+    def ask(self, beat: messages.Heartbeat, **limits: float) -> messages.Orders:
+        if beat.trial_id is None:
+            return messages.Orders(Directive.CONTINUE)
+        assert beat.trial_id == "0"
         self.calls += 1
         if self.calls == 1:
             raise ChiefRefused("the chief refused Heartbeat")
         if self.calls == 3:
             self.thrice.set()
-        return {"directive": Directive.ABANDON.value, "reason": "somebody else has it"}
+        return messages.Orders(Directive.ABANDON, "somebody else has it")
 
 
 class Beating:
