@@ -15,7 +15,8 @@ def main() -> None:
     """Runs the pipeline on the engine of the settings; for Kubeflow, compiles it."""
     current = settings.load()
     # TFX takes seconds to load: a wrong setting is told before that.
-    from tfx_pipeline import engine, pipeline
+    from tfx_pipeline import pipeline
+    from tfx_pipeline.run import engine
 
     engine.dag_runner(current).run(pipeline.create_pipeline(current))
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import overhead
-from benchmarks.cluster_requests import AuditLog, per_minute
+from benchmarks.clients.cluster_requests import AuditLog, per_minute
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record.record import SearchRecord
 from tests.cluster.chaos import arena, campaign
@@ -92,7 +92,7 @@ class Bench:
         for _ in range(2):
             self._cluster.nodes.add()
         config = {"trials": plan.trials, "seconds": plan.seconds}
-        made = self._search("sleeping", "benchmarks.sleeping_tuner.tuner_fn", config)
+        made = self._search("sleeping", "benchmarks.subjects.sleeping_tuner.tuner_fn", config)
         all_begun: list[float] = []
 
         def watch(record: SearchRecord) -> None:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import rounds_tuner
+from benchmarks.subjects import rounds_tuner
 from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.search import run
@@ -64,7 +64,7 @@ def measure(root: Path, *, rounds: int, seconds: float) -> list[float]:
     directory = SearchDir(root)
     directory.create()
     config = json.dumps({"rounds": rounds, "seconds": seconds})
-    properties = {"tuner_fn": "benchmarks.rounds_tuner.tuner_fn", "custom_config": config}
+    properties = {"tuner_fn": "benchmarks.subjects.rounds_tuner.tuner_fn", "custom_config": config}
     spec = SearchSpec("idle", "", properties, SearchOptions())
     cluster = LocalCluster(directory, secrets.token_urlsafe())
     run.run(spec, directory, cluster, workers=2, watch=lambda *_: None)

@@ -33,7 +33,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import small_tuner
+from benchmarks.subjects import small_tuner
 from custom_components.distributed_tuner.cluster.local.cluster import LocalCluster, worker_name
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record.record import TrialStatus
@@ -154,7 +154,7 @@ def ours(root: Path, plan: Plan) -> dict[str, float]:
     directory = SearchDir(root)
     directory.create()
     config = json.dumps({"trials": plan.trials})
-    properties = {"tuner_fn": "benchmarks.small_tuner.tuner_fn", "custom_config": config}
+    properties = {"tuner_fn": "benchmarks.subjects.small_tuner.tuner_fn", "custom_config": config}
     spec = SearchSpec("memory", "", properties, SearchOptions())
     cluster = LocalCluster(directory, secrets.token_urlsafe())
     worker = worker_name(0)
@@ -178,7 +178,7 @@ def stock(root: Path, plan: Plan) -> dict[str, float]:
       subprocess.SubprocessError: it failed, or did not end.
     """
     root.mkdir(parents=True)
-    command = [sys.executable, "-m", "benchmarks.stock_small", str(root), str(plan.trials)]
+    command = [sys.executable, "-m", "benchmarks.subjects.stock_small", str(root), str(plan.trials)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     with (
         (root / "output.log").open("wb") as log,

@@ -31,9 +31,10 @@ import numpy as np
 import rich.console
 import rich.table
 
-from benchmarks import chiefs, earlier_build, heartbeats, oracle_clients
-from benchmarks.crowd import TRIAL_SECONDS, crowd
-from benchmarks.race import paired_ratio, race, ratios, together
+from benchmarks import chiefs, earlier_build
+from benchmarks.clients import heartbeats, oracle_clients
+from benchmarks.clients.crowd import TRIAL_SECONDS, crowd
+from benchmarks.clients.race import paired_ratio, race, ratios, together
 
 # The last build before messages were checked at the chief's door.
 BASELINE = "de00c83"

@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 from benchmarks.run import ROOT
-from tfx_pipeline import outcome, settings
+from tfx_pipeline import settings
+from tfx_pipeline.run import outcome
 
 _DEADLINE_SECONDS = 1200
 
@@ -75,7 +76,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
             ours.append(measure("tfx_pipeline", "run", folder=Path(first)))
             timing = json.loads((Path(first) / "logs" / "benchmark" / "timing.json").read_text(encoding="utf-8"))
-            naive.append(measure("benchmarks.naive_pipeline", folder=Path(second)))
+            naive.append(measure("benchmarks.subjects.naive_pipeline", folder=Path(second)))
     seconds, cpu_seconds = (statistics.median(values) for values in zip(*ours, strict=True))
     naive_seconds, naive_cpu_seconds = (statistics.median(values) for values in zip(*naive, strict=True))
     whole = sum(timing["nodes"].values())

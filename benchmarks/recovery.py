@@ -30,9 +30,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import epochs_tuner, idle, losses, stock_recovery
+from benchmarks import idle, losses, stock_recovery
 from benchmarks.losses import Loss, Recovery
 from benchmarks.stock_recovery import StockPlan
+from benchmarks.subjects import epochs_tuner
 from custom_components.distributed_tuner.cluster.local.cluster import CHIEF, LocalCluster, worker_name
 from custom_components.distributed_tuner.errors import ChiefUnreachable
 from custom_components.distributed_tuner.options import SearchOptions
@@ -172,7 +173,7 @@ def run(root: Path, plan: Plan) -> list[Recovery]:
     spec = SearchSpec(
         name="recovery",
         inputs="",
-        exec_properties={"tuner_fn": "benchmarks.epochs_tuner.tuner_fn", "custom_config": json.dumps(config)},
+        exec_properties={"tuner_fn": "benchmarks.subjects.epochs_tuner.tuner_fn", "custom_config": json.dumps(config)},
         options=SearchOptions(),
     )
     cluster = LocalCluster(directory, token)

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from tensorflow_serving.apis import predict_pb2
 
-from benchmarks import serving_model
 from benchmarks.run import ROOT
+from benchmarks.subjects import serving_model
 from model_server.launch import RunningServer, start
 
 MODEL = "layers"
@@ -83,7 +83,15 @@ def clients(protocol: str, server: RunningServer, request_file: Path, count: int
         RuntimeError: they end before they have an answer; their own words are on standard error.
     """
     address = server.grpc_address if protocol == "grpc" else server.rest_url.removeprefix("http://")
-    command = [sys.executable, "-m", "benchmarks.serving_client", protocol, address, str(request_file), str(count)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.clients.serving_client",
+        protocol,
+        address,
+        str(request_file),
+        str(count),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -41,7 +41,7 @@ def run(
         name="sleeping",
         inputs="",
         exec_properties={
-            "tuner_fn": "benchmarks.sleeping_tuner.tuner_fn",
+            "tuner_fn": "benchmarks.subjects.sleeping_tuner.tuner_fn",
             "custom_config": json.dumps({"trials": trials, "seconds": seconds}),
         },
         options=SearchOptions(),

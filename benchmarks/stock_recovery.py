@@ -31,8 +31,9 @@ from typing import TypeVar
 
 import grpc
 
-from benchmarks import epochs_tuner, losses
+from benchmarks import losses
 from benchmarks.losses import Loss, Recovery
+from benchmarks.subjects import epochs_tuner
 
 CHIEF = "chief"
 WORKERS = ("worker-0", "worker-1")
@@ -77,7 +78,7 @@ class StockSearch:
             "KERASTUNER_ORACLE_PORT": str(self._port),
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
-        command = [sys.executable, "-m", "benchmarks.stock_epochs", str(self._root), json.dumps(config)]
+        command = [sys.executable, "-m", "benchmarks.subjects.stock_epochs", str(self._root), json.dumps(config)]
         with (self._root / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command, env={**os.environ, **variables}, stdout=log, stderr=log, start_new_session=True

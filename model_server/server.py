@@ -15,10 +15,11 @@ from pathlib import Path
 import grpc
 import tensorflow as tf
 
-from model_server import descriptors, rest, rpc
+from model_server import descriptors, rpc
 from model_server.flags import Flags
-from model_server.http_server import HttpServer
 from model_server.model import Model
+from model_server.rest import api
+from model_server.rest.http_server import HttpServer
 from model_server.serving import Serving
 from model_server.versions import Versions
 
@@ -60,7 +61,7 @@ class ModelServer:
             on_available=self._on_available,
         )
         self._serving = Serving(flags.model_name, self._versions)
-        self._rest_api = rest.RestApi(self._serving, max_request_bytes=flags.max_request_bytes)
+        self._rest_api = api.RestApi(self._serving, max_request_bytes=flags.max_request_bytes)
 
     def request_stop(self) -> None:
         """Makes `run` return; to be called from any thread or signal handler, any number of times."""

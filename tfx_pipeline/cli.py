@@ -10,7 +10,7 @@ import typer
 
 from tfx_pipeline import errors, settings, settings_table
 from tfx_pipeline.errors import ExitCode, PipelineError
-from tfx_pipeline.workspace import shown
+from tfx_pipeline.run.workspace import shown
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -18,7 +18,7 @@ app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True, pret
 @app.command()
 def run() -> None:
     """Runs the whole pipeline, from trips to a prediction; the same RUN_ID again goes on."""
-    from tfx_pipeline import run as command
+    from tfx_pipeline.run import run as command
 
     with errors.told():
         code = command.run(settings.load())
@@ -28,7 +28,7 @@ def run() -> None:
 @app.command()
 def serve() -> None:
     """Keeps a server of the last blessed model up, until ctrl-C; it takes over new versions by itself."""
-    from tfx_pipeline import serving
+    from tfx_pipeline.run import serving
 
     with errors.told():
         current = settings.load()

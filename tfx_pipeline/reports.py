@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from custom_components.distributed_tuner import keys
-from tfx_pipeline import nodes, outcome
+from tfx_pipeline import nodes
 from tfx_pipeline.errors import PipelineError
+from tfx_pipeline.run import outcome
 from tfx_pipeline.settings import Settings
 
 

@@ -9,7 +9,8 @@ import sys
 
 from tfx.orchestration.kubeflow import container_entrypoint
 
-from tfx_pipeline import errors, launching
+from tfx_pipeline import errors
+from tfx_pipeline.run import launching
 
 
 def main(arguments: list[str]) -> None:

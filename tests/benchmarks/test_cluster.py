@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks import cluster
-from benchmarks.cluster_requests import AuditLog, count
+from benchmarks.clients.cluster_requests import AuditLog, count
 
 
 def entry(number: int, second: int, user: str = "system:serviceaccount:ml:distributed-tuner", stage: str = "") -> str:

@@ -10,7 +10,8 @@ import json
 import pytest
 import rich.console
 
-from benchmarks import chiefs, crowd, oracle
+from benchmarks import chiefs, oracle
+from benchmarks.clients import crowd
 from benchmarks.oracle import EARLIER, OURS, STOCK, Plan, Raced
 
 PLAN = Plan(4, 50, 2, 3, 20, (), 0.0, 0)

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import quality
 from models.bikes import features
-from tfx_pipeline import sample_data
+from tfx_pipeline.data import sample_data
 
 
 def test_a_split_is_a_partition_that_depends_on_the_seed_alone() -> None:

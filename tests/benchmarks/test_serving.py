@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import serving, serving_client, serving_model
+from benchmarks import serving
+from benchmarks.clients import serving_client
 from benchmarks.serving import Plan
+from benchmarks.subjects import serving_model
 
 NAMES = {
     *("rest_over_bare_1", "grpc_over_bare_1", "bare_ms"),

@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner as kt
 from tfx.components.tuner.component import TunerFnResult
 
-from benchmarks.sleeping_tuner import drawn_at_random
+from benchmarks.subjects.sleeping_tuner import drawn_at_random
 
 TUNER = "tests.cluster.held_tuner.tuner_fn"
 

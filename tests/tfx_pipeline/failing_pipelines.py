@@ -19,7 +19,8 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import Channel, channel
 from tfx.types.standard_artifacts import Integer, Model
 
-from tfx_pipeline import engine, errors, pipeline, settings
+from tfx_pipeline import errors, pipeline, settings
+from tfx_pipeline.run import engine
 
 
 @component

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tests.tfx_pipeline.home import Finished, Home
-from tfx_pipeline import serving, settings_table, workspace
+from tfx_pipeline import settings_table
 from tfx_pipeline.errors import ExitCode
+from tfx_pipeline.run import serving, workspace
 from tfx_pipeline.settings import PROJECT
 
 ROW = (

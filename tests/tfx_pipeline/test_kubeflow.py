@@ -21,8 +21,10 @@ from models.bikes import offline
 from tests import metadata_server, wheel
 from tests.harness.gcs.fixtures import Gcs, gcs
 from tests.tfx_pipeline.home import Finished
-from tfx_pipeline import engine, kubeflow, pipeline, sample_data
+from tfx_pipeline import kubeflow, pipeline
+from tfx_pipeline.data import sample_data
 from tfx_pipeline.errors import ExitCode, SettingsError
+from tfx_pipeline.run import engine
 from tfx_pipeline.settings import PROJECT, load
 
 __all__ = ["gcs"]

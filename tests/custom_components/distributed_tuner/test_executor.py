@@ -24,7 +24,7 @@ from custom_components.distributed_tuner.executor import Executor
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import top_n
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
-from tfx_pipeline import failure
+from tfx_pipeline.run import failure
 
 ENDLESS = {"epochs": 100_000, "seconds": 0.1}
 

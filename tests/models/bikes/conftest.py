@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.bikes import features, offline, training
-from tfx_pipeline import sample_data
+from tfx_pipeline.data import sample_data
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from models.bikes import checks
 from tests.models.bikes.test_schema import REAL
-from tfx_pipeline import sample_data
+from tfx_pipeline.data import sample_data
 
 Change = Callable[[Any], Any]
 

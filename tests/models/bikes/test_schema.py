@@ -14,7 +14,7 @@ import tensorflow_data_validation as tfdv
 from custom_components.anomaly_gate import validator
 from models.bikes import offline
 from tests.repository import ROOT
-from tfx_pipeline import sample_data
+from tfx_pipeline.data import sample_data
 
 REAL = Path(os.environ.get("BIKES_DATA") or ROOT.parent / "shared/data/london_bikes_weather.csv")
 

@@ -1,0 +1,1 @@
+"""One run on this machine: engines, nodes, what is told of it, and where it lies."""
