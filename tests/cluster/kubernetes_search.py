@@ -18,7 +18,7 @@ from custom_components.distributed_tuner.cluster.kube.cluster import KubernetesC
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
 from custom_components.distributed_tuner.cluster.kube.place import Place
 from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions
-from custom_components.distributed_tuner.host import gpu_check
+from custom_components.distributed_tuner.host import variables
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record.record import SearchRecord
 from custom_components.distributed_tuner.search import run as search
@@ -84,7 +84,7 @@ class KubernetesSearch:
         env = {
             "PYTHONPATH": f"{TUNERS}{os.pathsep}{TUNERS / 'resume'}",
             # The nodes only claim to have GPUs.
-            gpu_check.CHECK_VARIABLE: "off",
+            variables.GPU_CHECK: "off",
             **((settings or {}).get("env") or {}),
         }
         small = {"cpu": "100m", "memory": "512Mi", "env": env}

@@ -17,12 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from custom_components.distributed_tuner.host import descendants
+from custom_components.distributed_tuner.host import descendants, variables
 
 # A signal that comes meanwhile waits for the handlers of the program that begins, instead of being lost.
 _KEPT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _END_SECONDS = 5.0
-_AGAIN_VARIABLE = "DISTRIBUTED_TUNER_AGAIN"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Start:
     def of_this_program(cls) -> Start:
         """Called as it begins; descendants of it that lose their parent are adopted from now on."""
         descendants.adopt()
-        again = os.environ.pop(_AGAIN_VARIABLE, None) is not None
+        again = os.environ.pop(variables.AGAIN, None) is not None
         return cls([sys.executable, *sys.orig_argv[1:]], Path.cwd(), dict(os.environ), again)
 
     def repeat(self) -> NoReturn:
@@ -58,7 +57,7 @@ class Start:
         os.chdir(self.folder)
         signal.pthread_sigmask(signal.SIG_BLOCK, _KEPT_SIGNALS)
         _let_go_of_files()
-        os.execve(self.command[0], self.command, {**self.environment, _AGAIN_VARIABLE: "1"})
+        os.execve(self.command[0], self.command, {**self.environment, variables.AGAIN: "1"})
 
 
 def hear_signals() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from custom_components.distributed_tuner.errors import SearchError
+from custom_components.distributed_tuner.host import variables
 
 # For clusters whose GPUs are only claimed, such as those of tests: `off` leaves the check out.
-CHECK_VARIABLE = "DISTRIBUTED_TUNER_GPU_CHECK"
 
 _OFF = "off"
 
@@ -23,7 +23,7 @@ def check(gpus: int, group: str, environment: Mapping[str, str]) -> None:
     Raises:
       SearchError: it sees none; the message says whether image or driver is at fault.
     """
-    if not gpus or environment.get(CHECK_VARIABLE) == _OFF:
+    if not gpus or environment.get(variables.GPU_CHECK) == _OFF:
         return
     import tensorflow as tf
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from custom_components.distributed_tuner.errors import ExitCode, SearchError
-from custom_components.distributed_tuner.host import afresh, gpu_check
+from custom_components.distributed_tuner.host import afresh, gpu_check, variables
 from custom_components.distributed_tuner.host.afresh import Start
 from custom_components.distributed_tuner.process import main
 from custom_components.distributed_tuner.record import cause
@@ -30,8 +30,6 @@ from custom_components.distributed_tuner.storage.search_dir import ATTEMPT, RECO
 
 _LOG = logging.getLogger(__name__)
 
-INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
-PROCESS_VARIABLE = "DISTRIBUTED_TUNER_PROCESS"
 
 _ANY_ADDRESS = "0.0.0.0"
 _WATCH_SECONDS = 1.0
@@ -136,7 +134,7 @@ def worker(
         access.token,
         address=address,
         authority=access.authority,
-        process=environment.get(PROCESS_VARIABLE),
+        process=environment.get(variables.PROCESS),
     )
 
 
@@ -226,10 +224,10 @@ class _Desertion:
 
 
 def _index(environment: Mapping[str, str]) -> int:
-    index = environment.get(INDEX_VARIABLE, "")
+    index = environment.get(variables.INDEX, "")
     if not index.isdigit():
         raise SearchError(
-            f"{INDEX_VARIABLE} is {index!r}: workers are pods of an Indexed Job, whose controller sets it. Do not "
+            f"{variables.INDEX} is {index!r}: workers are pods of an Indexed Job, whose controller sets it. Do not "
             "start them by hand"
         )
     return int(index)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from custom_components.distributed_tuner.process.pod import PROCESS_VARIABLE
+from custom_components.distributed_tuner.host import variables
 
 FILE = "training.log"
 START = -1
@@ -44,7 +44,7 @@ class Loss:
 
 def note(root: Path, trial: str, attempt: int, epoch: int) -> None:
     """Appends a line. The kernel's clock, since a fault may have replaced Python's."""
-    process = os.environ.get(PROCESS_VARIABLE) or str(os.getpid())
+    process = os.environ.get(variables.PROCESS) or str(os.getpid())
     line = Line(trial, attempt, epoch, process, time.clock_gettime(time.CLOCK_REALTIME))
     descriptor = os.open(root / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:

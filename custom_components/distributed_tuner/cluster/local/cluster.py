@@ -25,7 +25,7 @@ from custom_components.distributed_tuner.cluster.base import (
 from custom_components.distributed_tuner.cluster.local import gpus
 from custom_components.distributed_tuner.cluster.local.fork_server_client import ForkServerHandle
 from custom_components.distributed_tuner.errors import ExitCode
-from custom_components.distributed_tuner.host import files
+from custom_components.distributed_tuner.host import files, variables
 from custom_components.distributed_tuner.host.log_bounds import LogBounds
 from custom_components.distributed_tuner.rpc import chief_address, credentials
 from custom_components.distributed_tuner.rpc.credentials import Access
@@ -161,7 +161,7 @@ class LocalCluster(Cluster):
             self._directory.storage.remove(search_dir.CHIEF)
             arguments = {"root": root, "token": self._token, "port": 0, "fixed_port": False, "go_on": True}
             arguments["owner"] = self._owner
-            self._add(CHIEF, "chief", arguments, {"CUDA_VISIBLE_DEVICES": "-1"})
+            self._add(CHIEF, "chief", arguments, {variables.VISIBLE_GPUS: "-1"})
         for index, environment in enumerate(gpus.deal(gpus.visible(), workers)):
             if worker_name(index) not in self._processes:
                 arguments = {"root": root, "token": self._token, "worker": worker_name(index), "share": workers}

@@ -6,13 +6,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
+from custom_components.distributed_tuner.host import variables
 
 
 def visible(environment: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> tuple[str, ...]:
     """The GPUs that this process may use, as CUDA names them: those that the environment lists, else all there are."""
-    if _VISIBLE in environment:
-        return tuple(gpu.strip() for gpu in environment[_VISIBLE].split(",") if gpu.strip() not in ("", "-1"))
+    if variables.VISIBLE_GPUS in environment:
+        return tuple(
+            gpu.strip() for gpu in environment[variables.VISIBLE_GPUS].split(",") if gpu.strip() not in ("", "-1")
+        )
     numbers = sorted(int(p.name[6:]) for p in devices.glob("nvidia[0-9]*") if p.name[6:].isdigit())
     return tuple(str(number) for number in numbers)
 
@@ -26,5 +28,8 @@ def deal(gpus: Sequence[str], workers: int) -> list[dict[str, str]]:
     if not gpus or workers < 1:
         return [{} for _ in range(workers)]
     if len(gpus) >= workers:
-        return [{_VISIBLE: ",".join(gpus[index::workers])} for index in range(workers)]
-    return [{_VISIBLE: gpus[index % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"} for index in range(workers)]
+        return [{variables.VISIBLE_GPUS: ",".join(gpus[index::workers])} for index in range(workers)]
+    return [
+        {variables.VISIBLE_GPUS: gpus[index % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        for index in range(workers)
+    ]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from custom_components.distributed_tuner.errors import SearchError
-from custom_components.distributed_tuner.host import gpu_check
+from custom_components.distributed_tuner.host import gpu_check, variables
 
 
 def sees(monkeypatch: pytest.MonkeyPatch, devices: list[str], *, cuda: bool = True) -> list[str]:
@@ -25,7 +25,7 @@ def sees(monkeypatch: pytest.MonkeyPatch, devices: list[str], *, cuda: bool = Tr
 def test_tensorflow_is_asked_once_and_only_where_there_should_be_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = sees(monkeypatch, ["GPU:0"])
     gpu_check.check(0, "spot", {})
-    gpu_check.check(1, "spot", {gpu_check.CHECK_VARIABLE: "off"})
+    gpu_check.check(1, "spot", {variables.GPU_CHECK: "off"})
     assert asked == []
     gpu_check.check(2, "spot", {})
     assert asked == ["GPU"]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from custom_components.distributed_tuner.errors import ExitCode
+from custom_components.distributed_tuner.host import variables
 from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.process import pod
 from custom_components.distributed_tuner.record.record import Outcome, SearchRecord, TrialStatus
@@ -65,7 +66,7 @@ class Pods:
 
     def worker(self, index: int = 0, *more: str) -> subprocess.Popen[bytes]:
         arguments = ["--credentials", str(self.folder / "worker"), "--chief", f"localhost:{self.port}"]
-        environment = {pod.INDEX_VARIABLE: str(index), pod.PROCESS_VARIABLE: f"pod-{len(self.processes)}"}
+        environment = {variables.INDEX: str(index), variables.PROCESS: f"pod-{len(self.processes)}"}
         return self._start("worker", [*arguments, "--group", "spot", *more], environment)
 
     def _start(self, role: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -25,6 +25,7 @@ from custom_components.distributed_tuner.cluster.kube.manifests.pod_template imp
 )
 from custom_components.distributed_tuner.cluster.kube.settings.groups import WorkerGroup
 from custom_components.distributed_tuner.errors import ExitCode
+from custom_components.distributed_tuner.host import variables
 
 Manifest = dict[str, Any]
 
@@ -69,7 +70,7 @@ def _chief_spec(plan: Plan) -> Manifest:
             *("--linger-seconds", f"{plan.options.linger_seconds:g}"),
             *("--deserted-seconds", f"{plan.options.deserted_seconds:g}"),
         ],
-        env={**_ENV, "CUDA_VISIBLE_DEVICES": "-1"},
+        env={**_ENV, variables.VISIBLE_GPUS: "-1"},
         annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
     )
     template["spec"]["containers"][0]["ports"] = [{"name": "grpc", "containerPort": plan.options.port}]

@@ -9,6 +9,7 @@ from typing import Any
 from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
 from custom_components.distributed_tuner.cluster.kube.settings.groups import PodSettings, Toleration
 from custom_components.distributed_tuner.cluster.kube.settings.volumes import Volume
+from custom_components.distributed_tuner.host import variables
 
 CONTAINER = "main"
 CREDENTIALS_DIR = "/etc/distributed-tuner"
@@ -16,7 +17,6 @@ SPOT_LABEL = "cloud.google.com/gke-spot"
 ACCELERATOR_LABEL = "cloud.google.com/gke-accelerator"
 GPU_RESOURCE = "nvidia.com/gpu"
 # The pod's name, unlike a process id, differs between two processes that bear the same worker's id.
-PROCESS_VARIABLE = "DISTRIBUTED_TUNER_PROCESS"
 
 _MODULE = "custom_components.distributed_tuner"
 _HOME = "/home/tuner"
@@ -57,7 +57,7 @@ def pod_template(
         "env": [
             *({"name": name, "value": value} for name, value in sorted({**env, **settings.env}.items())),
             {"name": "HOME", "value": _HOME},
-            {"name": PROCESS_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": variables.PROCESS, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ],
         "resources": _resources(settings),
         "securityContext": {

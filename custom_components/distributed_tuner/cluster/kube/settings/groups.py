@@ -11,6 +11,7 @@ from pydantic import Field
 from custom_components.distributed_tuner.cluster.kube.settings import syntax
 from custom_components.distributed_tuner.cluster.kube.settings.strict import Strict
 from custom_components.distributed_tuner.cluster.kube.settings.volumes import Volume
+from custom_components.distributed_tuner.host import variables
 
 # A Job's name is SEARCH-GROUP and its pods' host names end in -INDEX: all of it has to fit 63 characters, see `names`.
 MAX_GROUP_LENGTH = 15
@@ -23,7 +24,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OWN_PREFIXES = ("app.kubernetes.io/", "distributed-tuner/", "batch.kubernetes.io/")
 # The Jobs' controller sets these too, by their old names.
 _OWN_LABELS = ("job-name", "controller-uid")
-_OWN_VARIABLES = frozenset({"HOME", "DISTRIBUTED_TUNER_PROCESS", "JOB_COMPLETION_INDEX"})
+_OWN_VARIABLES = frozenset({"HOME", variables.PROCESS, variables.INDEX})
 
 
 class Gpu(Strict):
