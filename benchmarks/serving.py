@@ -30,7 +30,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from benchmarks.run import ROOT
 from benchmarks.subjects import serving_model
-from model_server.launch import RunningServer, start
+from model_server import RunningServer, start
 
 MODEL = "layers"
 PROTOCOLS = ("rest", "grpc")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model_server import launch
-from model_server.running import RunningServer
+import model_server
+from model_server import RunningServer
 from tfx_pipeline.errors import NothingServedError, PipelineError
 from tfx_pipeline.settings import Server, Settings
 
@@ -28,7 +28,7 @@ def start(settings: Settings, *, rest_port: int = 0, grpc_port: int = 0) -> Runn
     if not pushed_versions(settings):
         raise NothingServedError(f"No model has passed the gate yet ({settings.serving_dir} is empty): make run")
     try:
-        return launch.start(
+        return model_server.start(
             Path(settings.serving_dir),
             settings.model,
             server=settings.server.value,
@@ -37,5 +37,5 @@ def start(settings: Settings, *, rest_port: int = 0, grpc_port: int = 0) -> Runn
             log_file=settings.runs_dir / "logs" / "server.log",
             deadline_seconds=_DEADLINE_SECONDS[settings.server],
         )
-    except launch.LaunchError as error:
+    except model_server.LaunchError as error:
         raise PipelineError(str(error)) from None
