@@ -10,9 +10,8 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import rich.console
 import typer
 
 from custom_components.distributed_tuner import keys
@@ -20,19 +19,17 @@ from custom_components.distributed_tuner.cli import kubernetes, quiet, record_re
 from custom_components.distributed_tuner.cli.kubernetes import NamespaceOption
 from custom_components.distributed_tuner.cli.record_reader import StoredRecord
 from custom_components.distributed_tuner.cli.terminal import fail, say
-from custom_components.distributed_tuner.cluster.base import MemberState
-from custom_components.distributed_tuner.cluster.kube import running
 from custom_components.distributed_tuner.cluster.kube.manifests import names
-from custom_components.distributed_tuner.cluster.kube.running import Running
 from custom_components.distributed_tuner.errors import CorruptState, SearchError
-from custom_components.distributed_tuner.host.afresh import Start
-from custom_components.distributed_tuner.process import guest, main, pod
 from custom_components.distributed_tuner.record import costs, formatting, progress_line
 from custom_components.distributed_tuner.record.costs import Price
 from custom_components.distributed_tuner.record.record import SearchRecord, TrialStatus
-from custom_components.distributed_tuner.report import html, text
 from custom_components.distributed_tuner.rpc.presence import Presence
 
+if TYPE_CHECKING:
+    from custom_components.distributed_tuner.cluster.kube.running import Running
+
+# What only one command needs is imported by that command: to look at a search must not wait for all of them.
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 SearchArgument = Annotated[
@@ -58,10 +55,12 @@ def status(search: SearchArgument, namespace: NamespaceOption = None) -> None:
 
     Of one on Kubernetes, by its name: its chief and workers too.
     """
-    if not running.is_name(search):
+    if not names.is_search(search):
         found = _read(search)
         _tell(search, found, _who_serves(search, found.record))
         return
+    from custom_components.distributed_tuner.cluster.kube import running
+
     seen = kubernetes.look_up(search, namespace)
     stored = _stored(seen)
     if stored is not None:
@@ -88,9 +87,7 @@ def _stored(seen: Running) -> StoredRecord | None:
 
 
 def _serves(seen: Running, record: SearchRecord) -> Presence:
-    chief = next((member for member in seen.members if member.name == names.CHIEF), None)
-    runs = chief is not None and chief.state is MemberState.RUNNING and record.ended is None
-    return Presence.SERVED if runs else Presence.ABSENT
+    return Presence.SERVED if seen.chief_runs and record.ended is None else Presence.ABSENT
 
 
 def _tell(search_dir: str, found: StoredRecord, serves: Presence) -> None:
@@ -119,6 +116,10 @@ def leaderboard(
     namespace: NamespaceOption = None,
 ) -> None:
     """The best distinct configurations."""
+    import rich.console
+
+    from custom_components.distributed_tuner.report import text
+
     page = io.StringIO()
     console = rich.console.Console(file=page, force_terminal=sys.stdout.isatty() or None)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -135,7 +136,9 @@ def report(
     namespace: NamespaceOption = None,
 ) -> None:
     """Writes the report as one HTML file that needs no network."""
-    if running.is_name(search):
+    from custom_components.distributed_tuner.report import html
+
+    if names.is_search(search):
         seen = _readable(search, namespace)
         search_dir, found = seen.directory, _read(seen.directory)
         serves = _serves(seen, found.record)
@@ -168,6 +171,9 @@ def join(
             f"{search_dir} is not on this machine: workers join by hand where the search directory is, because its "
             "token is there for the user who started the search alone"
         )
+    from custom_components.distributed_tuner.host.afresh import Start
+    from custom_components.distributed_tuner.process import guest, main, pod
+
     start = Start.of_this_program()
     quiet.libraries()
     main.set_up_logging()
@@ -189,6 +195,8 @@ def chief(
     deserted_seconds: Annotated[float, typer.Option(help="How long to stay when neither step nor workers call.")],
 ) -> None:
     """The chief's container; for a cluster to start."""
+    from custom_components.distributed_tuner.process import main, pod
+
     main.set_up_logging()
     code = pod.chief(
         search_dir,
@@ -211,6 +219,9 @@ def worker(
     gpus: Annotated[int, typer.Option(help="How many GPUs the group asks for.")] = 0,
 ) -> None:
     """A worker's container; for a cluster to start."""
+    from custom_components.distributed_tuner.host.afresh import Start
+    from custom_components.distributed_tuner.process import main, pod
+
     start = Start.of_this_program()
     main.set_up_logging()
     pod.leave(pod.worker(search_dir, credentials, address=chief, group=group, gpus=gpus), start)
@@ -221,7 +232,7 @@ kubernetes.add_to(app)
 
 def _directory(search: str, namespace: str | None) -> str:
     """The search directory, which was given, or is that of a search of this name."""
-    return _readable(search, namespace).directory if running.is_name(search) else search
+    return _readable(search, namespace).directory if names.is_search(search) else search
 
 
 def _readable(search: str, namespace: str | None) -> Running:

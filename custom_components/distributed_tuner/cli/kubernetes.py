@@ -1,32 +1,25 @@
-"""The command line's part for searches on Kubernetes: `render`, `scale`, `members`, `logs`."""
+"""The command line's part for searches on Kubernetes: `render`, `scale`, `members`, `logs`.
+
+Each command imports by itself what reaches the API server: who looks at a search in a folder does not wait for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 
 from custom_components.distributed_tuner.cli.terminal import fail, say
-from custom_components.distributed_tuner.cluster.base import ClusterError
-from custom_components.distributed_tuner.cluster.kube import place, running
-from custom_components.distributed_tuner.cluster.kube.api import connection
-from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
-from custom_components.distributed_tuner.cluster.kube.control import objects
-from custom_components.distributed_tuner.cluster.kube.manifests import manifests, names
-from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
-from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
-from custom_components.distributed_tuner.cluster.kube.running import Running
-from custom_components.distributed_tuner.cluster.kube.settings import file as settings_file
-from custom_components.distributed_tuner.cluster.kube.settings.options import KubernetesOptions, KubernetesOptionsError
-from custom_components.distributed_tuner.options import SearchOptions
-from custom_components.distributed_tuner.rpc import credentials
+from custom_components.distributed_tuner.cluster.kube.manifests import names
+
+if TYPE_CHECKING:
+    from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
+    from custom_components.distributed_tuner.cluster.kube.running import Running
 
 _PATIENCE_SECONDS = 20.0
-_SECRET = "made at the start of the search"
 
 SearchArgument = Annotated[
     str, typer.Argument(metavar="SEARCH", help="The search's name: the label distributed-tuner/search of its Jobs.")
@@ -54,6 +47,19 @@ def render(
     options: Annotated[str, typer.Option(help="SearchOptions as JSON.")] = "{}",
 ) -> None:
     """Prints a search's manifests, without a cluster. Secrets are left out of their Secrets."""
+    import yaml
+
+    from custom_components.distributed_tuner.cluster.kube import place
+    from custom_components.distributed_tuner.cluster.kube.manifests import rendering
+    from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName
+    from custom_components.distributed_tuner.cluster.kube.manifests.plan import Plan
+    from custom_components.distributed_tuner.cluster.kube.settings import file as settings_file
+    from custom_components.distributed_tuner.cluster.kube.settings.options import (
+        KubernetesOptions,
+        KubernetesOptionsError,
+    )
+    from custom_components.distributed_tuner.options import SearchOptions
+
     try:
         chosen = KubernetesOptions.from_mapping(settings_file.read(settings))
     except ValueError as error:
@@ -72,25 +78,10 @@ def render(
         attempt="attempt",
     )
     try:
-        documents = list(rendered(plan, chosen.counts(workers)))
+        documents = list(rendering.rendered(plan, chosen.counts(workers)))
     except KubernetesOptionsError as error:
         raise typer.BadParameter(str(error), param_hint="--workers") from error
     say(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120), newline=False)
-
-
-def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """All manifests of a search in the order in which they are made, without owners and secrets."""
-    yield manifests.chief_job(plan)
-    files = {
-        names.CHIEF: (credentials.TOKEN_FILE, credentials.CERTIFICATE_FILE, credentials.KEY_FILE),
-        names.WORKER: (credentials.TOKEN_FILE, credentials.AUTHORITY_FILE),
-    }
-    for component, keys in files.items():
-        yield manifests.secret(plan, component, dict.fromkeys(keys, _SECRET))
-    yield manifests.service(plan)
-    yield manifests.network_policy(plan)
-    for group in plan.options.groups:
-        yield manifests.worker_job(plan, group, counts[group.name])
 
 
 def scale(
@@ -100,6 +91,8 @@ def scale(
     namespace: NamespaceOption = None,
 ) -> None:
     """Changes how many workers a running search has. Those that go give their trials back first."""
+    from custom_components.distributed_tuner.cluster.kube.control import objects
+
     with _reaching(namespace) as (api, where):
         objects.scale(api, where, search, group, workers)
     say(f"search {search}: group {group} has {workers} workers from now on")
@@ -107,6 +100,8 @@ def scale(
 
 def members(search: SearchArgument, namespace: NamespaceOption = None) -> None:
     """The chief and the workers of a running search: their states, restarts, and what they wait for."""
+    from custom_components.distributed_tuner.cluster.kube import running
+
     with _reaching(namespace) as (api, where):
         seen = running.see(api, where, search)
     for each in seen:
@@ -120,6 +115,10 @@ def logs(
     namespace: NamespaceOption = None,
 ) -> None:
     """The log of the chief or of a worker of a running search."""
+    from custom_components.distributed_tuner.cluster.base import ClusterError
+    from custom_components.distributed_tuner.cluster.kube import running
+    from custom_components.distributed_tuner.cluster.kube.control import objects
+
     with _reaching(namespace) as (api, where):
         begun = {entry.member.name: entry.begun for entry in running.see(api, where, search)}
         if member not in begun:
@@ -135,6 +134,8 @@ def look_up(search: str, namespace: str | None) -> Running:
     Raises:
       typer.Exit: there is none, and the reason was told.
     """
+    from custom_components.distributed_tuner.cluster.kube import running
+
     with _reaching(namespace, f"{search} is no folder here; as the name of a search on Kubernetes: ") as (api, where):
         return running.find(api, where, search)
 
@@ -142,6 +143,10 @@ def look_up(search: str, namespace: str | None) -> Running:
 @contextlib.contextmanager
 def _reaching(namespace: str | None, before: str = "") -> Iterator[tuple[KubernetesApi, str]]:
     """The API server and the namespace; what they refuse ends the command with its reason."""
+    from custom_components.distributed_tuner.cluster.base import ClusterError
+    from custom_components.distributed_tuner.cluster.kube import place
+    from custom_components.distributed_tuner.cluster.kube.api import connection
+
     try:
         yield (
             connection.from_environment(patience_seconds=_PATIENCE_SECONDS),

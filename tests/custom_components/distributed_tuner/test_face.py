@@ -45,3 +45,15 @@ def test_what_reads_or_sets_a_search_loads_no_library_of_training(name: str) -> 
 )
 def test_one_class_catches_what_a_search_tells(name: str) -> None:
     assert issubclass(getattr(distributed_tuner, name), distributed_tuner.TunerError)
+
+
+def test_to_look_at_a_search_loads_neither_a_library_of_training_nor_what_other_commands_need() -> None:
+    others = (*HEAVY, "jinja2", "kubernetes", "psutil", "pydantic", "rich")
+    program = (
+        "import sys\nfrom custom_components.distributed_tuner import __main__ as program\n"
+        "try: program.app(['status', '/nowhere'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {others} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert "/nowhere holds no search" in done.stderr

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from pathlib import Path
 
-from custom_components.distributed_tuner.cluster.base import ClusterError, Member
+from custom_components.distributed_tuner.cluster.base import ClusterError, Member, MemberState
 from custom_components.distributed_tuner.cluster.kube.api.client import KubernetesApi
 from custom_components.distributed_tuner.cluster.kube.control import objects
 from custom_components.distributed_tuner.cluster.kube.manifests import names
@@ -19,7 +18,6 @@ from custom_components.distributed_tuner.storage.search_dir import RECORD
 
 # The chief says little.
 _LINES = 1000
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +35,11 @@ class Running:
     progress: tuple[str, str] | None
 
     @property
+    def chief_runs(self) -> bool:
+        """Whether its chief does."""
+        return any(member.name == names.CHIEF and member.state is MemberState.RUNNING for member in self.members)
+
+    @property
     def readable(self) -> bool:
         """Whether the directory may be read from here: a bucket, or a volume that this machine has at the same path."""
         return self.directory.startswith(BUCKET_SCHEME) or os.access(Path(self.directory) / RECORD, os.R_OK)
@@ -48,11 +51,6 @@ class Running:
             f"the search directory is {self.directory}, on a volume of the pods: where that is mounted, `status`, "
             f"`leaderboard` and `report` of {self.directory} tell all"
         )
-
-
-def is_name(search: str) -> bool:
-    """Whether this may be the name of a search on Kubernetes, rather than its directory."""
-    return _NAME.fullmatch(search) is not None and not Path(search).exists()
 
 
 def find(api: KubernetesApi, namespace: str, search: str) -> Running:

@@ -6,11 +6,13 @@ import dataclasses
 import hashlib
 import json
 import re
+from pathlib import Path
 
 # SEARCH-GROUP-INDEX is a host name, which has 63 characters at most: 36 + 1 + 15 (`groups.MAX_GROUP_LENGTH`) + 1 + 5
 # leave some to spare for the suffixes of pods.
 _MAX_LENGTH = 36
 _HASH_LENGTH = 10
+_SEARCH = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 SEARCH_LABEL = "distributed-tuner/search"
 GROUP_LABEL = "distributed-tuner/group"
@@ -90,3 +92,8 @@ def secrets(search: str) -> tuple[str, str]:
 def member(group: str, index: int) -> str:
     """A worker's id, stable over restarts."""
     return f"{group}-{index}"
+
+
+def is_search(text: str) -> bool:
+    """Whether this may be the name of a search on Kubernetes, rather than its directory."""
+    return _SEARCH.fullmatch(text) is not None and not Path(text).exists()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from custom_components.distributed_tuner.chief.record_file import RecordFile
-from custom_components.distributed_tuner.cluster.kube import running
 from custom_components.distributed_tuner.cluster.kube.manifests.manifests import DIRECTORY_ANNOTATION
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 from tests.custom_components.distributed_tuner.cli.test_kubernetes import items, run
@@ -83,12 +81,3 @@ def test_a_name_that_nobody_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     result, _ = run(monkeypatch, ["status", "nobody"], items())
     assert result.exit_code == 1
     assert "nobody is no folder here" in result.output and "no search nobody runs in namespace ml" in result.output
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [(SEARCH, True), ("here", False), ("gs://b/x", False), ("/x", False), ("a.b", False), ("A", False), ("", False)],
-)
-def test_a_folder_or_address_is_no_name(tmp_path: Path, text: Any, name: bool) -> None:
-    (tmp_path / "here").mkdir()
-    assert running.is_name(text) is name

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custom_components.distributed_tuner.cluster.kube.manifests import names
 from custom_components.distributed_tuner.cluster.kube.manifests.names import SearchName, secrets
 from custom_components.distributed_tuner.cluster.kube.settings.groups import MAX_GROUP_LENGTH, MAX_WORKERS_OF_GROUP
 
@@ -47,3 +50,21 @@ def test_labels_are_valid_values() -> None:
     labels = SearchName("p", "r" * 300, "n").labels("worker", "spot")
     assert all(len(value) <= 63 for value in labels.values())
     assert labels["distributed-tuner/group"] == "spot"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("run-1-tuner-0a1b2c3d4e", True),
+        ("here", False),
+        ("gs://b/x", False),
+        ("/x", False),
+        ("a.b", False),
+        ("A", False),
+        ("", False),
+    ],
+)
+def test_a_folder_or_address_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, name: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    assert names.is_search(text) is name
