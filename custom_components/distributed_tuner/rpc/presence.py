@@ -6,9 +6,6 @@ import enum
 import socket
 import time
 
-import grpc
-
-from custom_components.distributed_tuner.rpc import messages, protocol
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 # A chief that was killed is back within a few seconds.
@@ -51,6 +48,11 @@ def look(directory: SearchDir, patience_seconds: float = _PATIENCE_SECONDS) -> P
 
 def _answers(address: str, seconds: float) -> bool:
     """Whether a chief answers there. It refuses a call without a token before it reads it; who else would do that?"""
+    # Whoever looks at a search that has ended, or whose chief never said where it is, need not wait for gRPC.
+    import grpc
+
+    from custom_components.distributed_tuner.rpc import messages, protocol
+
     with grpc.insecure_channel(address, options=protocol.CHANNEL_OPTIONS) as channel:
         try:
             ask = channel.unary_unary(
