@@ -334,10 +334,20 @@ class Searches(RuleBasedStateMachine):
     @precondition(lambda self: self.replaced())
     @rule(data=st.data())
     def the_end_of_an_earlier_process_is_news_at_last(self, data: st.DataObject) -> None:
-        """The cluster tells late of a process whose worker has another one by now, which keeps what it holds."""
+        """The cluster tells late of a process whose worker has another one by now, which keeps what it holds.
+
+        The earlier one holds a trial only where its result died with the chief, after the next one had begun.
+        """
         worker, process = data.draw(st.sampled_from(self.replaced()))
-        assert self.study.gone(worker, "exit code 137", self.now, process, fault=False) is None
-        self.happened(HALTED)
+        before = {trial_id: self.study.holder(trial_id) for trial_id in self.statuses}
+        own = [
+            trial_id for trial_id, held in before.items() if held and (held.worker, held.process) == (worker, process)
+        ]
+        lost = self.study.gone(worker, "exit code 137", self.now, process, fault=False)
+        assert [lost] == own if lost else not set(own) - {end.trial_id for end in self.ending}
+        for trial_id, held in before.items():
+            assert trial_id in own or self.study.holder(trial_id) == held
+        self.happened(LOST, HALTED)
 
     # Time and people.
 
