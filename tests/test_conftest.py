@@ -43,6 +43,17 @@ def test_an_allowed_reason_does_not(tmp_path: Path, source: str) -> None:
     assert run(tmp_path, source).returncode == 0
 
 
+def test_the_tests_of_a_group_share_one_process(tmp_path: Path) -> None:
+    """What they share is made once then; with pytest 9.2.0 xdist 3.8.0 would scatter them."""
+    grouped = (
+        "import os, pathlib, pytest\n\n@pytest.mark.xdist_group('one')\n@pytest.mark.parametrize('number', range(8))\n"
+        "def test_it(number): pathlib.Path(f'{number}.pid').write_text(os.environ['PYTEST_XDIST_WORKER'])\n"
+    )
+    assert run(tmp_path, grouped, "-n", "2", "--dist", "loadgroup").returncode == 0
+    processes = [path.read_text() for path in tmp_path.glob("*.pid")]
+    assert len(processes) == 8 and len(set(processes)) == 1
+
+
 def test_outside_ci_a_skip_is_only_told(tmp_path: Path) -> None:
     result = run(tmp_path, SKIPPED.format("no browser"), ci="")
     assert result.returncode == 0

@@ -69,6 +69,8 @@ def ours(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServerHandle
     }
 
 
+# On one test process: both searches take a minute.
+@pytest.mark.xdist_group("self-ending")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_trial_that_its_tuner_ends_itself_comes_out_as_in_keras_tuner_alone(
