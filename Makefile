@@ -7,14 +7,14 @@ MAKEFLAGS += --no-print-directory
 # The environment's Python. (PYTHON, on the command line, is the interpreter to build the environment from.)
 VENV_PYTHON := .venv/bin/python
 # How many test processes; each loads TensorFlow, about 1 GB.
-JOBS ?= 2
+JOBS ?= 3
 # The setting of the same name puts it into the compiled workflow.
 KUBEFLOW_IMAGE ?= distributed-tuner:latest
 BUILD = docker build$(if $(filter-out 0,$(GPU)), --build-arg GPU=1) --tag $(KUBEFLOW_IMAGE) .
 LOCK_FLAGS := --python $(VENV_PYTHON) --python-platform linux --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup run serve tensorboard report test coverage test-cluster chaos chaos-cluster lint types bench lock image clean
+.PHONY: help setup run serve tensorboard report test coverage test-kubeflow test-cluster chaos chaos-cluster lint types bench lock image clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*##/\1/p' $(firstword $(MAKEFILE_LIST)) | awk '{printf "  make %-13s", $$1; $$1 = ""; print}'
@@ -41,6 +41,9 @@ test: setup  ## Run all tests but those on Kubernetes (ARGS="tests/models -k los
 coverage: setup  ## As `make test`, and say which lines ran, in workers and servers too (a page in htmlcov/)
 	@scripts/install_chromium.sh
 	@$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
+
+test-kubeflow: setup  ## Check the compiled workflow with Argo's own linter, which is built here once
+	@$(VENV_PYTHON) -m pytest tests/kubeflow $(ARGS)
 
 test-cluster: setup  ## Run the tests that need Kubernetes, on one that is built here once (FULL=1 for all: docs/cluster-tests.md)
 	@$(VENV_PYTHON) -m pytest tests/cluster $(ARGS)

@@ -13,6 +13,7 @@ from keras_tuner.src.engine import trial as trial_module
 
 from custom_components.distributed_tuner.chief.stock_service import StockService
 from custom_components.distributed_tuner.oracle.suggester import OracleSuggester, Report
+from custom_components.distributed_tuner.rpc import messages
 from custom_components.distributed_tuner.space import copies
 from custom_components.distributed_tuner.study import limits
 from custom_components.distributed_tuner.study.answers import Holder
@@ -54,8 +55,8 @@ def test_a_stock_worker_asks_twice_and_the_chiefs_own_data_is_as_it_was() -> Non
     }
     before = copy.deepcopy(kept)
 
-    async def asked(request: Any) -> dict[str, Any]:
-        return {"hyperparameters": kept["space"]}
+    async def asked(request: Any) -> messages.Entries:
+        return messages.Entries(kept["space"])
 
     methods: Any = types.SimpleNamespace(
         space=asked,

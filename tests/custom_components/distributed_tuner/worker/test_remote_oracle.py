@@ -118,7 +118,10 @@ def with_entry(entry: Any) -> kt.HyperParameters:
         ("x", "str, no HyperParameters"),
         (with_values(None), "not what JSON can hold"),
         (with_values([]), "not what JSON can hold"),
-        (with_values({"units": Unshowable()}), "not what JSON can hold: RuntimeError: no"),
+        (
+            with_values({"units": Unshowable()}),
+            "the value Unshowable, which cannot be shown (RuntimeError)",
+        ),
         (with_values({"units": "\ud800"}), "'units'"),
         (with_entry("x"), "str"),
         (with_entry(kt.engine.hyperparameters.Float("rate", 0.0, float("inf"))), "'rate'"),

@@ -93,6 +93,7 @@ KUBELET = Wrapper(
     (("kubelet", "k8s.io/kubernetes/cmd/kubelet"),),
     stamp=_VERSION,
 )
+ARGO_LINT = Wrapper("argolint", "argo", "github.com/argoproj/argo-workflows/v3", (("argolint", "./lint"),))
 
 
 def cache_folder() -> Path:
