@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.harness.cluster.kubernetes import build
 from tests.harness.cluster.kubernetes.errors import HarnessError
 from tests.harness.cluster.local_cluster import LocalCluster, prepare
 from tests.harness.cluster.machine import namespaces
@@ -22,6 +23,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.harness.cluster", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     up = actions.add_parser("up", help="keep a cluster up until ctrl-C")
+    actions.add_parser("build", help="build the programs of the cluster and of Argo now, where they are not built yet")
     run = actions.add_parser("exec", help="start a cluster, run a command in it, stop it")
     enter = actions.add_parser("enter", help="run a command in a cluster that is up")
     for action in (up, run):
@@ -33,7 +35,7 @@ def _arguments() -> argparse.Namespace:
     for action in (run, enter):
         action.add_argument("command", nargs=argparse.REMAINDER, help="runs with KUBECONFIG set")
     arguments = parser.parse_args()
-    if arguments.action != "up" and not arguments.command:
+    if arguments.action in ("exec", "enter") and not arguments.command:
         parser.error("name the command to run, such as kubectl get pods")
     return arguments
 
@@ -76,11 +78,17 @@ def _start(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _build(_: argparse.Namespace) -> int:
+    prepare()
+    build.programs(build.ARGO_LINT)
+    return 0
+
+
 def main() -> int:
     """Runs the command line and returns its exit status."""
     arguments = _arguments()
     try:
-        return _enter(arguments) if arguments.action == "enter" else _start(arguments)
+        return {"build": _build, "enter": _enter}.get(arguments.action, _start)(arguments)
     except HarnessError as error:
         print(f"no cluster: {error}", file=sys.stderr)
         return 1
