@@ -82,7 +82,7 @@ class KubernetesSearch:
         properties = {"tuner_fn": path, "custom_config": json.dumps(config or {})}
         self.spec = SearchSpec(function, "", properties, self.options)
         env = {
-            "PYTHONPATH": f"{TUNERS}{os.pathsep}{TUNERS / 'resume'}",
+            "PYTHONPATH": f"{TUNERS}{os.pathsep}{TUNERS / 'worker' / 'resume'}",
             # The nodes only claim to have GPUs.
             variables.GPU_CHECK: "off",
             **((settings or {}).get("env") or {}),
