@@ -44,6 +44,7 @@ class Ledger:
         self._limits = limits
         self._waiting: list[str] = []
         self._search_changed = True
+        self._saved: dict[str, Any] | None = None
 
     @property
     def over(self) -> bool:
@@ -183,8 +184,11 @@ class Ledger:
         trials = self.trials.take_unsaved()
         patch: dict[str, Any] = {"trials": trials} if trials else {}
         if self._search_changed:
-            patch["study"] = self.search.to_state()
             self._search_changed = False
+            state = self.search.to_state()
+            # Most changes are a trial's alone.
+            if state != self._saved:
+                patch["study"] = self._saved = state
         return patch
 
     def put_back(

@@ -39,7 +39,8 @@ class SearchState:
 
     def to_state(self) -> dict[str, Any]:
         """The search as JSON-able data."""
-        return dataclasses.asdict(self)
+        # Its fields are plain values; dataclasses.asdict, which copies deeply, takes ten times as long.
+        return dict(vars(self))
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], now: float, *, go_on: bool, more: bool) -> SearchState:
