@@ -1,4 +1,4 @@
-"""What a study is asked and told, and what it answers."""
+"""The arguments and answers of a study's methods."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from custom_components.distributed_tuner.record.record import HyperparameterValu
 
 
 class StudyError(RuntimeError):
-    """A call that the table of transitions does not allow."""
+    """A call that the table of transitions forbids."""
 
 
 class EntriesRefused(Exception):
-    """The oracle cannot take up hyperparameters that somebody met."""
+    """The oracle cannot add hyperparameters that a worker discovered."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Suggested:
-    """The oracle has a configuration for a trial: a new one, or one that it wants run again."""
+    """The oracle has a configuration for a trial: a new trial, or one to retry."""
 
     trial_id: str
     hyperparameters: Mapping[str, HyperparameterValue]
 
 
 class NoSuggestion(enum.Enum):
-    """The oracle has none.
+    """The oracle has no suggestion.
 
     Attributes:
-      IDLE: until a running trial ends.
-      NOTHING_NEW: it has tried all that it knows of; a running trial may still add to the space.
-      EXHAUSTED: for good; only a trial that it wants run again is an exception.
+      IDLE: none until a running trial ends.
+      NOTHING_NEW: it has tried every configuration it knows of; a running trial may still add to the space.
+      EXHAUSTED: none ever again, except for a trial that it wants retried.
     """
 
     IDLE = "idle"
@@ -41,11 +41,11 @@ class NoSuggestion(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Aside:
-    """What is to be told of an oracle's answer.
+    """Remarks on an oracle's answer, for people.
 
     Attributes:
-      repeated: whether it suggested what had been tried before, in the place of which something else was found.
-      ran_out: why it has no more trials, though it was allowed some; None if it has, or made them all.
+      repeated: whether it suggested a configuration tried before, which was replaced by another.
+      ran_out: why it has no more trials before reaching its limit; None if it has more, or reached it.
     """
 
     repeated: bool = False
@@ -54,7 +54,7 @@ class Aside:
 
 @dataclasses.dataclass(frozen=True)
 class Grant:
-    """The worker holds this trial now; `attempt` counts the times the trial was started afresh."""
+    """The worker now holds this trial; `attempt` counts the trial's retries from scratch."""
 
     trial_id: str
     attempt: int
@@ -70,13 +70,13 @@ class Holder:
 
 
 class Ask(enum.Enum):
-    """Other answers to a worker that asks.
+    """Other answers to a worker that asks for a trial.
 
     Attributes:
-      SUGGEST: compute a suggestion for it.
-      WAIT: there is nothing for it now.
-      OVER: nothing is left to do.
-      REPLACED: another process of the same worker has taken the place of the one that asks, which has to end.
+      SUGGEST: the caller must get a suggestion from the oracle.
+      WAIT: there is no trial for it now.
+      OVER: the search is over.
+      REPLACED: a newer process of the same worker has replaced the one that asks, which must exit.
     """
 
     SUGGEST = "suggest"
@@ -86,7 +86,7 @@ class Ask(enum.Enum):
 
 
 class Directive(str, enum.Enum):
-    """What a worker is told with each heartbeat: go on, end the trial at the next epoch, or drop it unfinished."""
+    """The answer to each heartbeat: continue, end the trial at the next epoch, or drop it unfinished."""
 
     CONTINUE = "continue"
     FINISH = "finish"
@@ -100,7 +100,7 @@ class Verdict(enum.Enum):
       COMPLETED: it has a score.
       FAILED: it has none, and no retry is left.
       RETRY: the oracle wants it run again.
-      DROPPED: its tuner ended it without a score on purpose: it counts as failed, but not as a failure in a row.
+      DROPPED: its tuner deliberately ended it without a score: it counts as failed, but not as a consecutive failure.
     """
 
     COMPLETED = "completed"

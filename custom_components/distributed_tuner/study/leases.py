@@ -1,4 +1,4 @@
-"""Who holds which trial: at most one worker a trial, and one trial a worker."""
+"""Which worker holds which trial: at most one worker per trial, and one trial per worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from custom_components.distributed_tuner.study.live_trial import Lease
 
 
 class Leases:
-    """The leases of the trials that run."""
+    """The leases of the running trials."""
 
     def __init__(self) -> None:
         self._by_trial: dict[str, Lease] = {}
@@ -21,12 +21,12 @@ class Leases:
         return iter(tuple(self._by_trial.values()))
 
     def add(self, lease: Lease) -> None:
-        """A worker without a trial takes one that nobody holds."""
+        """Adds the lease of a worker that holds no trial, on a trial that nobody holds."""
         assert lease.trial_id not in self._by_trial and lease.worker not in self._by_worker, lease
         self._by_trial[lease.trial_id] = self._by_worker[lease.worker] = lease
 
     def end(self, trial_id: str) -> Lease:
-        """Nobody holds this trial any more; returns the lease that it had."""
+        """Ends and returns the lease of this trial, which must have one."""
         lease = self._by_trial.pop(trial_id)
         del self._by_worker[lease.worker]
         return lease

@@ -1,7 +1,7 @@
-"""What a study keeps books of: trials, leases, the search as a whole; and the moves of its table, each in one piece.
+"""The books of a study (trials, leases, the search as a whole) and the transitions of its table, each one atomic.
 
-`study` decides which move an event brings about. Each move here leaves trial, lease and counters in agreement, and
-notes what has to be stored.
+`study` decides which transition an event causes. Each transition here leaves trial, lease and counters consistent, and
+records what has to be stored.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Ledger:
     """The books of one search.
 
     Attributes:
-      trials: all of them.
-      leases: who holds which.
-      losses: the processes that were lost.
+      trials: all trials.
+      leases: which worker holds which trial.
+      losses: the worker processes that were lost.
       search: the search as a whole.
-      finishing: the trials whose result is being judged: nothing else may end them.
+      finishing: the trials whose result the oracle is judging: nothing else may end them.
       version: grows with each change that may change the answer to a worker that asks for a trial.
     """
 
@@ -55,18 +55,28 @@ class Ledger:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """The trials that the next worker gets, the first one first; not those that wait in the oracle's own queue."""
+        """The trials queued for the next workers, in order; without those in the oracle's own retry queue."""
         return tuple(self._waiting)
 
     def next_waiting(self, worker: str) -> str | None:
-        """The trial to hand on to this worker: one that it had before, else the first."""
-        # An idle worker asks before the next tick: it must not get a trial that the tick will fail.
+        """The queued trial for this worker: preferably one that it held last, else the first; None if there is none."""
+        # An idle worker may ask before the next tick: it must not get a trial that the tick will fail.
         waiting = [t for t in self._waiting if t not in self.finishing and not self._limits.fruitless(self.trials[t])]
         own = (trial_id for trial_id in waiting if self._last_worker(trial_id) == worker)
         return next(own, next(iter(waiting), None))
 
     def lease(self, trial_id: str, worker: str, process: str, now: float) -> Grant:
-        """A worker gets a trial."""
+        """Leases a trial to a worker.
+
+        Args:
+          trial_id: the trial, which nobody holds.
+          worker: the worker's id.
+          process: its process, see `Study.ask`.
+          now: the time, seconds.
+
+        Returns:
+          What the worker is granted.
+        """
         trial = self.trials[trial_id]
         trial.status = TrialStatus.RUNNING
         trial.process = process
@@ -78,21 +88,28 @@ class Ledger:
         return Grant(trial_id, trial.attempt)
 
     def queue(self, trial_id: str) -> None:
-        """The next worker that asks gets this trial."""
+        """Queues this trial for the next worker that asks."""
         self._waiting.append(trial_id)
         self.touch()
 
     def withdraw(self, trial_id: str) -> None:
-        """No worker gets this trial any more, unless it is queued again."""
+        """Takes this trial out of the queue."""
         self._waiting = [waiting for waiting in self._waiting if waiting != trial_id]
 
     def give_back(self, trial_id: str, outcome: Outcome, now: float) -> None:
-        """A lease ends before its trial does, which waits for the next worker."""
+        """Ends a lease before its trial has ended; the trial waits for the next worker."""
         self._end_lease(trial_id, outcome, now)
         self._wait(trial_id)
 
     def lose(self, trial_id: str, reason: str, now: float, fault: bool = True) -> None:
-        """A lease ends since its worker is gone; without `fault` that is held against nobody."""
+        """Ends a lease because its worker is gone.
+
+        Args:
+          trial_id: the trial.
+          reason: how the worker was lost.
+          now: the time, seconds.
+          fault: whether the loss counts against the trial and the search.
+        """
         trial, lease = self.trials[trial_id], self._end_lease(trial_id, Outcome.LOST, now)
         trial.message = f"worker {lease.worker} was lost: {reason}"
         if fault and not lease.fruitful and not lease.inherited:
@@ -104,7 +121,7 @@ class Ledger:
             self.count_loss(lease.worker, lease.process, reason, now)
 
     def finish(self, trial_id: str, result: Result, now: float, cut: str | None) -> None:
-        """A trial ends as its oracle decided; for the arguments see `Study.finished`."""
+        """Ends a trial as its oracle decided; for the arguments see `Study.finished`."""
         trial = self.trials[trial_id]
         trial.score, trial.best_step = result.score, result.best_step
         completed = result.verdict is Verdict.COMPLETED
@@ -115,7 +132,7 @@ class Ledger:
             self._end_lease(trial_id, Outcome.COMPLETED if completed else Outcome.FAILED, now)
         self.withdraw(trial_id)
         if result.verdict is Verdict.RETRY:
-            # The oracle has the trial in its queue again.
+            # The oracle has put the trial back in its queue.
             self.search.exhausted, self.search.ran_out = False, None
             trial.attempt += 1
             trial.epochs = trial.furthest = 0
@@ -128,7 +145,7 @@ class Ledger:
         self.touch()
 
     def count_loss(self, worker: str, process: str, reason: str, now: float) -> None:
-        """A process of a worker was lost; one that was counted before is no news."""
+        """Counts a lost worker process, unless it has been counted before."""
         if not self.losses.count(worker, process):
             return
         self.search.lost_workers += 1
@@ -137,20 +154,20 @@ class Ledger:
             self.stop(told, now)
 
     def forgive(self, worker: str, process: str) -> None:
-        """A process of a worker was lost by nobody's fault: its silence before that was news counts for nothing."""
+        """A worker process was lost through no fault of its own: a loss already counted for its silence is undone."""
         self.losses.forgive(worker, process, self.trials)
         if self.losses.uncount(worker, process):
             self.search.lost_workers -= 1
             self._search_changed = True
 
     def note_repeat(self) -> None:
-        """The oracle suggested what had been tried before. That is told, and no reason to ask it again."""
+        """Records that the oracle suggested a configuration tried before. That is no reason to ask it again."""
         if not self.search.repeated:
             self.search.repeated = self._search_changed = True
             self.trials.touch()
 
     def stop(self, reason: str, now: float) -> None:
-        """No trial is started from now on. The first reason stays."""
+        """Starts no further trials. Only the first reason is kept."""
         if self.search.stop_reason is None and not self.over:
             self.search.stop_reason = reason
             self.touch()
@@ -158,12 +175,12 @@ class Ledger:
                 self.end(now)
 
     def end_if_over(self, now: float) -> None:
-        """Ends the search where nothing is left to do."""
+        """Ends the search if nothing is left to do."""
         if self.search.ended is None and self.over:
             self.end(now)
 
     def end(self, now: float) -> None:
-        """The search is over: what still waits will not be run."""
+        """Ends the search: trials that still wait will not run."""
         self.search.ended = now
         for trial in self.trials:
             if trial.status is TrialStatus.WAITING:
@@ -174,7 +191,7 @@ class Ledger:
         self.touch()
 
     def touch(self) -> None:
-        """Takes note of a change of the search as a whole."""
+        """Records a change to the search as a whole."""
         self.version += 1
         self.trials.touch()
         self._search_changed = True
@@ -230,7 +247,7 @@ class Ledger:
 
     def _end_lease(self, trial_id: str, outcome: Outcome, now: float) -> Lease:
         trial, lease = self.trials[trial_id], self.leases.end(trial_id)
-        # A stay that nobody ended lasts no longer than its worker was heard of: nobody may run for a night after that.
+        # A stay that nobody ended lasts until its worker's last sign of life: the chief may have been down since.
         ended = now if is_stock(lease.process) and lease.heard else lease.alive
         trial.stays[-1] = dataclasses.replace(trial.stays[-1], ended=ended, outcome=outcome)
         self.trials.changed(trial)

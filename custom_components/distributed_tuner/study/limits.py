@@ -12,17 +12,17 @@ _STOCK = "stock "
 
 
 def stock_process(peer: str) -> str:
-    """A keras-tuner worker does not say which process it is: it is the one at the other end of this connection."""
+    """The process id of a keras-tuner worker, which sends none: it is made from its connection's peer."""
     return f"{_STOCK}{peer}"
 
 
 def is_stock(process: str) -> bool:
-    """Whether it is a keras-tuner worker, which sends no heartbeat: its lease is as long as a trial may take."""
+    """Whether this is a keras-tuner worker, which sends no heartbeats: its lease lasts as long as a trial may take."""
     return process.startswith(_STOCK)
 
 
 class Limits:
-    """What the options of a search say. Times are seconds; an answer is the reason, None within the limit."""
+    """The limits set by a search's options. Times are seconds; each check returns the reason, None within the limit."""
 
     def __init__(self, options: SearchOptions, max_consecutive_failures: int | None) -> None:
         self._options = options
@@ -42,15 +42,15 @@ class Limits:
         return None
 
     def must_fail(self, lease: Lease, trial: Trial, now: float) -> str | None:
-        """Whether the trial, which has this lease, has to be ended from outside."""
+        """Whether the trial with this lease has to be ended from outside."""
         limit = self._options.max_epoch_seconds
-        # A worker tells of an epoch's end with its next heartbeat.
+        # A worker reports an epoch's end with its next heartbeat.
         silence = self._options.heartbeat_seconds
         if limit is not None and lease.heard and now - trial.progressed > limit + silence:
             return f"stuck: no epoch finished within max_epoch_seconds={limit:g}"
         limit = self._options.max_trial_seconds
         stayed = now - lease.began
-        # As long for its last epoch as for all that it should have done.
+        # Its last epoch gets as much time as the whole trial was allowed.
         if (
             limit is not None
             and stayed > limit + max(limit, self._options.grace_seconds)
@@ -63,7 +63,7 @@ class Limits:
         return None
 
     def fruitless(self, trial: Trial) -> str | None:
-        """Whether the trial cost so many workers, or came back so often, that another one would get no further."""
+        """Whether so many workers were lost or preempted in a row without progress that the trial is given up."""
         if trial.fruitless_releases >= self._options.max_fruitless_releases:
             were = "was" if trial.fruitless_releases == 1 else "were"
             return (
@@ -80,7 +80,7 @@ class Limits:
         )
 
     def losses(self, lost_workers: int, last: str) -> str | None:
-        """Whether the search ends after so many lost workers; `last` tells how the last one was lost."""
+        """Whether the search ends after this many lost workers; `last` says how the last one was lost."""
         limit = self._options.max_lost_workers
         if limit is None or lost_workers < limit:
             return None
@@ -93,7 +93,7 @@ class Limits:
 
         Args:
           row: how many trials failed in a row.
-          failed: all that failed, in the order of their ends.
+          failed: all failed trials, in the order in which they ended.
         """
         if self._max_row and row >= self._max_row:
             count = "1 trial failed" if row == 1 else f"{row} trials failed in a row"
@@ -105,7 +105,7 @@ class Limits:
         return None
 
     def faults(self, row: int, first: str) -> str | None:
-        """Whether the search ends after workers met so many errors outside of a trial in a row, `first` before all."""
+        """Whether the search ends after this many worker errors outside a trial in a row; `first` is the first one."""
         if row < self._options.max_worker_faults:
             return None
         if row == 1:
@@ -113,7 +113,7 @@ class Limits:
         return f"workers failed outside of a trial {row} times in a row; the first time: {first}"
 
     def search(self, seconds: float) -> str | None:
-        """Whether the search ends after so many seconds."""
+        """Whether the search ends after this many seconds."""
         limit = self._options.max_search_seconds
         return None if limit is None or seconds <= limit else f"the search reached max_search_seconds={limit:g}"
 

@@ -21,7 +21,7 @@ class Trial:
 
     `number` counts the trials begun before it; `progressed` is when its last epoch ended or its stay began, seconds;
     `furthest` is the most epochs of this attempt that any worker finished; `fruitless_losses` and `fruitless_releases`
-    count the stays in a row that were lost or given back since it last grew.
+    count the stays that were lost or given back since `furthest` last grew.
     """
 
     trial_id: str
@@ -59,10 +59,10 @@ class Lease:
     """A trial's stay with a live worker. Times are seconds.
 
     `limit` is why the worker was told to end the trial at its next epoch, empty if it was not. `heard` tells whether
-    this chief heard of the worker: what a chief before it knew of the epochs may be old. `fruitful` tells whether the
-    trial got further with it than with any worker before. `inherited` tells whether it is an earlier attempt's at the
-    search, whose worker nobody has heard of in this one: mostly that worker ended with its attempt. `alive` is when the
-    worker last gave a sign of life: when the stay ends, however late that is known.
+    this chief has heard from the worker: an earlier chief's epoch count may be stale. `fruitful` tells whether the
+    trial got further under this lease than under any before. `inherited` tells whether the lease is from an earlier
+    attempt at the search and its worker has not been heard from in this one: usually it ended with that attempt.
+    `alive` is the worker's last sign of life, which is also when a lost stay ended, however late the loss is noticed.
     """
 
     trial_id: str

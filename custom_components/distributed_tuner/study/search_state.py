@@ -1,4 +1,4 @@
-"""What a study keeps of its search as a whole, beside the trials and who holds them, and how that is stored."""
+"""A study's state for the search as a whole, beside its trials and leases, and how it is stored."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 @dataclasses.dataclass
 class SearchState:
-    """A search while it goes on; times are seconds.
+    """A search in progress; times are seconds.
 
     Attributes:
       started: when the search began.
       session_started: when this attempt at it began: limits count from there.
-      ended: when it was over, None before.
-      exhausted: whether the oracle said that it has no more trials.
-      ran_out: why it has none, though it was allowed some; see `answers.Aside`.
-      repeated: whether it ever suggested what had been tried before; likewise.
-      stop_reason: why the search was stopped before that, None if it was not.
+      ended: when it ended, None before.
+      exhausted: whether the oracle has no more trials.
+      ran_out: why it has none before reaching its limit; see `answers.Aside`.
+      repeated: whether it ever suggested a configuration tried before; likewise.
+      stop_reason: why the search was stopped before the oracle was exhausted, None if it was not.
       consecutive_failures: how many trials failed in a row.
-      lost_workers: how many processes of workers were lost.
-      faults: how many errors outside of a trial workers met since a trial last ended.
-      first_fault: the first of these.
+      lost_workers: how many worker processes were lost.
+      faults: how many errors outside a trial workers reported since a trial last ended.
+      first_fault: the first of these errors.
     """
 
     started: float
@@ -44,7 +44,7 @@ class SearchState:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], now: float, *, go_on: bool, more: bool) -> SearchState:
-        """Undoes `to_state`; for the arguments see `Study.restore`. It does not end what goes on: `ended` is None."""
+        """Undoes `to_state`, but leaves `ended` None; for the arguments see `Study.restore`."""
         state = {"started": now, "session_started": now, **state, "ended": None}
         if not go_on:
             return cls(**state)

@@ -1,7 +1,7 @@
-"""A search as a state machine: who holds which trial, what was lost, when it is over.
+"""A search as a state machine: which worker holds which trial, which workers were lost, when the search is over.
 
-The study knows neither the oracle, nor gRPC, nor files. What an oracle suggests or decides comes in as an argument, and
-so does the time (seconds; any clock that never goes back). One thread calls it.
+The study knows nothing of the oracle, gRPC or files. What an oracle suggests or decides comes in as an argument, and
+so does the time (seconds; any clock that never goes back). Not thread-safe.
 
 A trial moves through these states, and no others:
 
@@ -19,9 +19,9 @@ A trial moves through these states, and no others:
     the search was stopped         WAITING            STOPPED     none
     the search goes on             STOPPED            WAITING     none
 
-COMPLETED and FAILED are final: a late or repeated result of such a trial changes nothing. A result from a worker that
-lost its lease is taken while the trial has not ended, once; whoever holds the trial by then is told to abandon it. The
-failure of such a worker is not: the trial is somebody else's to run.
+COMPLETED and FAILED are final: a late or repeated result of such a trial changes nothing. A successful result from a
+worker that lost its lease is accepted once, as long as the trial has not ended; the trial's current holder is told to
+abandon it. A failure from such a worker is ignored: the trial has been handed to another one.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from custom_components.distributed_tuner.study.limits import Limits
 from custom_components.distributed_tuner.study.search_state import SearchState
 from custom_components.distributed_tuner.study.succession import Succession
 
-# An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). So many answers in a
-# row end the search instead of letting its workers wait for ever.
+# An oracle may answer "idle" while no trial runs (it waits for a result that can no longer come). This many such
+# answers in a row end the search instead of letting its workers wait for ever.
 MAX_BARREN_IDLES = 20
 
 
@@ -67,17 +67,20 @@ class Study:
         self._barren_idles = 0
         self._idle_version = -1
 
-    # What a worker asks and tells.
+    # Calls from workers.
 
     def ask(self, worker: str, now: float, process: str = "") -> Grant | Ask:
-        """A worker wants a trial. One that holds a trial gets that trial again.
+        """A worker asks for a trial. One that holds a trial gets that trial again.
 
         Args:
           worker: the worker's id, which outlives its process.
           now: the time, seconds.
-          process: tells apart two processes that bear the same id, one of them thought dead. The last one to begin
-            holds the trial; one whose place it took is told so, and what it says from then on changes nothing but to
-            bring the result of a trial that has none.
+          process: distinguishes processes with the same worker id, one of them presumed dead. The latest one to start
+            holds the trial; a replaced one gets REPLACED, and its later calls have no effect, except to deliver the
+            result of a trial that has none.
+
+        Returns:
+          The trial granted, or what to do instead.
         """
         if not self._succession.begin(worker, process):
             return Ask.REPLACED
@@ -102,7 +105,7 @@ class Study:
         if trial_id is not None:
             return self._ledger.lease(trial_id, worker, process, now)
         if self._search.exhausted:
-            # What waits and is not handed on is about to fail.
+            # A waiting trial that `next_waiting` leaves out is about to fail.
             return Ask.WAIT if self._leases or self._ledger.finishing or self._ledger.waiting else Ask.OVER
         if self._idle_version == self._ledger.version and self._leases:
             return Ask.WAIT
@@ -116,7 +119,21 @@ class Study:
         process: str = "",
         aside: Aside = Aside(),  # noqa: B008, it cannot be changed
     ) -> Grant | Ask:
-        """The oracle's answer for a worker that was told SUGGEST. A trial nobody can take waits for the next worker."""
+        """Takes the oracle's answer for a worker whose `ask` returned SUGGEST.
+
+        Args:
+          worker: the worker's id.
+          suggestion: the oracle's answer.
+          now: the time, seconds.
+          process: the worker's process, see `ask`.
+          aside: remarks on the oracle's answer.
+
+        Returns:
+          The answer to the worker. A trial that it cannot take waits for the next worker.
+
+        Raises:
+          StudyError: the oracle suggested a trial that runs or has ended.
+        """
         if aside.repeated:
             self._ledger.note_repeat()
         if isinstance(suggestion, NoSuggestion):
@@ -151,7 +168,11 @@ class Study:
     def heartbeat(
         self, worker: str, trial_id: str | None, epochs: int | None, now: float, process: str = ""
     ) -> tuple[Directive, str]:
-        """A worker lives; `epochs` counts the epochs of its trial so far. Answers what to do and why."""
+        """A worker reports that it is alive, and how many epochs its trial has finished (None before the first).
+
+        Returns:
+          (what the worker does with the trial, why).
+        """
         if not self.replaced(worker, process):
             self._hear(worker, now)
         if trial_id is None:
@@ -162,11 +183,11 @@ class Study:
         lease.expires = now + self._options.lease_seconds
         lease.heard, lease.alive, lease.inherited = True, now, False
         trial = self._trials[trial_id]
-        # One that a suspended chief hears after the trial's end is older than the end, which had the last word.
+        # A heartbeat that a suspended chief reads after the trial's end is stale: the end counts.
         if epochs is not None and epochs != trial.epochs and trial_id not in self._ledger.finishing:
             trial.epochs = epochs
             if epochs > trial.furthest:
-                # Epochs that are trained again, or were finished before, are no sign that the trial gets anywhere.
+                # Epochs that are trained again, or were resumed from, are not progress.
                 trial.furthest, lease.fruitful = epochs, True
                 trial.fruitless_losses = trial.fruitless_releases = 0
             trial.progressed = now
@@ -178,11 +199,11 @@ class Study:
         return (Directive.FINISH, lease.limit) if lease.limit else (Directive.CONTINUE, "")
 
     def replaced(self, worker: str, process: str) -> bool:
-        """Whether another process of this worker has taken this one's place, whose word counts no more."""
+        """Whether a newer process of this worker has replaced this one, whose calls no longer count."""
         return self._succession.replaced(worker, process)
 
     def fault(self, worker: str, message: str) -> str | None:
-        """A worker met an error outside of a trial. Returns why the caller has to stop the search, if so."""
+        """A worker reports an error outside a trial. Returns why the caller must stop the search, None if it need not."""
         self._search.faults += 1
         if self._search.faults == 1:
             self._search.first_fault = f"{worker}: {message}"
@@ -192,7 +213,7 @@ class Study:
         return self._limits.faults(self._search.faults, self._search.first_fault)
 
     def release(self, worker: str, trial_id: str, now: float, process: str = "") -> None:
-        """A preempted worker gives its trial back; a process that does not hold it has nothing to give."""
+        """A preempted worker gives its trial back; without effect from a process that does not hold it."""
         lease = self._leases.of_trial(trial_id)
         if lease is not None and self.holds(worker, trial_id, process) and trial_id not in self._ledger.finishing:
             lease.alive = now
@@ -201,16 +222,25 @@ class Study:
             self._ledger.end_if_over(now)
 
     def renews(self, worker: str, process: str = "") -> None:
-        """A worker's process gives way to a fresh one, which is not heard of before it has begun."""
+        """A worker's process exits to be replaced by a new one, from which nothing is heard until it has started."""
         if not self._succession.replaced(worker, process):
             self._seen.pop(worker, None)
             self._renewed.add(worker)
 
     def gone(self, worker: str, reason: str, now: float, process: str = "", fault: bool = True) -> str | None:
-        """The cluster saw this worker die. Returns the trial it held, if any; see `tick` for those that fail of it.
+        """The cluster reports that this worker died; `tick` fails the trials that have cost too many workers.
 
-        The news may be older than the worker's next process, which keeps what it has been granted since. Without
-        `fault` its machine was taken away: that is held against nobody, nor is the silence before the news.
+        Args:
+          worker: the worker's id.
+          reason: how it died.
+          now: the time, seconds.
+          process: the process that died. The report may arrive after the worker's next process has started, which
+            keeps what it has been granted since.
+          fault: False if its machine was preempted or evicted: then neither the loss nor the silence before the report
+            counts.
+
+        Returns:
+          The trial that it held, if any.
         """
         if not fault:
             self._ledger.forgive(worker, process)
@@ -237,12 +267,24 @@ class Study:
         succeeded: bool = True,
         process: str = "",
     ) -> bool:
-        """Whether this result, after so many epochs, counts. One of an earlier attempt, or sent twice, does not.
+        """Decides whether a result counts. One from an earlier attempt, or a duplicate, does not.
 
-        Nor does the failure of a worker that does not hold the trial any more: what it failed of may be just that, its
-        files having been cleared away by the next one.
+        Nor does a failure from a worker that no longer holds the trial: it may have failed because the trial's next
+        worker removed its files.
 
-        If so the trial is the caller's until it calls `finished` or `unfinished`.
+        If the result counts, the trial belongs to the caller until it calls `finished` or `unfinished`.
+
+        Args:
+          worker: who sent it.
+          trial_id: the trial.
+          epochs: how many epochs the trial finished, None if unknown.
+          attempt: the attempt that it is the result of, None if unknown.
+          now: the time, seconds.
+          succeeded: whether the trial ran to its end.
+          process: the worker's process, see `ask`.
+
+        Returns:
+          Whether it counts.
 
         Raises:
           StudyError: the worker never held this trial.
@@ -265,21 +307,24 @@ class Study:
         return True
 
     def attempt(self, trial_id: str) -> int:
-        """How many times this trial was started afresh."""
+        """How many times this trial was retried from scratch."""
         return self._trials[trial_id].attempt
 
     def unfinished(self, trial_id: str) -> None:
-        """The result could not be brought to the oracle; the trial is as before `begin_finish`."""
+        """The oracle could not be given the result; the trial is again as before `begin_finish`."""
         self._ledger.finishing.discard(trial_id)
 
     def finished(self, trial_id: str, result: Result, now: float, cut: str | None = None) -> None:
-        """The oracle's verdict on a trial that `begin_finish` or `tick` handed out.
+        """Ends a trial that `begin_finish` or `tick` handed out, with the oracle's verdict.
 
         Args:
           trial_id: the trial.
           result: the verdict.
           now: the time, seconds.
-          cut: why the worker ended it before its last epoch, if it did: the reason of the FINISH that it obeyed.
+          cut: why the worker ended it before its last epoch, if it did: the reason given with FINISH.
+
+        Raises:
+          StudyError: the trial was not handed out.
         """
         if trial_id not in self._ledger.finishing:
             raise StudyError(f"trial {trial_id} was not being finished")
@@ -288,13 +333,13 @@ class Study:
         self._ledger.finish(trial_id, result, now, cut)
         self._ledger.end_if_over(now)
 
-    # What time and people bring about.
+    # Effects of time, and of people.
 
     def tick(self, now: float) -> list[tuple[str, str]]:
         """Expires leases and enforces limits.
 
         Returns:
-          (trial id, reason) of each trial that has to fail now. Each is as after `begin_finish`: the caller brings it
+          (trial id, reason) of each trial that has to fail now. Each is as after `begin_finish`: the caller reports it
           to the oracle and calls `finished`.
         """
         doomed: list[tuple[str, str]] = []
@@ -317,21 +362,21 @@ class Study:
         return doomed
 
     def extend_leases(self, seconds: float) -> None:
-        """The chief itself was away (suspended, starved): no worker is to blame for silence meanwhile."""
+        """Extends every lease: the chief itself was suspended or starved, so the workers' silence does not count."""
         for lease in self._leases:
             lease.expires += seconds
             self._trials[lease.trial_id].progressed += seconds
 
     def stop(self, reason: str, now: float) -> None:
-        """No trial is started from now on; running ones are told to end at their next epoch. The first reason stays."""
+        """Starts no further trials; running ones are told to end at their next epoch. Only the first reason is kept."""
         self._ledger.stop(reason, now)
 
     def abandon_running(self, now: float, *, unjudged: bool = False) -> None:
-        """Ends the leases that a stop left running past its grace; their trials count as stopped.
+        """Ends the leases still running after a stop's grace period; their trials count as stopped.
 
         Args:
           now: the time, seconds.
-          unjudged: whether trials whose result is still to be judged count as stopped too, since nobody will judge it.
+          unjudged: whether trials whose result the oracle has not judged count as stopped too, as it never will.
         """
         if unjudged:
             self._ledger.finishing.clear()
@@ -340,7 +385,7 @@ class Study:
                 self._ledger.give_back(lease.trial_id, Outcome.STOPPED, now)
         self._ledger.end_if_over(now)
 
-    # What others read.
+    # Read access.
 
     @property
     def over(self) -> bool:
@@ -354,12 +399,12 @@ class Study:
 
     @property
     def repeated(self) -> bool:
-        """Whether the oracle suggested what had been tried before, in the place of which something else was found."""
+        """Whether the oracle ever suggested a configuration tried before, which was replaced by another."""
         return self._search.repeated
 
     @property
     def faults(self) -> int:
-        """How many times workers met an error outside of a trial since a trial last ended."""
+        """How many errors outside a trial workers reported since a trial last ended."""
         return self._search.faults
 
     @property
@@ -383,12 +428,12 @@ class Study:
         return lease is not None and lease.worker == worker and lease.process in ("", process)
 
     def workers(self, now: float) -> tuple[str, ...]:
-        """The workers heard of within the last lease time."""
+        """The workers heard from within the last lease duration."""
         return tuple(sorted(w for w, seen in self._seen.items() if now - seen <= self._options.lease_seconds))
 
     @property
     def renewing(self) -> tuple[str, ...]:
-        """The workers whose process gave way to a fresh one that has said nothing yet."""
+        """The workers whose process exited to be replaced by a new one, which has not been heard from yet."""
         return tuple(sorted(self._renewed))
 
     def record(
@@ -401,7 +446,10 @@ class Study:
         notices: tuple[str, ...] = (),
         since: int = -1,
     ) -> SearchRecord:
-        """The search as data: the trials that changed after revision `since`, in the order of their start."""
+        """The search as data: the trials that changed after revision `since`, in the order of their start.
+
+        The other arguments are those fields of the record that the study does not know.
+        """
         return SearchRecord(
             name=name,
             objective=objective,
@@ -415,7 +463,7 @@ class Study:
             notices=notices,
         )
 
-    # Durability: the caller stores what `changes` gives and hands it back to `restore`, merged by trial id.
+    # Durability: the caller stores what `changes` returns and passes it to `restore`, merged by trial id.
 
     def changes(self) -> dict[str, Any]:
         """What changed since the last call, as JSON-able data: {"trials": {id: state}, "processes": …, "study": …}."""
@@ -432,17 +480,17 @@ class Study:
         results: Mapping[str, int] | None = None,
         told: float | None = None,
     ) -> frozenset[str]:
-        """Takes up a stored search. Workers that held a trial hold it still, with a whole lease from now.
+        """Restores a stored search. Workers that held a trial still hold it, with a full lease from now.
 
         Args:
           state: the merged patches of `changes`.
           now: the time, seconds.
-          go_on: a new attempt at the search: an earlier stop is void, and failures, losses and the search's time are
-            counted afresh; that workers of an earlier attempt are gone counts for nothing. Without it (the chief died
-            and came back) they stay.
+          go_on: whether this is a new attempt at the search: an earlier stop is void, the counts of failures and losses
+            and the search's time start again at zero, and the loss of an earlier attempt's workers does not count.
+            False after a restart of the chief: all of these are kept.
           more: whether the oracle may have more trials in a new attempt, though it had none before.
-          results: the attempt of each result that was acknowledged, by trial id, be it judged or not.
-          told: the time of what was stored last, by which the workers of then were alive; `now` if left out.
+          results: the attempt of each acknowledged result, by trial id, whether judged or not.
+          told: the time of the last stored entry, until when workers holding a trial count as alive; `now` if left out.
 
         Returns:
           The trials whose result is still to be judged; each is as after `begin_finish`.
@@ -450,14 +498,14 @@ class Study:
         told = now if told is None else told
         self._ledger.put_back(state, now, go_on=go_on, more=more, results=results or {}, told=told)
         if not go_on:
-            # A new attempt does not hear those of an earlier one, and may give their numbers to others.
+            # Processes of an earlier attempt cannot reach this one, and their ids may be reused.
             self._succession.put_back(state.get("processes", {}))
         for lease in self._leases:
             self._succession.begin(lease.worker, lease.process)
         return frozenset(self._ledger.finishing)
 
     def requeued(self, trial_ids: frozenset[str]) -> None:
-        """Trials that wait in the oracle's own queue for a retry are handed out by the oracle, not from here."""
+        """Takes out of the queue trials that wait in the oracle's own retry queue: the oracle will suggest them."""
         for trial_id in trial_ids:
             self._ledger.withdraw(trial_id)
 

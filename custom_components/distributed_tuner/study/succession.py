@@ -1,18 +1,18 @@
-"""Which process stands for a worker: the last one that began to ask, and none that it took the place of."""
+"""Which process represents a worker: the latest one that asked for work, and none that it replaced."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# Of a worker that had more processes than that, the first ones are told from new ones no more.
+# Processes remembered per worker; an older one is no longer distinguished from a new one.
 _KEPT = 50
 
 
 class Succession:
-    """The processes that bear a worker's id, one after the other.
+    """The successive processes with the same worker id.
 
-    A process that is suspended, or cut off on another machine, may come back when another one has taken its place long
-    since. What it says then is old: see `Study`. A caller that names no process (an empty text) is never old.
+    A process that was suspended, or partitioned on another machine, may come back long after another one has replaced
+    it. Its calls are then stale: see `Study`. A caller that names no process (an empty string) is never stale.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Succession:
         self._unsaved: set[str] = set()
 
     def begin(self, worker: str, process: str) -> bool:
-        """A process asks for work: a new one in the place of the last. Returns whether it stands for its worker now."""
+        """A process asks for work; a new one replaces the last. Returns whether it represents its worker now."""
         known = self._processes.setdefault(worker, [])
         if process in known:
             return process == known[-1]
@@ -31,15 +31,15 @@ class Succession:
         return True
 
     def replaced(self, worker: str, process: str) -> bool:
-        """Whether another process has taken this one's place."""
+        """Whether another process has replaced this one."""
         return process in self._processes.get(worker, ())[:-1]
 
     def take_unsaved(self) -> dict[str, list[str]]:
-        """The processes of the workers that got one since the last call, as JSON-able data."""
+        """The processes of the workers that got a new one since the last call, as JSON-able data."""
         taken = {worker: list(self._processes[worker]) for worker in sorted(self._unsaved)}
         self._unsaved.clear()
         return taken
 
     def put_back(self, state: Mapping[str, Sequence[str]]) -> None:
-        """Takes up what `take_unsaved` gave, merged by worker."""
+        """Restores what `take_unsaved` returned, merged by worker."""
         self._processes = {worker: list(processes) for worker, processes in state.items()}

@@ -11,10 +11,10 @@ from custom_components.distributed_tuner.study.live_trial import Trial
 
 
 class Trials:
-    """Holds them in the order of their start, by id.
+    """The trials by id, in the order of their start.
 
     Attributes:
-      revision: grows with each change; `touch` counts a change that is no trial's.
+      revision: grows with each change; `touch` counts a change outside the trials.
     """
 
     def __init__(self) -> None:
@@ -35,30 +35,30 @@ class Trials:
         return self._trials.get(trial_id)
 
     def add(self, trial_id: str, hyperparameters: Mapping[str, HyperparameterValue]) -> Trial:
-        """A new trial, which waits."""
+        """Adds a new trial, in state WAITING."""
         trial = Trial(trial_id, TrialStatus.WAITING, dict(hyperparameters), number=len(self._trials))
         self._trials[trial_id] = trial
         return trial
 
     def put_back(self, trial_id: str, state: Mapping[str, Any]) -> Trial:
-        """A trial as `take_unsaved` gave it, after those put back before."""
+        """Restores a trial as `take_unsaved` returned it, after those restored before."""
         trial = live_trial.from_state(trial_id, state, number=len(self._trials))
         self._trials[trial_id] = trial
         return trial
 
     def changed(self, trial: Trial) -> None:
-        """Takes note that this trial is not what it was."""
+        """Records a change to this trial."""
         self.touch()
         self._unsaved.add(trial.trial_id)
         self._changed.pop(trial.trial_id, None)
         self._changed[trial.trial_id] = self.revision
 
     def touch(self) -> None:
-        """Takes note of a change beside the trials."""
+        """Records a change outside the trials."""
         self.revision += 1
 
     def records(self, since: int) -> tuple[TrialRecord, ...]:
-        """Those that changed after this revision, in the order of their start; costs what changed."""
+        """Those that changed after this revision, in the order of their start; takes time in their number only."""
         changed: list[Trial] = []
         for trial_id in reversed(self._changed):
             if self._changed[trial_id] <= since:
