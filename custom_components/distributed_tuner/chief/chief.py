@@ -1,7 +1,7 @@
 """The chief: one process that serves one search to its workers.
 
 The event loop owns the study, so that a heartbeat waits for nothing, not even for the oracle; see `trial_flow`. A
-transition is on the disk before anybody is told of it.
+transition is on disk before it is acknowledged to anybody.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from custom_components.distributed_tuner.study.study import Study
 _LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
-# Limits count on what the journal's entries say of the time, also while no trial begins or ends; and so does how long a
-# trial was run that its chief did not outlive. A folder is told so often, a bucket as often as onlookers are.
+# How often the time is written to the journal, also while no trial begins or ends: after a crash, limits and the
+# durations of interrupted trials are computed from it. A bucket is written as rarely as the record is.
 _TIME_SECONDS = 5.0
 
 
 class Chief:
-    """A study and an oracle, alive; see the module.
+    """Runs a study and an oracle; see the module.
 
     Attributes:
-      service: what it answers to its callers.
+      service: the methods of its gRPC service.
       options: leases, limits, deadlines.
       broken: set when the chief cannot go on.
     """
@@ -58,13 +58,22 @@ class Chief:
         go_on: bool,
         notices: Sequence[str] = (),
     ) -> None:
-        """Restores what the directory's journal holds, then opens the journal for what comes.
+        """Restores what the directory's journal holds, then opens the journal for writing.
+
+        Args:
+          name: the search's name, for its record.
+          suggester: the oracle.
+          options: leases, limits, deadlines.
+          directory: the search directory.
+          project_dir: keras-tuner's project folder within it.
+          go_on: whether this is a new attempt at the search, see `Study.restore`; False after a restart of the chief.
+          notices: remarks for the record.
 
         Raises:
           CorruptState: the journal is damaged.
-          SearchChanged: the journal is that of another objective, algorithm, space or plan.
-          OracleError: the oracle does not take back its state.
-          OSError: the directory may not be written.
+          SearchChanged: the journal belongs to a search with another objective, algorithm, space or plan.
+          OracleError: the oracle cannot restore its state.
+          OSError: the directory is not writable.
         """
         self._name = name
         self._notices = tuple(notices)
@@ -73,7 +82,7 @@ class Chief:
         self._directory = directory
         self._store = DurableState(directory, project_dir)
         stored = self._store.open()
-        # Before the oracle takes up its state, and with it the space that it had then.
+        # Before the oracle restores its state, which replaces its space by the stored one.
         found = identity.of(suggester.oracle)
         if stored.identity is not None:
             identity.check(stored.identity, found, directory.url)
@@ -103,23 +112,23 @@ class Chief:
         self.broken = asyncio.Event()
 
     async def begin(self) -> None:
-        """Stores what the search is, and that this attempt has begun: what comes back after this one goes on with it.
+        """Stores the search's identity, and that this attempt has begun: a restarted chief continues this attempt.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the write failed.
         """
         await self._store.append(self._first_entry)
         await self._flow.commit()
 
     def start(self) -> None:
-        """Begins to watch over leases and limits, and judges what the chief before left unjudged."""
+        """Begins to enforce leases and limits, and judges the results that an earlier chief left unjudged."""
         for trial_id, end in self._unjudged.items():
             self._in_background(self._flow.judge(trial_id, end))
         self._in_background(self._watch())
         self._in_background(self._published.keep())
 
     def give_up(self, error: OracleError) -> None:
-        """The oracle is broken: the search ends with what there is."""
+        """The oracle is broken: the search ends with the results so far."""
         if self._flow.turn.lost:
             return
         self._flow.turn.lost = True
@@ -127,14 +136,14 @@ class Chief:
         self._in_background(self._end_with(str(error).splitlines()[0], "chief", str(error)))
 
     def break_down(self, error: BaseException) -> None:
-        """The chief cannot go on, mostly for want of a disk: nobody may be told of a transition from now on."""
+        """The chief cannot go on, usually because the disk fails: it must not acknowledge any further transition."""
         if self._broken is None:
             _LOG.critical("the chief cannot go on", exc_info=error)
             self._broken = error
             self.broken.set()
 
     async def close(self) -> None:
-        """Stores all there is and ends."""
+        """Stores everything and ends."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,16 +156,16 @@ class Chief:
 
     @property
     def objective(self) -> Objective:
-        """What the search is for."""
+        """The search's objective."""
         return self._suggester.oracle.objective
 
     @property
     def failure(self) -> BaseException | None:
-        """What keeps the chief from storing the search; None while all is well."""
+        """What prevents the chief from storing the search; None if nothing does."""
         return self._broken
 
     async def _end_with(self, reason: str, process: str, trace: str) -> None:
-        """Whoever hears that the search was stopped finds the traceback."""
+        """Stores the traceback first, so that it is there once the search is seen to be stopped."""
         await asyncio.to_thread(self._directory.write_error, process, reason, trace)
         self._study.stop(reason, self._clock())
         await self._flow.commit()
@@ -168,7 +177,7 @@ class Chief:
             except OracleError as error:
                 self.give_up(error)
             except Exception as error:
-                # Nobody waits for this work, and nobody would miss it: a search that goes on without it may never end.
+                # Nobody awaits this work, so its failure would go unnoticed: a search without it might never end.
                 self.break_down(error)
 
         task = asyncio.ensure_future(watched())
@@ -196,7 +205,7 @@ class Chief:
                 stopped_since = stopped_since or now
                 waited = now - stopped_since
                 if waited > 2 * self.options.grace_seconds and not self._flow.turn.lost:
-                    # Their results are stored, and judged when the search is gone on with.
+                    # Their results are stored, and judged when the search is resumed.
                     _LOG.warning("the oracle takes too long over the last results, which are left out")
                     self._flow.turn.lost = True
                 if waited > self.options.grace_seconds:
@@ -247,7 +256,7 @@ class Chief:
         )
 
     def _restore(self, stored: Stored, go_on: bool) -> dict[str, TrialEnd]:
-        """Takes up what is stored. Returns the results that the oracle has not judged, by trial id."""
+        """Restores what is stored. Returns the results that the oracle has not judged, by trial id."""
         if stored.time is None:
             return {}
         self._fail_unusable(stored)
@@ -263,9 +272,9 @@ class Chief:
         return {trial_id: _judgeable(trial_id, stored.results[trial_id]) for trial_id in sorted(unjudged)}
 
     def _fail_unusable(self, stored: Stored) -> None:
-        """A trial whose values nobody can use, as earlier versions stored, has failed or will; they count for nothing.
+        """Fails trials with unusable hyperparameter values, which earlier versions let in, and discards the values.
 
-        The oracle, which may need some, finds the defaults in their place. All that is stored with the first entry.
+        The oracle, which may need values, gets the defaults instead. The repair is stored with the first entry.
         """
         mended: dict[str, dict[str, Any]] = {}
         failures: dict[str, dict[str, Any]] = {}
@@ -291,7 +300,7 @@ class Chief:
 
 
 def _judgeable(trial_id: str, stored: Mapping[str, Any]) -> TrialEnd:
-    """The stored end of a trial, or its failure where nobody could judge that."""
+    """The stored end of a trial, or a failure in its place if it cannot be judged."""
     try:
         return TrialEnd.from_json(stored)
     except ValueError as error:

@@ -12,8 +12,8 @@ class Clock:
     """Seconds since the epoch that never jump: the wall clock is read once, a monotonic one after that.
 
     Args:
-      last: what the chief before said last, None if there was none. Where the wall clock contradicts it (an earlier
-        time; a chief that was away for longer than any is) it goes on from there.
+      last: the last time that an earlier chief stored, None if there was none. The clock continues from there if the
+        wall clock contradicts it (an earlier time, or a longer absence than a restart takes).
       go_on: whether this is a new attempt, which may come at any later time.
     """
 

@@ -1,4 +1,4 @@
-"""What a chief keeps on the disk: the journal that it trusts, and the files that others read."""
+"""What a chief keeps on disk: the journal, which it trusts, and the files that others read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from custom_components.distributed_tuner.storage import journal
 from custom_components.distributed_tuner.storage.base import Fenced
 from custom_components.distributed_tuner.storage.search_dir import JOURNAL, RECORD, SearchDir
 
-# keras-tuner's words, see `Trial.get_state()`.
+# keras-tuner's names, see `Trial.get_state()`.
 _COMPLETED = "COMPLETED"
 _FINAL = (_COMPLETED, "FAILED")
 
 
 class NotPublished(OSError):
-    """What others read of the search could not be written. The search itself is stored."""
+    """The files that others read could not be written. The search itself is stored."""
 
 
 @dataclasses.dataclass
@@ -34,10 +34,10 @@ class Stored:
     Attributes:
       study: for `Study.restore`.
       oracle: for `OracleSuggester.restore`.
-      results: the last result of each trial that was acknowledged before the oracle had it, by trial id.
-      identity: what the search is, see `identity`; None if nobody stored it yet.
-      search: tells this search from every other one, also one that begins in the same directory once the journal is
-        gone; None if nobody stored it yet.
+      results: the last result of each trial that was acknowledged before the oracle judged it, by trial id.
+      identity: the search's settings, see `identity`; None if not stored yet.
+      search: the search's unique id, different also from that of a search started in the same directory after the
+        journal is gone; None if not stored yet.
       time: of the last entry, by the clock of the chief that wrote it; None if there is none.
     """
 
@@ -54,7 +54,7 @@ class DurableState:
 
     Attributes:
       trials: keras-tuner's state of each trial (`Trial.get_state()`), by trial id.
-      record_seconds: `write_files` is called no more often.
+      record_seconds: the shortest interval between calls of `write_files`.
     """
 
     def __init__(self, directory: SearchDir, project_dir: str) -> None:
@@ -70,11 +70,11 @@ class DurableState:
         self.record_seconds = self._storage.record_seconds
 
     def open(self) -> Stored:
-        """Reads the journal and opens it for what comes.
+        """Reads the journal and opens it for writing.
 
         Raises:
           CorruptState: the journal is damaged, or lost.
-          OSError: the directory may not be written.
+          OSError: the directory is not writable.
         """
         stored = Stored()
 
@@ -95,10 +95,14 @@ class DurableState:
         return stored
 
     def append(self, entry: dict[str, Any], oracle_patch: Mapping[str, Any] | None = None) -> Awaitable[None]:
-        """Queues a transition for the disk. Called in the order of the transitions; an empty one is not stored.
+        """Queues a transition for the journal. Called in the order of the transitions; an empty one is not stored.
+
+        Args:
+          entry: the transition.
+          oracle_patch: the oracle's change that goes with it.
 
         Returns:
-          What is done when this transition and all before it are on the disk; it raises OSError if the disk refuses.
+          An awaitable, done when this transition and all before it are on disk; it raises OSError if writing fails.
         """
         assert self._journal is not None
         if oracle_patch is not None and (oracle_patch["state"] or oracle_patch["trials"]):
@@ -126,7 +130,7 @@ class DurableState:
             self.trials.update(entry["oracle"]["trials"])
 
     def _check_new(self) -> None:
-        """The journal is the search: where others were told of trials, it cannot be empty."""
+        """Fails if the journal is empty although the record shows that a search has run here."""
         record = self._storage.where(RECORD)
         try:
             stored = self._directory.read_record()
@@ -146,7 +150,7 @@ class DurableState:
         assert self._journal is not None
         written = self._journal.append(entry)
         if written is not self._written:
-            # One wake-up of the event loop for all that went to the disk together.
+            # One wake-up of the event loop per batch written to disk.
             self._written, self._on_disk = written, asyncio.wrap_future(written)
         if ended:
             written.add_done_callback(lambda done: None if done.exception() else self._project.ended(ended))
@@ -158,16 +162,16 @@ class DurableState:
         return completed[:count]
 
     def write_files(self, changed: SearchRecord, oracle_state: str | None) -> None:
-        """Writes what others read: the record, and keras-tuner's files. It is on the disk in the journal before.
+        """Writes the files that others read, the record and keras-tuner's, once the journal has their content on disk.
 
         Args:
           changed: the record with the trials that changed since the last call.
           oracle_state: `Oracle.get_state()` as JSON, None to leave its file as it is.
 
         Raises:
-          NotPublished: the place refuses these files; what they should hold is in the journal, and another call with
-            the same trials, or more, brings them up to date.
-          OSError: the journal's own place refuses.
+          NotPublished: these files cannot be written; their content is in the journal, and another call with the same
+            trials, or more, brings them up to date.
+          OSError: the journal cannot be written.
         """
         assert self._journal is not None
         written = self._written
@@ -184,7 +188,7 @@ class DurableState:
                 raise NotPublished(str(error)) from error
 
     def close(self) -> None:
-        """Brings what is queued to the disk, and clears up."""
+        """Flushes the queue to disk, and cleans up."""
         if self._journal is not None:
             self._journal.close()
         self._project.close()

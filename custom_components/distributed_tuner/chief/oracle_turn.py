@@ -1,4 +1,4 @@
-"""The oracle's turn: who may call it, and when; in two ways, for an oracle that answers at once and for a slow one."""
+"""Turns with the oracle: one call at a time, in two versions, for an oracle that answers at once and for a slow one."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ Patch = Mapping[str, Any]
 
 
 class Journal(Protocol):
-    """Where a turn leaves what comes of it."""
+    """Where a turn stores its outcome."""
 
     def append(self, oracle_patch: Patch | None = None) -> Awaitable[None]:
-        """Queues for the disk what changed in the study, with this change of the oracle's."""
+        """Queues for the journal what changed in the study, with this change of the oracle's."""
 
     def keep(self, trial_id: str, end: TrialEnd) -> Awaitable[None]:
-        """Queues for the disk a trial's end that is judged later."""
+        """Queues for the journal a trial's end that is judged later."""
 
     async def commit(self) -> None:
-        """Waits until all that happened so far is on the disk, and tells those who wait for a trial."""
+        """Waits until everything so far is on disk, then wakes callers that wait for a trial."""
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> object:
-        """Runs work that nobody waits for, and deals with what it raises."""
+        """Runs work that nobody awaits, and handles what it raises."""
 
 
 class OracleTurn(Protocol):
-    """Brings study and oracle together. The caller commits, but where it is said otherwise.
+    """Connects study and oracle. The caller commits, unless stated otherwise.
 
-    Each method raises `OracleError` where the oracle raises.
+    Each method raises `OracleError` if the oracle raises.
 
     Attributes:
-      lost: whether nobody wants the oracle's answers any more; one that comes late changes nothing.
+      lost: whether the oracle has been given up; a late answer of its is discarded.
     """
 
     lost: bool
 
     def ask_at_once(self, worker: str, process: str) -> Grant | Ask:
-        """As `Study.ask`, with the oracle's help if it answers at once; else SUGGEST is left."""
+        """As `Study.ask`, with the oracle's help if it answers at once; otherwise SUGGEST may be returned."""
 
     async def ask(self, worker: str, process: str, seconds: float) -> Grant | Ask:
         """As `Study.ask`, with the oracle's help.
@@ -55,41 +55,41 @@ class OracleTurn(Protocol):
         Args:
           worker: the worker's id.
           process: its process, see `Study.ask`.
-          seconds: for how long to wait for a slow oracle. After that the answer is WAIT and the oracle goes on; what it
-            suggests is the worker's, who hears of it when it asks again.
+          seconds: how long to wait for a slow oracle. After that the answer is WAIT, and the oracle goes on; the worker
+            gets its suggestion when it asks again.
         """
 
     async def take(self, trial_id: str, end: TrialEnd) -> None:
-        """Has a trial's end judged: at once, or kept until there is time.
+        """Has a trial's end judged: at once, or stored until the oracle is free.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the write failed.
         """
 
     async def judge(self, trial_id: str, end: TrialEnd) -> None:
-        """Has a trial's end judged, and returns when it is."""
+        """Has a trial's end judged, and returns once it is."""
 
     async def update_space(self, config: Mapping[str, Any]) -> str | None:
-        """Tells the oracle new hyperparameters. Returns why it cannot take them up, if so."""
+        """Adds new hyperparameters to the oracle's space. Returns why it cannot, None if it did."""
 
     async def state(self) -> str:
         """`Oracle.get_state()` as JSON."""
 
     def patch(self) -> Patch | None:
-        """The oracle's change that goes with what is queued now, where its own thread does not queue it."""
+        """The oracle's change that goes with the next journal entry; None if its own thread queues it."""
 
     def silence(self, now: float) -> float:
-        """For how many seconds the oracle has not answered what it was asked; 0.0 while it was asked nothing."""
+        """For how many seconds the oracle's current call has been running; 0.0 if there is none."""
 
     def extend_silence(self, seconds: float) -> None:
-        """The chief itself was away so long, and its oracle with it."""
+        """Deducts a time in which the chief itself was suspended, and its oracle with it."""
 
     async def close(self, *, wait: bool) -> None:
-        """Ends; with `wait` the oracle will answer what it was asked."""
+        """Ends the turns; with `wait`, after the oracle's current call."""
 
 
 class _Calls:
-    """What the oracle is asked and told, with what comes of it in the study, in either way."""
+    """The calls of study and oracle that both versions share."""
 
     def __init__(self, study: Study, suggester: OracleSuggester, journal: Journal, clock: Callable[[], float]) -> None:
         self._study = study
@@ -120,7 +120,7 @@ class _Calls:
 
 
 class QuickTurn(_Calls):
-    """Of an oracle that answers in about a millisecond: it is asked in the event loop, and is never waited for."""
+    """For an oracle that answers in about a millisecond: it is called in the event loop."""
 
     def ask_at_once(self, worker: str, process: str) -> Grant | Ask:
         """See `OracleTurn`."""
@@ -171,11 +171,10 @@ class QuickTurn(_Calls):
 
 
 class ThreadedTurn(_Calls):
-    """Of an oracle that may take long: it has a thread, which one call has at a time.
+    """For an oracle that may be slow: it has its own thread, which runs one call at a time.
 
-    A trial's end that arrives meanwhile is stored and acknowledged, and judged when its turn comes. A turn is taken to
-    its end, though its caller goes away: what the oracle has changed by then has to be in the journal, or the search
-    that comes back is another one.
+    A trial's end that arrives meanwhile is stored and acknowledged, and judged when its turn comes. A turn is completed
+    even if its caller goes away: the oracle's changes must reach the journal, or a restored search would differ.
     """
 
     def __init__(self, study: Study, suggester: OracleSuggester, journal: Journal, clock: Callable[[], float]) -> None:
@@ -256,7 +255,7 @@ class ThreadedTurn(_Calls):
         self._thread.shutdown(wait=wait, cancel_futures=True)
 
     def _take_turn(self, work: Callable[[], Coroutine[Any, Any, Answer]]) -> asyncio.Task[Answer]:
-        """Begins work with the oracle, which goes on whoever waits for it."""
+        """Schedules work with the oracle, which runs to its end even if nobody awaits it any more."""
 
         async def take() -> Answer:
             async with self._turn:
@@ -272,10 +271,10 @@ class ThreadedTurn(_Calls):
         return task
 
     async def _outcome(self, work: asyncio.Future[Answer], seconds: float | None = None) -> Answer:
-        """What comes of work that is under way.
+        """The result of work in progress.
 
         Raises:
-          asyncio.TimeoutError: nothing within so many seconds; it goes on.
+          asyncio.TimeoutError: no result within this many seconds; the work goes on.
         """
         done: set[asyncio.Future[Answer]] = set()
         try:
@@ -288,7 +287,7 @@ class ThreadedTurn(_Calls):
         return work.result()
 
     def _heed(self, work: asyncio.Future[Any]) -> None:
-        """Work that nobody waits for any more is done: others are told, and what it raises is dealt with."""
+        """Commits work that ended after its caller had stopped waiting, and handles what it raised."""
 
         async def heed() -> None:
             await work
@@ -315,12 +314,12 @@ class ThreadedTurn(_Calls):
     async def _in_thread(
         self, function: Callable[..., Any], *args: Any, then: Callable[[Any], Any] = lambda answer: answer
     ) -> Any:
-        """Queues for the disk what a call changes in the oracle, with what comes of it in the study.
+        """Calls the oracle in its thread, and queues for the journal its changes together with the study's.
 
         Args:
-          function: the call, which the oracle's thread makes.
+          function: the call.
           args: its arguments.
-          then: brings its answer to the study.
+          then: applies its answer to the study.
 
         Returns:
           What `then` returns.

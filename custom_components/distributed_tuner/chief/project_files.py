@@ -1,7 +1,7 @@
-"""A search as keras-tuner itself stores it, for keras-tuner's own tools. The journal is what the chief trusts.
+"""A search as keras-tuner itself stores it, for keras-tuner's own tools; the chief itself trusts only its journal.
 
-The chief also clears away here what a lost worker would have gone on from, once the trial has ended: it alone hears of
-every end, also of a trial that died with its workers.
+The chief also removes a trial's saved state here once the trial has ended: no other process learns of every trial's
+end, such as that of a trial all of whose workers were lost.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ class ProjectFiles:
         self._cleared = 0
 
     def update(self, trials: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes note of new states of trials (`Trial.get_state()`, by trial id)."""
+        """Records new states of trials (`Trial.get_state()`, by trial id) for the next `write`."""
         with self._lock:
             self._pending.update(trials)
 
     def ended(self, trial_ids: Iterable[str]) -> None:
-        """The end of these trials is in the journal: no worker goes on with them."""
+        """Records that the end of these trials is in the journal: no worker will resume them."""
         with self._lock:
             self._ended.extend(trial_ids)
 
     def write(self, oracle_state: str | None) -> None:
         """Writes the trials that changed, and the oracle's state (`Oracle.get_state()` as JSON) if given.
 
-        Clears up after those that ended, too. One thread at a time calls it.
+        Removes the saved state of trials that have ended, too. Not to be called concurrently.
 
         Raises:
-          OSError: the place refuses; what it did not take is written by the next call.
+          OSError: a write failed; the next call writes what is missing.
         """
         with self._lock:
             pending, self._pending = self._pending, {}
@@ -59,13 +59,13 @@ class ProjectFiles:
                 self._storage.write(f"{self._project}/oracle.json", self._oracle_state.encode())
                 self._oracle_state = None
         finally:
-            # What changed meanwhile is newer.
+            # States recorded meanwhile are newer.
             with self._lock:
                 self._pending = {**pending, **self._pending}
         self._clear(self._cleared)
 
     def close(self) -> None:
-        """Clears up once more: a worker that was thought dead may have woken up and saved an epoch since."""
+        """Cleans up once more: a worker that was presumed dead may have woken up and saved an epoch since."""
         self._clear(0)
 
     def _clear(self, first: int) -> None:

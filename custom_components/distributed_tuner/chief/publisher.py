@@ -1,4 +1,4 @@
-"""What others read of a running search, its files and the chief's log, kept up to date in the background."""
+"""Keeps the files and the log that others read of a running search up to date, in the background."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ _LOG = logging.getLogger(__name__)
 
 _FILES = "record.json and keras-tuner's files"
 _ORACLE_SECONDS = 5.0
-# They take at most this share of the chief's time, however large the search.
+# Writing takes at most this share of the chief's time, however large the search.
 _SHARE = 0.05
-# A bucket that was away for a minute took none of it.
+# A write that waited for an unreachable bucket took no work, and must not stretch the pause without limit.
 _LONGEST_PAUSE_SECONDS = 60.0
 
 
 class Published:
-    """Writes the record and keras-tuner's files. What they say is in the journal before.
+    """Writes the record and keras-tuner's files, always after the journal.
 
     Args:
       store: writes them.
-      record: the trials that changed since a revision, as a record.
-      revision: that of the record by now.
-      ask_oracle: asks for `Oracle.get_state()` as JSON, and hands it on when it comes; None while nobody may ask.
+      record: returns the trials that changed since a revision, as a record.
+      revision: returns the record's current revision.
+      ask_oracle: requests `Oracle.get_state()` as JSON and passes it to the given callback; returns the task, or None
+        if the oracle has been given up.
       clock: seconds.
     """
 
@@ -49,10 +50,10 @@ class Published:
         self._refused = False
 
     async def keep(self) -> None:
-        """Writes what has changed, again and again.
+        """Writes what has changed, periodically, until it is cancelled.
 
         Raises:
-          OSError: the journal's place refuses.
+          OSError: the journal cannot be written.
         """
         oracle_stored = self._clock()
         pause = self._store.record_seconds
@@ -64,7 +65,7 @@ class Published:
             if self._written == self._revision():
                 await asyncio.to_thread(self._progress.tell)
                 continue
-            # A slow oracle holds up its own file only.
+            # A slow oracle delays only its own file.
             if (asked is None or asked.done()) and began - oracle_stored >= _ORACLE_SECONDS:
                 oracle_stored = began
                 asked = self._ask_oracle(told.append)
@@ -77,10 +78,10 @@ class Published:
             pause = max(self._store.record_seconds, min(share, _LONGEST_PAUSE_SECONDS))
 
     def write(self, oracle_state: str | None) -> None:
-        """Writes what has changed, for the last time; what is refused even then stays as it is.
+        """Writes what has changed, for the last time; a file that cannot be written stays as it is.
 
         Raises:
-          OSError: the journal's place refuses.
+          OSError: the journal cannot be written.
         """
         try:
             self._write(self._record(self._written), oracle_state, last=True)
@@ -88,7 +89,7 @@ class Published:
             _LOG.error("%s are left behind the journal, which has everything: %s", _FILES, error)
 
     async def _try(self, oracle_state: str | None) -> None:
-        """Writes what has changed; what the place refuses is tried again with the next change, or time."""
+        """Writes what has changed; what cannot be written is retried at the next interval."""
         before = self._written
         changed, self._written = self._record(before), self._revision()
         try:

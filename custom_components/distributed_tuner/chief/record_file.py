@@ -1,4 +1,4 @@
-"""The search as data in a file that anybody may read while the search runs."""
+"""The search's record in a file that anybody may read while the search runs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from custom_components.distributed_tuner.storage.search_dir import RECORD
 
 
 class RecordFile:
-    """Writes a record from what changed in it: a trial becomes text once for each of its changes."""
+    """Writes a record from its changes: a trial is serialized only when it changed."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._trials: dict[str, str] = {}
 
     def write(self, changed: SearchRecord) -> None:
-        """Replaces the file by the record so far.
+        """Replaces the file by the current record.
 
         Args:
-          changed: the record with those trials only that changed since the last call.
+          changed: the record with only those trials that changed since the last call.
 
         Raises:
-          OSError: the place refuses.
+          OSError: the write failed.
         """
         for trial in changed.trials:
             self._trials[trial.trial_id] = encoding.dumps(trial_to_json(trial))

@@ -1,4 +1,4 @@
-"""What a chief makes of an error while it answers a call, in both of its services."""
+"""How a chief handles an error while it answers a call, in both of its services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ Answer = TypeVar("Answer")
 
 
 async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work: Awaitable[Answer]) -> Answer:
-    """The work's result. An oracle or a disk at fault ends the search; the caller is told by the status of the call.
+    """The work's result. A failing oracle or disk ends the search; the caller gets the error as the call's status.
+
+    Args:
+      chief: the chief that was called.
+      context: the call.
+      work: computes the answer.
 
     Raises:
       grpc.aio.AbortError: the call was refused.
@@ -44,5 +49,5 @@ async def answer(chief: Chief, context: grpc.aio.ServicerContext[Any, Any], work
 
 
 def _told(error: Exception) -> str:
-    """Its first line as the status of a call carries it: some kilobytes of Unicode, or it is lost, status and all."""
+    """The error's first line, shortened to fit a gRPC status: beyond some kilobytes the whole status would be lost."""
     return cause.of_message(printable(str(error).partition("\n")[0]))

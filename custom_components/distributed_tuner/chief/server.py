@@ -49,14 +49,15 @@ async def run(
     server_key: ServerKey | None = None,
     called: Callable[[], None] | None = None,
 ) -> None:
-    """Serves until SIGTERM, or until the search cannot be stored any more.
+    """Serves until SIGTERM, or until the search can no longer be stored.
 
-    The arguments are those of `serve`.
+    The arguments are those of `serve`, and the search's directory.
 
     Raises:
-      SearchError: the address cannot be had, or the search cannot be stored.
-      StorageError: likewise, in a bucket.
-      OSError: a shortage that passes kept the search from being stored, see `shortage`.
+      SearchError: the address is not available, or the search cannot be stored.
+      SearchLocked: another chief has taken over the search.
+      StorageError: the search cannot be stored in its bucket.
+      OSError: a temporary shortage prevented the search from being stored, see `shortage`.
     """
     server, bound = await serve(
         chief,
@@ -118,16 +119,16 @@ async def serve(
       token: the bearer token that callers must show.
       host: the address to listen on.
       port: the port, 0 for any.
-      fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
-      stock_workers: whether keras-tuner's own service is there too, which asks for no token.
-      server_key: for TLS, as a network asks for it; without it callers speak in the clear.
-      called: told when serving begins, and of each call by somebody who has the token.
+      fixed_port: whether it must be this port. Otherwise another one is used if this one is taken.
+      stock_workers: whether to serve keras-tuner's own protocol too, which requires no token.
+      server_key: for TLS, needed on a network; without it the connection is not encrypted.
+      called: called when `run` begins to serve, and for each call with a valid token.
 
     Returns:
       (the server, the port it got).
 
     Raises:
-      SearchError: the address cannot be had, or certificate and key are no pair.
+      SearchError: the address is not available, or certificate and key do not match.
     """
     server = grpc.aio.server(options=(*protocol.SERVER_OPTIONS, *_connection_limits(chief.options)))
     server.add_generic_rpc_handlers((_Door(chief, token, called),))
@@ -140,11 +141,11 @@ async def serve(
 
 
 def _connection_limits(options: SearchOptions) -> tuple[tuple[str, int], ...]:
-    """So that no number of callers, also of such as say nothing, takes the descriptors that the chief needs.
+    """Limits that keep any number of clients, even silent ones, from taking the descriptors that the chief needs.
 
-    Who comes when there are too many is turned away, and tries again. Who does not say in time what it wants, in TLS or
-    HTTP/2, or has made no call for a while, is cut off; a call that is open, such as an idle worker's question, never
-    is. A worker's heartbeats are calls.
+    Connections beyond the limit are refused, and the clients retry. A connection is closed if its TLS or HTTP/2
+    handshake takes too long, or if it has had no call for a while; never during an open call, such as an idle worker's
+    long poll. Heartbeats count as calls.
     """
     idle = max(_IDLE_SECONDS, _IDLE_HEARTBEATS * options.heartbeat_seconds)
     return (
@@ -171,8 +172,8 @@ def _listen(server: grpc.aio.Server, host: str, port: int, server_key: ServerKey
 class _Door(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # it takes none when the program runs
     """The chief's service, for callers that have the token.
 
-    gRPC reads the whole message of a unary call before the handler hears of the call. Who has no token is answered by a
-    handler for streams, which reads only what it asks for: nothing. To the caller it is the same.
+    gRPC reads the whole message of a unary call before it runs the handler. A caller without the token is answered by a
+    streaming handler instead, which reads no message at all. The caller sees no difference.
     """
 
     def __init__(self, chief: Chief, token: str, called: Callable[[], None] | None) -> None:
@@ -207,7 +208,7 @@ def _guarded(chief: Chief, handler: Handler, called: Callable[[], None] | None) 
         try:
             request = protocol.decode(data)
         except (ValueError, RecursionError) as error:
-            # Here and not in gRPC's own hands, which would tell the caller nothing.
+            # Decoded here, not by gRPC's deserializer, whose error would tell the caller nothing.
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is no JSON object: {error}")
         return await refusals.answer(chief, context, handler(request))
 

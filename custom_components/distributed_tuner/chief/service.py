@@ -1,4 +1,4 @@
-"""What a chief answers to its callers: the methods of its gRPC service, each a message in and a message out."""
+"""The methods of a chief's gRPC service, each a message in and a message out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from custom_components.distributed_tuner.study.study import Study
 
 _LOG = logging.getLogger(__name__)
 
-# A method as its gRPC service has it: JSON in, JSON out.
+# A method of the gRPC service: JSON in, JSON out.
 Handler = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 Asked = TypeVar("Asked", bound=Request[Any])
 
@@ -35,14 +35,14 @@ class ChiefService:
     """The methods of a chief's service.
 
     Args:
-      search: the search's own name, which tells it apart from others in the same place.
-      study: who holds what.
-      flow: the way of a trial between study and oracle.
-      store: what is stored of the trials.
+      search: the search's unique id, see `Stored.search`.
+      study: the leases and trials.
+      flow: takes trials through study and oracle.
+      store: the stored states of the trials.
       suggester: the oracle.
       clock: seconds.
-      record: the trials that changed since a revision, as a record.
-      end_with: ends the search for a (reason, process, traceback).
+      record: returns the trials that changed since a revision, as a record.
+      end_with: ends the search with a (reason, process, traceback).
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class ChiefService:
         self._clock = clock
         self._record = record
         self._end_with = end_with
-        # Tells this chief's revisions from those of the one before it.
+        # Distinguishes this chief's revisions from those of an earlier one.
         self._incarnation = secrets.token_hex(4)
         self._fault: tuple[str, str] | None = None
 
     def methods(self) -> dict[str, Handler]:
-        """The service: each method's name, and what answers it.
+        """The handler of each method, by the method's name.
 
-        Each of them raises `InvalidMessage`, before anything has changed, for a message that is not what it takes.
+        Each handler raises `InvalidMessage`, before anything has changed, for a message that its method does not take.
         """
         return dict(
             [
@@ -92,7 +92,7 @@ class ChiefService:
         )
 
     async def suggest(self, asked: messages.Suggest) -> messages.Turn:
-        """A worker wants a trial; held open while there is none."""
+        """A worker asks for a trial; the call is held open while there is none."""
         ends = self._clock() + min(asked.wait_seconds, protocol.LONG_POLL_SECONDS)
         while True:
             version = self._study.version
@@ -104,12 +104,13 @@ class ChiefService:
             await self._flow.changes.wait(version, left)
 
     async def finish(self, told: messages.Finish) -> messages.Ended:
-        """A worker's trial ended; a worker that wants the next one gets it with the answer, if there is one at once.
+        """A worker's trial ended; if the worker wants the next one and there is one at once, it comes with the answer.
 
-        Until it has the answer the worker takes the ended trial for its own: nothing here may wait for a slow oracle.
+        Until the answer arrives, the worker believes that it holds the ended trial: nothing here may wait for a slow
+        oracle.
 
         Raises:
-          InvalidMessage: no oracle could take the trial's hyperparameters.
+          InvalidMessage: the trial's hyperparameters are unusable.
         """
         self._check_hyperparameters(told)
         accepted = self._study.begin_finish(
@@ -128,7 +129,7 @@ class ChiefService:
         return messages.Ended(accepted, **(vars(self._turn_of(answer)) if answer else {}))
 
     async def heartbeat(self, told: messages.Heartbeat) -> messages.Orders:
-        """A worker lives."""
+        """A worker reports that it is alive."""
         directive, reason = self._study.heartbeat(told.worker, told.trial_id, told.epochs, self._clock(), told.process)
         return messages.Orders(directive, reason)
 
@@ -139,18 +140,18 @@ class ChiefService:
         return messages.Done()
 
     async def gone(self, told: messages.Gone) -> messages.Lost:
-        """The cluster saw a worker die."""
+        """The cluster reports that a worker died."""
         trial_id = self._study.gone(told.worker, told.reason, self._clock(), told.process, told.fault)
         await self._flow.commit()
         return messages.Lost(trial_id)
 
     async def renew(self, told: messages.Renew) -> messages.Done:
-        """A worker's process gives way to a fresh one."""
+        """A worker's process is about to exit, to be replaced by a new one."""
         self._study.renews(told.worker, told.process)
         return messages.Done()
 
     async def fail(self, told: messages.Fail) -> messages.Done:
-        """A worker met an error outside of a trial: it ends the search at once, or is counted (`again`)."""
+        """A worker reports an error outside a trial: it ends the search at once, or is counted (`again`)."""
         if self._study.replaced(told.worker, told.process):
             _LOG.warning("%s: an error of a process that was replaced before: %s", told.worker, told.message)
             return messages.Done()
@@ -158,7 +159,7 @@ class ChiefService:
             await self._end_with(told.message, told.worker, told.traceback)
             return messages.Done()
         _LOG.warning("%s: %s\n%s", told.worker, told.message, told.traceback)
-        # The first error of a row is the one to tell of; a chief that died meanwhile knows this one.
+        # The first error in a row is the one to report; after a restart the chief knows only this one.
         self._fault = (told.worker, told.traceback) if self._fault is None or not self._study.faults else self._fault
         reason = self._study.fault(told.worker, told.message)
         if reason is None:
@@ -168,7 +169,7 @@ class ChiefService:
         return messages.Done()
 
     async def stop(self, told: messages.Stop) -> messages.Done:
-        """Somebody wants the search to end with what there is."""
+        """Somebody asks for the search to end with the results so far."""
         self._study.stop(told.reason, self._clock())
         await self._flow.commit()
         return messages.Done()
@@ -179,10 +180,10 @@ class ChiefService:
         return messages.Entries(self._suggester.space())
 
     async def update_space(self, told: messages.UpdateSpace) -> messages.Done:
-        """A worker met new hyperparameters; in a trial that it holds no longer nothing comes of them.
+        """A worker discovered new hyperparameters; they are ignored if it no longer holds their trial.
 
         Raises:
-          InvalidMessage: no oracle could take them.
+          InvalidMessage: they are unusable.
         """
         _check_config(told.hyperparameters)
         if self._is_stale(told):
@@ -193,10 +194,10 @@ class ChiefService:
         return messages.Done()
 
     async def best(self, asked: messages.Best) -> messages.BestTrials:
-        """The best trials, as keras-tuner stores them: as many as one message holds, and which to ask for next.
+        """The best trials, as keras-tuner stores them: as many as fit in one message, and the ids to ask for next.
 
         Raises:
-          InvalidMessage: it asks for neither, or for a trial that there is not.
+          InvalidMessage: the request has neither a count nor ids, or an unknown id.
         """
         ids = asked.ids
         if ids is None:
@@ -216,7 +217,7 @@ class ChiefService:
         return messages.BestTrials(trials, ids[len(trials) :])
 
     async def status(self, asked: messages.Status) -> messages.Search:
-        """The search as data: the trials that changed since the revision that the caller knows, if it knows one."""
+        """The search as data: the trials that changed since the caller's revision, or all if it has none."""
         incarnation, known = asked.revision or ("", -1)
         since = known if incarnation == self._incarnation else -1
         revision = self._study.revision
@@ -244,7 +245,7 @@ class ChiefService:
 
     def _check_hyperparameters(self, told: messages.Finish) -> None:
         known = self._store.trials.get(told.trial_id)
-        # Most trials come back as they were given; to build their entries anew takes longer than all the rest.
+        # Most trials come back unchanged; checking their entries would take longer than everything else.
         if told.hyperparameters is not None and (known is None or told.hyperparameters != known["hyperparameters"]):
             _check_config(told.hyperparameters)
 

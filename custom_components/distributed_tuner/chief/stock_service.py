@@ -1,9 +1,9 @@
 """keras-tuner's own protocol, for workers that are plain keras-tuner scripts (KERASTUNER_ORACLE_IP and so on).
 
-What that protocol cannot carry is made up for here: numbers come back as float32, so the chief's own values stand for
-what it knows already; a question without an answer is held open, since a stock worker asks again at once; a failed
-trial comes without a reason. A result that the chief's death cut in two (the metrics are lost, the end arrives) counts
-as never sent: the trial is run again.
+What that protocol lacks is compensated for here. Numbers come back as float32, so the chief keeps its own values where
+they are the same. A request for a trial is held open while there is none, since a stock worker would ask again at once.
+A failed trial comes without a reason. A result that a chief's crash split in two (the metrics are lost, the end
+arrives) counts as never sent: the trial is run again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _Method = Callable[["StockService", Any, grpc.aio.ServicerContext[Any, Any]], Aw
 
 
 def _guarded(method: _Method) -> _Method:
-    """What the chief raises ends the search, or is told to the caller, as in the chief's own service."""
+    """Handles what the chief raises as its own service does: it ends the search, or becomes the call's status."""
 
     @functools.wraps(method)
     async def guarded(service: StockService, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
@@ -53,10 +53,10 @@ def _guarded(method: _Method) -> _Method:
 
 
 def check_algorithm(oracle: oracle_module.Oracle) -> None:
-    """Trials of the search must be such as a plain script can run alone.
+    """Checks that a plain script can run each of the search's trials on its own.
 
     Raises:
-      SearchError: they go on from what trials of others left.
+      SearchError: it cannot: trials go on from the weights of earlier ones.
     """
     if isinstance(oracle, hyperband.HyperbandOracle):
         raise SearchError(
@@ -70,15 +70,15 @@ def check_algorithm(oracle: oracle_module.Oracle) -> None:
 
 @dataclasses.dataclass
 class _Held:
-    """A trial as a script was given it, and what the script has told of it since.
+    """A trial as a script was given it, and what the script has reported since.
 
     Attributes:
       worker: the script's id.
-      process: the script itself, see `limits.stock_process`.
-      attempt: how many times the trial was started afresh before.
+      process: the script's process, see `limits.stock_process`.
+      attempt: how many times the trial was retried from scratch before.
       state: keras-tuner's state of the trial.
       reports: (step, metrics) so far.
-      stopped: its end from inside of `run_trial`, which may be followed by another.
+      stopped: the trial's end reported from inside `run_trial`, which may be followed by another.
     """
 
     worker: str
@@ -98,7 +98,7 @@ class _Held:
 
 
 class StockService:
-    """keras-tuner's Oracle service over a chief."""
+    """keras-tuner's Oracle service, backed by a chief."""
 
     def __init__(self, chief: Chief) -> None:
         self.chief = chief
@@ -112,14 +112,14 @@ class StockService:
 
     @_guarded
     async def UpdateSpace(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A worker met new hyperparameters."""
+        """A worker discovered new hyperparameters."""
         config = _read(lambda: hp_module.HyperParameters.from_proto(request.hyperparameters)).get_config()
         await self.chief.service.update_space(schema.parse(messages.UpdateSpace, {"hyperparameters": config}))
         return protos.get_service().UpdateSpaceResponse()
 
     @_guarded
     async def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A worker wants a trial."""
+        """A worker asks for a trial."""
         process = limits.stock_process(context.peer())
         asked = schema.parse(messages.Suggest, {"worker": request.tuner_id, "process": process})
         held = self._held.pop(process, None)
@@ -152,7 +152,7 @@ class StockService:
 
     @_guarded
     async def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A trial ended, or its tuner stops it from inside of `run_trial`: keras-tuner ends it again after that."""
+        """A trial ended, or its tuner stops it from inside `run_trial`: keras-tuner will end it again after that."""
         ended = _read(lambda: trial_module.Trial.from_proto(request.trial))
         held = await self._find(ended.trial_id, context)
         succeeded = ended.status == _Status.COMPLETED
@@ -187,9 +187,9 @@ class StockService:
         return protos.get_service().GetBestTrialsResponse(trials=trials)
 
     async def _find(self, trial_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> _Held:
-        """The trial that this script was given; over a new connection, or from the chief before, the one that it holds.
+        """The trial that this script was given; after a reconnect or a restart of the chief, the one that it holds.
 
-        A trial that a worker of the search's own holds is none of a script's business.
+        Aborts the call for a trial held by one of the search's own workers.
         """
         held = self._held.get(limits.stock_process(context.peer()))
         if held is not None and held.trial_id == trial_id:
@@ -215,17 +215,17 @@ def _read(read: Callable[[], Any]) -> Any:
     """What `read` makes of a request.
 
     Raises:
-      InvalidMessage: keras-tuner cannot make anything of it.
+      InvalidMessage: keras-tuner cannot parse it.
     """
     try:
         return read()
     except Exception as error:
-        # Whatever its classes do with values that they do not expect: nothing else is run here.
+        # Only keras-tuner's classes run here; they may raise anything on values that they do not expect.
         raise schema.InvalidMessage(f"the request is not such as keras-tuner sends: {describe(error)}") from error
 
 
 def exact(received: hp_module.HyperParameters, known: hp_module.HyperParameters) -> hp_module.HyperParameters:
-    """`received`, with the values that are `known` ones seen through float32 put back to what they were."""
+    """`received`, with each value that equals the `known` one as a float32 replaced by the known one."""
     for name, value in received.values.items():
         before = known.values.get(name)
         if isinstance(before, float) and np.float32(before) == np.float32(value):

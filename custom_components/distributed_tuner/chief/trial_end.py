@@ -1,4 +1,4 @@
-"""How a trial ended, as a worker or the chief itself tells it to the oracle."""
+"""How a trial ended, as a worker or the chief itself reports it to the oracle."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class TrialEnd:
     Attributes:
       succeeded: whether it ran to its end; then `reports` hold the objective.
       retry: whether one that did not succeed may be retried.
-      dropped: whether its tuner ended it without a score on purpose.
+      dropped: whether its tuner deliberately ended it without a score.
       reports: its metrics, in order.
       message: why it did not succeed.
-      hyperparameters: its `HyperParameters.get_config()` as the worker left it, None where that is of no use.
+      hyperparameters: its `HyperParameters.get_config()` as the worker left it, None if that is unusable.
       cut: why it ended before its last epoch, if it did.
     """
 
@@ -35,7 +35,7 @@ class TrialEnd:
 
     @classmethod
     def told(cls, message: messages.Finish) -> TrialEnd:
-        """As a worker tells it."""
+        """The end that a worker reports."""
         reports = [Report(step, metrics) for step, metrics in message.reports]
         return cls(
             succeeded=message.succeeded,
@@ -49,11 +49,11 @@ class TrialEnd:
 
     @classmethod
     def failure(cls, reason: str) -> TrialEnd:
-        """One that the chief itself makes, for good."""
+        """A failure reported by the chief itself, without retry."""
         return cls(succeeded=False, message=reason)
 
     def to_json(self) -> dict[str, Any]:
-        """For the journal."""
+        """The end as JSON-able data, for the journal."""
         return {**vars(self), "reports": [[report.step, report.metrics] for report in self.reports]}
 
     @classmethod
@@ -61,7 +61,7 @@ class TrialEnd:
         """Undoes `to_json`; what an earlier version stored has no `cut` and no `dropped`.
 
         Raises:
-          ValueError: nobody can judge it, as earlier versions let it in.
+          ValueError: it cannot be judged (earlier versions accepted such ends).
         """
         try:
             reports = [Report(step, metrics) for step, metrics in schema.reports(stored["reports"], "reports")]

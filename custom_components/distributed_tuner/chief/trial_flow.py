@@ -1,4 +1,4 @@
-"""How a trial goes through study, oracle and journal, in this order; `oracle_turn` says what may happen meanwhile."""
+"""Takes a trial through study, oracle and journal, in this order; `oracle_turn` says what may happen meanwhile."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from custom_components.distributed_tuner.study.study import Study
 
 
 class TrialFlow:
-    """Used in one event loop. Nothing is durable, and nobody may be told of it, before `commit` has returned.
+    """Used in one event loop. Nothing is durable, or may be acknowledged, before `commit` has returned.
 
     Attributes:
-      changes: wakes up those who wait for a trial.
-      turn: the oracle's; nobody else calls it.
+      changes: wakes callers that wait for a trial.
+      turn: makes all calls to the oracle.
 
     Args:
-      study: who holds what.
+      study: the leases and trials.
       suggester: the oracle.
-      store: what is durable.
+      store: the durable state.
       clock: seconds.
-      in_background: runs work that nobody waits for, and deals with what it raises.
+      in_background: runs work that nobody awaits, and handles what it raises.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TrialFlow:
         return await self.turn.ask(worker, process, seconds)
 
     def ask_at_once(self, worker: str, process: str) -> Grant | Ask:
-        """As `ask`, for a caller that cannot wait: WAIT where a slow oracle would have to be asked.
+        """As `ask`, for a caller that cannot wait: WAIT if a slow oracle would have to be asked.
 
         Raises:
           OracleError: the oracle raised.
@@ -63,50 +63,50 @@ class TrialFlow:
         return Ask.WAIT if answer is Ask.SUGGEST else answer
 
     async def take(self, trial_id: str, end: TrialEnd) -> None:
-        """A result that `Study.begin_finish` let through; the caller commits.
+        """Takes a result that `Study.begin_finish` accepted; the caller commits.
 
         Raises:
           OracleError: the oracle raised.
-          OSError: the disk refuses.
+          OSError: the write failed.
         """
         await self.turn.take(trial_id, end)
 
     async def judge(self, trial_id: str, end: TrialEnd) -> None:
-        """Brings to the oracle how a trial ended that the study has taken out of its worker's hands, and commits.
+        """Has the oracle judge the end of a trial that the study itself ended or restored, and commits.
 
         Raises:
           OracleError: the oracle raised.
-          OSError: the disk refuses.
+          OSError: the write failed.
         """
         await self.turn.judge(trial_id, end)
         await self.commit()
 
     async def update_space(self, config: Mapping[str, Any]) -> None:
-        """A worker met new hyperparameters; the caller commits.
+        """Adds hyperparameters that a worker discovered; the caller commits.
 
         Raises:
-          EntriesRefused: the oracle cannot take them up; it is as before.
+          EntriesRefused: the oracle cannot add them; it is as before.
           OracleError: the oracle raised.
         """
         if (refused := await self.turn.update_space(config)) is not None:
             raise EntriesRefused(refused)
 
     def append(self, oracle_patch: Patch | None = None) -> Awaitable[None]:
-        """Queues what changed for the disk; `oracle_patch` comes from the oracle's thread, if it has one."""
+        """Queues what changed for the journal; `oracle_patch` comes from the oracle's thread, if it has one."""
         patch = self.turn.patch() if oracle_patch is None else oracle_patch
         entry = self._study.changes()
         return self._store.append({"time": self._clock(), **entry} if entry else {}, patch)
 
     def keep(self, trial_id: str, end: TrialEnd) -> Awaitable[None]:
-        """Queues for the disk a trial's end that is judged later."""
+        """Queues for the journal a trial's end that is judged later."""
         result = {**end.to_json(), "attempt": self._study.attempt(trial_id)}
         return self._store.append({"time": self._clock(), "results": {trial_id: result}})
 
     async def commit(self) -> None:
-        """Waits until all that happened so far is on the disk, and tells those who wait for a trial.
+        """Waits until everything so far is on disk, then wakes callers that wait for a trial.
 
         Raises:
-          OSError: the disk refuses.
+          OSError: the write failed.
         """
         await self.append()
         self.changes.announce(self._study.version)
@@ -115,8 +115,8 @@ class TrialFlow:
         """Ends the oracle's turns.
 
         Args:
-          wait: whether the oracle will answer what it was asked.
-          durable: whether the disk takes its last changes.
+          wait: whether to wait for the oracle's current call.
+          durable: whether to store its last changes.
 
         Raises:
           OracleError: the oracle raised.

@@ -203,7 +203,7 @@ class Study:
         return self._succession.replaced(worker, process)
 
     def fault(self, worker: str, message: str) -> str | None:
-        """A worker reports an error outside a trial. Returns why the caller must stop the search, None if it need not."""
+        """A worker reports an error outside a trial. Returns why the caller must stop the search, else None."""
         self._search.faults += 1
         if self._search.faults == 1:
             self._search.first_fault = f"{worker}: {message}"
