@@ -1,4 +1,4 @@
-"""Where the chief listens, for those who ask before each call."""
+"""Finds the chief's address, which clients look up before each call."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
 _LOG = logging.getLogger(__name__)
 
-# A chief that is started anew may have another address; until its callers know, they try again.
+# A restarted chief may have another address; until its clients have read it, they retry.
 _FRESH_SECONDS = 2.0
 _UNKNOWN_FRESH_SECONDS = 0.5
 
 
 def finder(directory: SearchDir) -> Callable[[], str | None]:
-    """A function that tells the chief's address, as `SearchDir.read_address`, without a wait."""
+    """A function that returns the chief's address like `SearchDir.read_address`, but without blocking on a bucket."""
     return directory.read_address if directory.storage.path is not None else _InBackground(directory)
 
 
 class _InBackground:
-    """Reads the address in a thread: nobody's call to the chief may wait for a bucket that is away."""
+    """Reads the address in a thread: a call to the chief must not wait for an unreachable bucket."""
 
     def __init__(self, directory: SearchDir) -> None:
         self._directory = directory

@@ -1,4 +1,4 @@
-"""Calls to the chief, retried while it is away."""
+"""Calls to the chief, retried while it is unreachable."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
 class ChiefClient:
-    """A connection to the chief of one search, shared by the threads of a process: a last call finds it open.
+    """A connection to the chief of one search, shared by the threads of a process and kept open for the last call.
 
     Args:
-      address: where the chief is now, `host:port`, None while that is not known; asked again after each failure, since
-        a chief that is started anew may listen elsewhere.
-      access: the search's bearer token, and the chief's authority where they speak over a network.
+      address: returns the chief's current `host:port`, None while unknown; called before each attempt, since a
+        restarted chief may listen elsewhere.
+      access: the search's bearer token, and the chief's CA certificate if they communicate over a network.
       patience_seconds: how long a call is retried while no chief answers.
     """
 
@@ -43,10 +43,10 @@ class ChiefClient:
         self._channel: grpc.Channel | None = None
 
     def ask(self, request: Request[Answer], *, timeout: float = 20.0, patience_seconds: float | None = None) -> Answer:
-        """Asks or tells the chief something; see `messages`.
+        """Sends the chief a request; see `messages`.
 
         Args:
-          request: what.
+          request: the request.
           timeout: seconds for one attempt.
           patience_seconds: seconds over all attempts; the client's own if left out.
 
@@ -55,7 +55,7 @@ class ChiefClient:
 
         Raises:
           ChiefUnreachable: no chief answered in time.
-          ChiefRefused: the chief did not accept the call, or answers in a way that is not known here.
+          ChiefRefused: the chief rejected the call, or its answer cannot be parsed.
         """
         method = request.method()
         answer = self.call(method, schema.to_json(request), timeout=timeout, patience_seconds=patience_seconds)
@@ -70,10 +70,10 @@ class ChiefClient:
     def call(
         self, method: str, message: Mapping[str, Any], *, timeout: float = 20.0, patience_seconds: float | None = None
     ) -> dict[str, Any]:
-        """As `ask`, of JSON that is sent as it is, and returned so.
+        """As `ask`, but with plain JSON as request and answer.
 
         Args:
-          method: its name.
+          method: the method's name.
           message: JSON-able.
           timeout: seconds for one attempt.
           patience_seconds: seconds over all attempts; the client's own if left out.
@@ -83,7 +83,7 @@ class ChiefClient:
 
         Raises:
           ChiefUnreachable: no chief answered in time.
-          ChiefRefused: the chief did not accept the call.
+          ChiefRefused: the chief rejected the call.
         """
         patience = self._patience if patience_seconds is None else patience_seconds
         retrying = tenacity.Retrying(
@@ -110,7 +110,7 @@ class ChiefClient:
 
         Raises:
           ChiefUnreachable: no chief answered in time.
-          ChiefRefused: the chief did not accept a call.
+          ChiefRefused: the chief rejected a call.
         """
         answer = self.ask(messages.Best(count), timeout=60.0)
         trials = list(answer.trials)
@@ -135,7 +135,7 @@ class ChiefClient:
             with fork_gate.GATE.call():
                 answer: dict[str, Any] = call(message, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            # A connection that a router or a firewall has forgotten is silent for ever.
+            # A connection that a router or firewall has dropped stays silent for ever.
             lost = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or _spoilt(error)
             if lost:
                 self._drop(channel)
@@ -143,7 +143,7 @@ class ChiefClient:
                 raise _Away(f"{error.code().name}: {error.details()}") from error
             raise ChiefRefused(f"the chief refused {method}: {error.code().name}: {error.details()}") from error
         except ValueError as error:
-            # gRPC's word for a channel that another thread has dropped meanwhile.
+            # What gRPC raises for a channel that another thread has closed meanwhile.
             raise _Away(str(error)) from error
         return answer
 
@@ -151,7 +151,7 @@ class ChiefClient:
         try:
             address = self._find()
         except OSError as error:
-            # Of a file that cannot be read now nothing new is known.
+            # While the file cannot be read, the last known address is used.
             _LOG.debug("the chief's address cannot be read: %s", error)
             address = None
         with self._lock:
@@ -183,12 +183,12 @@ def _tell(method: str, state: tenacity.RetryCallState) -> None:
 
 
 def _spoilt(error: grpc.RpcError) -> bool:
-    """Whether somebody spoilt the connection: a middleman, or a child with the same socket. No chief answers so.
+    """Whether the connection was corrupted, by a proxy or by a child process with the same socket.
 
-    What cannot be turned into bytes, or back, gRPC tells by the same code, in words of its own.
+    No chief answers with this code, but gRPC itself uses it for serialization errors, with a text of its own.
     """
     return error.code() is grpc.StatusCode.INTERNAL and not str(error.details()).startswith("Exception ")
 
 
 class _Away(Exception):
-    """One attempt met no chief."""
+    """One attempt reached no chief."""

@@ -1,9 +1,9 @@
-"""What lets chief and workers of one search trust each other over a network: a certificate and a bearer token.
+"""A search's certificate and bearer token, by which its chief and workers trust each other over a network.
 
-They reach the processes as files that only they may read, never as arguments or in the environment: in a pod a mounted
-folder; on one machine, where chief and workers speak in the clear, a token in the search directory for those who join
-by hand. The key
-of the authority that signed the certificate is forgotten at once: nobody can make a second certificate for the search.
+They reach the processes as files that only they may read, never as arguments or environment variables: in a pod, as a
+mounted folder; on one machine, where the traffic is not encrypted, as a token in the search directory for workers that
+are started by hand. The private key of the CA that signed the certificate is discarded at once: nobody can issue a
+second certificate for the search.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AUTHORITY_FILE = "ca.crt"
 CERTIFICATE_FILE = "tls.crt"
 KEY_FILE = "tls.key"
 
-# Longer than any search; and clocks differ.
+# Longer than any search. The skew is for clocks that differ.
 _VALID_DAYS = 400
 _SKEW = datetime.timedelta(hours=1)
 
@@ -33,8 +33,8 @@ class Access:
 
     Attributes:
       token: the search's bearer token.
-      authority: the certificate, PEM, that the chief's is signed with; None where chief and client speak in the clear,
-        within one machine.
+      authority: the CA certificate, PEM, by which the chief's is verified; None within one machine, where the
+        connection is not encrypted.
     """
 
     token: str = dataclasses.field(repr=False)
@@ -43,7 +43,7 @@ class Access:
 
 @dataclasses.dataclass(frozen=True)
 class ServerKey:
-    """What the chief proves itself with: its certificate and its private key, both PEM."""
+    """The chief's certificate and private key, both PEM."""
 
     certificate: bytes
     key: bytes = dataclasses.field(repr=False)
@@ -51,7 +51,7 @@ class ServerKey:
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """Everything that one search is protected with."""
+    """All credentials of one search."""
 
     access: Access
     server: ServerKey
@@ -153,16 +153,16 @@ def read_chief(folder: Path) -> tuple[str, ServerKey]:
 
 
 def store_token(path: Path, token: str) -> None:
-    """Leaves a token for other processes of the same user, and for nobody else.
+    """Stores a token for other processes of the same user, readable by nobody else.
 
     Raises:
-      OSError: the disk is full or may not be written.
+      OSError: the disk is full or not writable.
     """
     files.write_atomically(path, token.encode(), mode=0o600)
 
 
 def stored_token(path: Path) -> str | None:
-    """Reads what `store_token` left, None where there is nothing.
+    """Reads what `store_token` stored, None if there is nothing.
 
     Raises:
       SearchError: this user may not read it.

@@ -1,13 +1,13 @@
 """The protocol between a search's processes and its chief: each call and each answer, field by field.
 
-A request is read whole where it comes in, before anything is changed or stored, by the annotations of its class: both
+A request is parsed completely on arrival, before anything is changed or stored, by the annotations of its class: both
 sides use these classes, and there is no other list of fields. The class's name is the gRPC method's; `protocol` has the
-service's name, sizes and the bearer token. Any call may be repeated without harm. Times are seconds.
+service's name, sizes and the bearer token. Any call can safely be retried. Times are seconds.
 
-Who changes something says who it is: `worker` is its id, `process` tells its process from one that took its place, and
-the trial is the one that it takes for its own. A process that was replaced, or holds that trial no longer, changes
-nothing; only the whole result of a trial counts, once, whoever brings it. Whoever has the search's token may read,
-`Space`, `Best` and `Status`, and may `Stop` the search.
+A request that changes something identifies its sender: `worker` is the worker's id, `process` distinguishes its process
+from one that has replaced it, and the trial is the one that the sender believes it holds. Requests from a process that
+was replaced, or no longer holds that trial, have no effect; only a trial's successful result counts from any sender,
+once. Anyone with the search's token may read (`Space`, `Best`, `Status`) and may `Stop` the search.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from custom_components.distributed_tuner.study.answers import Directive
 
 @dataclasses.dataclass(frozen=True)
 class Done(Message):
-    """It was heard; there is nothing to say."""
+    """The request was carried out; there is no other answer."""
 
 
 class Next(enum.Enum):
@@ -46,7 +46,7 @@ class Next(enum.Enum):
       TRIAL: run the trial.
       WAIT: ask again.
       OVER: end; nothing is left to do.
-      REPLACED: end; another process has this worker's place.
+      REPLACED: end; another process has replaced this one.
     """
 
     TRIAL = "trial"
@@ -61,10 +61,10 @@ class Turn(Message):
 
     Attributes:
       answer: see `Next`.
-      trial: keras-tuner's state of the trial, if it is one.
-      attempt: how many times that was started afresh before.
-      search: the search's own name, which tells its checkpoints from those of another in the same place.
-      reason: why it is over, if somebody or something ended it before its last trial.
+      trial: keras-tuner's state of the trial, if the answer is TRIAL.
+      attempt: how many times the trial was retried from scratch before.
+      search: the search's unique id, which distinguishes its checkpoints from another search's in the same directory.
+      reason: why the search is over, if it was stopped before its last trial.
     """
 
     answer: Next
@@ -76,7 +76,7 @@ class Turn(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Suggest(Request[Turn]):
-    """A worker's process wants a trial, and waits for one for at most `wait_seconds`."""
+    """A worker's process asks for a trial, and waits for one for at most `wait_seconds`."""
 
     worker: Name
     process: Process = ""
@@ -85,10 +85,10 @@ class Suggest(Request[Turn]):
 
 @dataclasses.dataclass(frozen=True)
 class Ended(Message):
-    """The chief has, and keeps, how a trial ended.
+    """The chief has stored how a trial ended.
 
     Attributes:
-      accepted: whether it counts; not, if the sender did not hold the trial any more.
+      accepted: whether the result counts, see `Study.begin_finish`.
       answer: what the worker does now, if it asked; the next fields are those of `Turn`.
       trial: see there.
       attempt: see there.
@@ -112,14 +112,14 @@ class Finish(Request[Ended]):
       worker: who ran it.
       trial_id: the trial.
       succeeded: whether it ran to its end; then `reports` hold the objective.
-      process: of the worker.
+      process: the worker's process.
       retry: whether one that did not succeed may be retried.
-      dropped: whether its tuner ended it without a score on purpose.
+      dropped: whether its tuner deliberately ended it without a score.
       reports: its metrics by step, in order.
       message: why it did not succeed.
-      hyperparameters: `HyperParameters.get_config()` as the trial left it, None where that is of no use.
-      epochs: how many it finished, None if nobody counted.
-      attempt: which attempt at the trial it was, None if the sender knows of none.
+      hyperparameters: `HyperParameters.get_config()` as the trial left it, None if that is unusable.
+      epochs: how many it finished, None if unknown.
+      attempt: which attempt at the trial it was, None if unknown.
       cut: why it ended before its last epoch, if it did.
       next: whether the worker wants the next trial with the answer.
     """
@@ -141,7 +141,7 @@ class Finish(Request[Ended]):
 
 @dataclasses.dataclass(frozen=True)
 class Orders(Message):
-    """What a worker does with the trial that it told of, and why."""
+    """What a worker does with the trial that it reported, and why."""
 
     directive: Directive
     reason: Words = ""
@@ -149,7 +149,7 @@ class Orders(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Heartbeat(Request[Orders]):
-    """A worker's process lives, with this trial, of which so many epochs are finished; None before the first."""
+    """A worker's process is alive and holds this trial; `epochs` of it are finished, None before the first."""
 
     worker: Name
     trial_id: Name | None = None
@@ -168,14 +168,14 @@ class Release(Request[Done]):
 
 @dataclasses.dataclass(frozen=True)
 class Lost(Message):
-    """The trial that the worker held, and that goes to another one; None if it held none."""
+    """The trial that the lost worker held, which goes to another one; None if it held none."""
 
     trial_id: Name | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Gone(Request[Lost]):
-    """The run's word: the cluster saw a worker's process end; without `fault` its machine was taken away."""
+    """The run reports that a worker's process ended; without `fault`, its machine was preempted or evicted."""
 
     worker: Name
     reason: Words
@@ -185,7 +185,7 @@ class Gone(Request[Lost]):
 
 @dataclasses.dataclass(frozen=True)
 class Renew(Request[Done]):
-    """A worker's process is about to give way to a fresh one, and holds no trial."""
+    """A worker's process, which holds no trial, is about to exit and be replaced by a new one."""
 
     worker: Name
     process: Process = ""
@@ -193,9 +193,9 @@ class Renew(Request[Done]):
 
 @dataclasses.dataclass(frozen=True)
 class Fail(Request[Done]):
-    """An error outside of a trial: counted where the worker may start `again`, else the search's end.
+    """An error outside a trial: counted if the worker may start `again`, otherwise it ends the search.
 
-    A worker's process sends it, or the run for a worker that could not.
+    Sent by a worker's process, or by the run for a worker that could not.
     """
 
     worker: Name
@@ -207,7 +207,7 @@ class Fail(Request[Done]):
 
 @dataclasses.dataclass(frozen=True)
 class Stop(Request[Done]):
-    """Somebody wants the search to end with what there is."""
+    """Somebody asks for the search to end with the results so far."""
 
     reason: Words
 
@@ -226,9 +226,9 @@ class Space(Request[Entries]):
 
 @dataclasses.dataclass(frozen=True)
 class UpdateSpace(Request[Done]):
-    """A worker met hyperparameters that the search may not know, as `HyperParameters.get_config()`.
+    """A worker discovered hyperparameters that the search may not know, as `HyperParameters.get_config()`.
 
-    With a trial it met them there, and has to hold it.
+    If a trial is given, they were discovered in it, and the worker has to hold it.
     """
 
     hyperparameters: Object
@@ -247,7 +247,7 @@ class BestTrials(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Best(Request[BestTrials]):
-    """Somebody asks for the best so many trials, or for those of these ids."""
+    """Somebody asks for the `count` best trials, or for those with these ids."""
 
     count: Count | None = None
     ids: Names | None = None
@@ -258,12 +258,12 @@ class Search(Message):
     """A search as data.
 
     Attributes:
-      revision: of this answer, to ask for later changes with.
-      whole: whether the record has all trials, instead of those that changed since the revision asked with.
+      revision: this answer's revision, to ask for later changes with.
+      whole: whether the record has all trials, rather than those that changed since the revision in the request.
       over: whether nothing is left to do.
       stop_reason: why it was stopped before the oracle had no more trials, if it was.
-      workers: who was heard of within the last lease.
-      renewing: whose process gave way to a fresh one that has said nothing yet.
+      workers: the workers heard from within the last lease duration.
+      renewing: the workers whose process exited to be replaced by a new one, which has not been heard from yet.
       record: see `record_json`; None if nothing changed.
     """
 
@@ -278,6 +278,6 @@ class Search(Message):
 
 @dataclasses.dataclass(frozen=True)
 class Status(Request[Search]):
-    """Somebody asks for the search as data, as far as it changed since a revision."""
+    """Somebody asks for the search as data, or for what changed since a revision."""
 
     revision: Revision | None = None

@@ -1,4 +1,4 @@
-"""Whether a search is being served at this moment, without a part in it: no lock is tried, no token shown."""
+"""Whether a search is being served at this moment, checked from outside: takes no lock, sends no token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 from custom_components.distributed_tuner.storage.search_dir import SearchDir
 
-# A chief that was killed is back within a few seconds.
+# A chief that was killed is restarted within a few seconds.
 _PATIENCE_SECONDS = 4.0
 _ATTEMPT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.2
@@ -16,7 +16,7 @@ _LOOPBACK = "127.0.0.1:"
 
 
 class Presence(enum.Enum):
-    """Whether somebody serves a search.
+    """Whether a search is being served.
 
     SERVED: a chief answers. ABSENT: none does. UNKNOWN: its chief is, or was, on another machine or in a pod, and
     cannot be asked from here.
@@ -32,7 +32,10 @@ def look(directory: SearchDir, patience_seconds: float = _PATIENCE_SECONDS) -> P
 
     Args:
       directory: the search.
-      patience_seconds: how long a chief that does not answer is waited for; one may be starting again.
+      patience_seconds: how long to wait for a chief that does not answer; it may be restarting.
+
+    Returns:
+      What was found.
     """
     until = time.monotonic() + patience_seconds
     while True:
@@ -47,8 +50,8 @@ def look(directory: SearchDir, patience_seconds: float = _PATIENCE_SECONDS) -> P
 
 
 def _answers(address: str, seconds: float) -> bool:
-    """Whether a chief answers there. It refuses a call without a token before it reads it; who else would do that?"""
-    # Whoever looks at a search that has ended, or whose chief never said where it is, need not wait for gRPC.
+    """Whether a chief answers there: it is recognized by its refusal of a call without a token."""
+    # Imported here: looking at a search that has ended, or has no chief address, must not wait for gRPC.
     import grpc
 
     from custom_components.distributed_tuner.rpc import messages, protocol

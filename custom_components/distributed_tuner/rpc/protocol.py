@@ -17,25 +17,25 @@ SERVICE = "distributed_tuner.Search"
 
 # A record of thousands of trials exceeds gRPC's default of 4 MiB.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
-# Of what has no end to its size no message carries more, the first item aside.
+# The most that one message carries of a list of unlimited size, except for a larger first item.
 PORTION_BYTES = 16 * 1024 * 1024
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # By its name a pause, but it is how long an attempt to connect may take: on a busy machine TLS needs seconds.
+    # Despite its name, this is the connect timeout: on a busy machine TLS needs seconds.
     ("grpc.min_reconnect_backoff_ms", 10_000),
-    # A channel that takes another one's place must not get that one's connection.
+    # A channel that replaces another must not reuse its connection.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 )
-# One port has one chief.
+# Only one chief may listen on a port.
 SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))
 
 TOKEN_KEY = "authorization"
 
-# An idle worker's question is held open for so long before it is told to ask again.
+# How long an idle worker's request is held open before it is told to ask again.
 LONG_POLL_SECONDS = 15.0
 
 
@@ -48,7 +48,7 @@ def decode(data: bytes) -> dict[str, Any]:
     """Undoes `encode`.
 
     Raises:
-      ValueError: the bytes are no JSON object.
+      ValueError: the bytes are not a JSON object.
     """
     message = json.loads(data)
     if not isinstance(message, dict):

@@ -1,7 +1,7 @@
-"""What a message is: a dataclass whose annotations say what each field must be, and its way to JSON and back.
+"""Messages: dataclasses whose annotations say what each field must be, with their conversion to JSON and back.
 
-A field's type is its check: `Name` and the other kinds here carry the function that reads them, a message within a
-message is read as one, and `X | None` may be null or left out. There is no second table to keep in step.
+A field's type is its check: `Name` and the other kinds here carry the function that parses them, and `X | None` may be
+null or left out. There is no second table to keep in sync.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from custom_components.distributed_tuner.record import fields
 from custom_components.distributed_tuner.record.fields import Kind
 
 _LONGEST_NAME = 1_000
-# More epochs, steps or trials than any search has; what counts must not become a float on its way.
+# More epochs, steps or trials than any search has; beyond it a float would no longer hold a count exactly.
 _MOST = 2**53
 
 
 class InvalidMessage(ValueError):
-    """A message is not what its method takes; the text names the place of what does not fit."""
+    """A message is not what its method takes; the text names the place of the error."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 class Request(Message, Generic[Answer]):
-    """What a chief is asked or told, and the kind of its answer. The class's name is the name of the method."""
+    """A request to a chief, with the type of its answer. The class's name is the name of the method."""
 
     @classmethod
     def method(cls) -> str:
@@ -47,16 +47,23 @@ class Request(Message, Generic[Answer]):
     @classmethod
     @functools.cache
     def answered_by(cls) -> type[Answer]:
-        """The kind of the answer."""
+        """The type of the answer."""
         (answer,) = typing.get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]
         return typing.cast("type[Answer]", answer)
 
 
 def parse(kind: type[AnyMessage], data: Mapping[str, Any]) -> AnyMessage:
-    """The message of this kind that `data`, a JSON object, is.
+    """Parses a message.
+
+    Args:
+      kind: the message's class.
+      data: a JSON object.
+
+    Returns:
+      The message.
 
     Raises:
-      InvalidMessage: it is none; nothing else is wrong then but the message.
+      InvalidMessage: the object is not such a message.
     """
     of: Any = kind
     known, required = _fields(of)
@@ -74,15 +81,22 @@ def parse(kind: type[AnyMessage], data: Mapping[str, Any]) -> AnyMessage:
 
 
 def to_json(message: Message) -> dict[str, Any]:
-    """The message as a JSON object; what is None is left out, since it is what a field left out means."""
+    """The message as a JSON object; fields that are None are left out, which means the same."""
     return {name: _plain(value) for name, value in vars(message).items() if value is not None}
 
 
 def reports(value: Any, place: str) -> list[tuple[int, dict[str, float]]]:
-    """Metrics by step: [[step, {name: number}]].
+    """Parses metrics by step: [[step, {name: number}]].
+
+    Args:
+      value: what to parse.
+      place: where it is in the message.
+
+    Returns:
+      (step, metrics) pairs.
 
     Raises:
-      ValueError: the value is nothing of the kind; the message names the place in it.
+      ValueError: the value is not of this form; the message names the place of the error.
     """
     return [
         tuple(pair) if _is_plain(pair) else _report(pair, f"{place}[{index}]")
@@ -133,7 +147,7 @@ def _revision(value: Any, place: str) -> tuple[str, int]:
     return _process(incarnation, f"{place}[0]"), fields.whole(number, f"{place}[1]")
 
 
-# An id: not empty, of one piece, as it is.
+# An id: a non-empty string.
 Name = Annotated[str, _name]
 # A process's own id, empty where there is none; see `Study.ask`.
 Process = Annotated[str, _process]
@@ -143,16 +157,16 @@ Count = Annotated[int, _count]
 Seconds = Annotated[float, fields.time]
 Names = Annotated[Sequence[str], _names]
 Reports = Annotated[Sequence[tuple[int, Mapping[str, float]]], reports]
-# A chief's own mark, and the number of a change in its search.
+# A chief's incarnation, and the number of a change in its search.
 Revision = Annotated[tuple[str, int], _revision]
-# What is the user's, or keras-tuner's: an object that passes through as it is.
+# An object of the user's or keras-tuner's, passed through unchecked.
 Object = Annotated[dict[str, Any], fields.mapping]
 Objects = Annotated[Sequence[dict[str, Any]], _objects]
 
 
 @functools.cache
 def _fields(message: Any) -> tuple[dict[str, Kind], tuple[str, ...]]:
-    """What reads each field of this class, and the names of those that must not be left out."""
+    """The parser of each field of this class, and the names of the required fields."""
     hints = typing.get_type_hints(message, include_extras=True)
     found = dataclasses.fields(message)
     kinds = {field.name: _kind(hints[field.name]) for field in found}
@@ -160,10 +174,10 @@ def _fields(message: Any) -> tuple[dict[str, Kind], tuple[str, ...]]:
 
 
 def _kind(hint: Any) -> Kind:
-    """What reads a field of this type.
+    """The parser of a field of this type.
 
     Raises:
-      TypeError: nothing does: it is none of the kinds here.
+      TypeError: there is none: the type is none of the kinds here.
     """
     if typing.get_origin(hint) is Annotated:
         return typing.cast(Kind, hint.__metadata__[0])
@@ -179,7 +193,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_plain(pair: Any) -> bool:
-    """Whether this is surely a report, as nearly all are; to know the place of each number takes ten times as long."""
+    """Whether this is certainly a valid report, as nearly all are; the full check takes ten times as long."""
     return (
         type(pair) is list
         and len(pair) == 2

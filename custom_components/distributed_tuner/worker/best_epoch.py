@@ -1,8 +1,8 @@
-"""The best epoch of a fit, among those after which the objective was a finite number.
+"""The best epoch of a fit, among those with a finite objective.
 
 A metric may be undefined at first: an F1 score while nothing is predicted positive, a correlation with a constant.
-keras-tuner 1.4.7 compares each epoch with the first one, so that a NaN there is the best there is; and an infinite
-value of the right sign is better than every number.
+keras-tuner 1.4.7 starts its comparison at the first epoch, so that a NaN there stays the best; and an infinite value
+of the right sign beats every number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ _AFTER = "after epoch"
 
 
 def best(history: Any, objective: objective_module.Objective) -> tuple[dict[str, float], int]:
-    """The metrics after the best epoch of a `History`, that of several objectives among them, and its index in there.
+    """Finds the best epoch of a `History`.
+
+    Args:
+      history: the `History`.
+      objective: one or several objectives.
+
+    Returns:
+      (the metrics after that epoch, including the combined value of several objectives; its index in the history).
 
     Raises:
       ValueError: no epoch has a finite objective, or not every epoch has one; the message says which.
@@ -43,7 +50,7 @@ def best(history: Any, objective: objective_module.Objective) -> tuple[dict[str,
 
 @contextlib.contextmanager
 def chosen() -> Iterator[None]:
-    """Within it keras-tuner scores a trial by such an epoch, and keeps the weights of one."""
+    """Within it keras-tuner scores a trial by its best finite epoch, and saves weights only of finite epochs."""
     original = {name: getattr(tuner_utils, name) for name in ("convert_to_metrics_dict", "get_best_step")}
     original["_get_best_value_and_best_epoch_from_history"] = tuner_utils._get_best_value_and_best_epoch_from_history
     saver = tuner_utils.SaveBestEpoch
@@ -92,7 +99,7 @@ def _epochs(history: Any, objective: objective_module.Objective) -> list[dict[st
 
 
 def _executions(results: list[Any], objective: objective_module.Objective) -> list[dict[str, float]]:
-    """The metrics of each execution. keras-tuner scores a trial by their mean, which one of them can undo."""
+    """The metrics of each execution. keras-tuner scores a trial by their mean, which a single NaN would spoil."""
     converted = []
     for number, result in enumerate(results, start=1):
         try:
@@ -118,7 +125,7 @@ def _tell(history: Any, objective: objective_module.Objective) -> None:
 
 
 def _not_finite(history: Any, scores: list[float]) -> list[tuple[int, float]]:
-    """(epoch, counted from 1 as Keras shows them, score) of those that are not."""
+    """(epoch, counted from 1 as Keras shows them, score) of the epochs whose score is not finite."""
     known = len(history.epoch) == len(scores) if hasattr(history, "epoch") else False
     return [
         ((history.epoch[index] if known else index) + 1, score)

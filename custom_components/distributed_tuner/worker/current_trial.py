@@ -1,4 +1,4 @@
-"""What a worker's heartbeat tells of the trial that it runs."""
+"""What a worker's heartbeat reports about the trial that it runs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ class CurrentTrial:
         self._promised: str | None = None
 
     def promise(self, trial_id: str | None) -> None:
-        """The trial that the worker was given already and begins next, None if there is none."""
+        """Sets the trial that the worker has already been given and begins next, None if there is none."""
         with self._lock:
             self._promised = trial_id
 
     def begin(self, trial_id: str, attempt: int, search: str = "") -> None:
-        """The worker starts with a trial of this search, see `store.Stored`."""
+        """The worker begins a trial.
+
+        Args:
+          trial_id: the trial.
+          attempt: how many times it was retried from scratch before.
+          search: the search's unique id, see `durable_state.Stored`.
+        """
         with self._lock:
             self._trial_id, self._attempt, self._epochs, self._abandoned = trial_id, attempt, None, False
             self._cut = self._promised = None
@@ -33,7 +39,7 @@ class CurrentTrial:
             self._stay += 1
 
     def cut_short(self, reason: str) -> None:
-        """The chief wanted the trial to end before its last epoch, and so it does."""
+        """The trial ends before its last epoch, as the chief ordered."""
         with self._lock:
             self._cut = self._cut or reason
 
@@ -48,42 +54,42 @@ class CurrentTrial:
             self._epochs = (self._epochs or 0) + 1
 
     def abandon(self) -> None:
-        """The chief took the trial away: how it ends here is of no interest."""
+        """The chief took the trial away: its end is not reported."""
         with self._lock:
             self._abandoned = True
 
     def resumed(self, epochs: int) -> None:
-        """So many epochs of the trial were finished before."""
+        """This many epochs of the trial were finished before and need not be trained again."""
         with self._lock:
             self._epochs = epochs
 
     @property
     def trial_id(self) -> str | None:
-        """The trial, None between two."""
+        """The running trial, None between two."""
         with self._lock:
             return self._trial_id
 
     @property
     def held(self) -> str | None:
-        """The trial that the chief takes this worker to work at: the running one or, between two, the next."""
+        """The trial that this worker holds in the chief's view: the running one or, between two, the next."""
         with self._lock:
             return self._trial_id or self._promised
 
     @property
     def stay(self) -> int:
-        """Counts the trials that were begun: one that comes back, for another attempt, is told from itself."""
+        """Counts the trials begun, so that a trial that is begun again can be distinguished from its earlier stay."""
         with self._lock:
             return self._stay
 
     @property
     def attempt(self) -> int:
-        """How many times the trial was started afresh before."""
+        """How many times the trial was retried from scratch before."""
         with self._lock:
             return self._attempt
 
     @property
     def search(self) -> str:
-        """What tells the search from every other one."""
+        """The search's unique id."""
         with self._lock:
             return self._search
 

@@ -1,4 +1,4 @@
-"""The worker's side of its lease: a thread that tells the chief that the worker lives, and brings back what to do."""
+"""The worker's side of its lease: a thread that tells the chief that the worker is alive, and receives its orders."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ _LOG = logging.getLogger(__name__)
 class Heartbeat:
     """Beats until `stop`.
 
-    A trial that the chief took away, and that does not notice at the end of an epoch, would keep the worker from useful
-    work: after `grace_seconds` the process ends itself, and its cluster starts it afresh. So it does if it hangs
+    A trial that the chief took away, but that comes to no end of an epoch to notice it, would keep the worker from
+    useful work: after `grace_seconds` the process exits, and its cluster restarts it. The same happens if it hangs
     between two trials, in `on_trial_end` say, and the chief takes away the one that it was to begin next.
 
-    A process that was suspended, and was silent for longer than its lease, may hold a trial that somebody else runs by
-    now: it hears the chief first before it is told to go on.
+    A process that was suspended for longer than its lease may hold a trial that another worker now runs: `orders` waits
+    for the chief's answer before it lets such a process go on.
+
+    Args:
+      client: the connection to the chief.
+      worker: this worker's id.
+      process: this process's id, see `Study.ask`.
+      current: the trial to report.
+      every_seconds: time between heartbeats.
+      lease_seconds: how long a lease lasts without one.
+      grace_seconds: how long a trial that was taken away may go on.
+      leave: ends the process.
     """
 
     def __init__(
@@ -66,9 +76,10 @@ class Heartbeat:
         self._thread.join()
 
     def orders(self) -> tuple[Directive, str]:
-        """What the chief last said of the trial that runs, since it was begun, and why.
+        """The chief's latest orders for the running trial, and why; CONTINUE if there are none since it began.
 
-        After a silence longer than the lease it waits a little for an answer, once; a chief that is away keeps nobody.
+        After a silence longer than the lease this waits briefly for an answer, once: an unreachable chief must not
+        block the training.
         """
         with self._lock:
             if not self._fresh() and not self._away:
@@ -92,7 +103,7 @@ class Heartbeat:
                 self._leave(ExitCode.CHIEF_LOST)
                 return
             except ChiefRefused as error:
-                # Of no help to the trial either if the thread ended here: its lease would.
+                # Ending the thread would not help the trial: its lease would expire.
                 _LOG.warning("heartbeat: %s", error)
                 continue
             if trial_id is not None:

@@ -1,4 +1,4 @@
-"""Says what is wrong where the search's arguments hold an input that can be read once only, which a trial used up."""
+"""Explains failures due to an input among the search's arguments that can be read only once, and was used up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 _WHAT_TO_DO = (
     "Give the search a tf.data.Dataset, a keras.utils.Sequence or arrays, or make the generator in HyperModel.fit"
 )
-# What Keras and our own code raise where there is nothing to read.
+# What Keras and our own code raise if there is nothing to read.
 _RAN_OUT = (StopIteration, tf.errors.OutOfRangeError, IncompleteObjective)
 
 
@@ -28,7 +28,7 @@ class InputUsedUp(ValueError):
 
 @contextlib.contextmanager
 def told(tuner: Any) -> Iterator[None]:
-    """Within it a trial that fails for want of input says so, and input that trials take from each other is logged."""
+    """Within it a trial that fails for lack of input says so, and input that trials take from each other is logged."""
     # Where keras-tuner runs a trial and takes its result.
     run_trial = tuner._run_and_update_trial
     trials = 0
@@ -86,7 +86,7 @@ def _ran_out(error: BaseException) -> bool:
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
-        # Keras says it in words where a training comes to no first step.
+        # Keras raises this text if a training has not even a first step.
         if isinstance(link, _RAN_OUT) or "(Empty Logs)" in str(link):
             return True
         seen.add(id(link))
@@ -99,5 +99,5 @@ def _is_empty(iterator: Iterator[Any]) -> bool:
     try:
         return next(iterator, nothing) is nothing
     except Exception:
-        # It has an error of its own, which the trial has met too or another one will.
+        # The iterator has an error of its own, which a trial has raised or will raise.
         return False

@@ -1,4 +1,4 @@
-"""What a tuner in a worker has in the place of its oracle: the search's oracle, behind the chief."""
+"""What a tuner in a worker has in place of its oracle: a proxy for the search's oracle, which the chief runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 _Status = trial_module.TrialStatus
 
-# What an oracle knows only where it judges. A worker's own hears of no trial, and would answer as if there were none.
+# What only the chief's oracle knows. A worker's own oracle sees no trial, and would answer as if there were none.
 _OF_THE_CHIEF = frozenset(
     {
         "trials",
@@ -44,30 +44,30 @@ _OF_THE_CHIEF = frozenset(
     }
 )
 
-# Longer than the chief holds a question open, so that a quiet chief is not taken for an absent one.
+# Longer than the chief holds a request open, so that a waiting chief is not taken for an unreachable one.
 _SUGGEST_TIMEOUT_SECONDS = protocol.LONG_POLL_SECONDS + 30.0
 
 
 class RemoteOracle:
     """The calls that a keras-tuner Tuner makes to its oracle.
 
-    Metrics are kept here while the trial runs and go to the chief with its end, in one call that may be repeated. A
-    tuner may end its trial inside of `run_trial` too, as a sign to itself: keras-tuner ends it again after that, with
-    what has come of it by then, and so it is that end which counts.
+    Metrics are collected here while the trial runs and are sent to the chief with its end, in one idempotent call. A
+    tuner may also end its trial inside `run_trial`, as a note to itself: keras-tuner ends it again after that, with its
+    final state, so only that later end counts.
 
     Args:
       local: the oracle that the user's `tuner_fn` made; only its settings are read, which are attributes here too.
       client: the connection to the chief.
       worker: this worker's id.
       process: this process's own id, see `Study.ask`.
-      current: told which trial runs.
+      current: is kept up to date with the running trial.
       asked: set once the tuner has asked for a trial.
       places: where the search and its checkpoints are stored.
-      renewal: says between two trials whether this process should give way to a fresh one; without it none does.
+      renewal: decides between two trials whether this process should be replaced by a new one; if None, it never is.
 
     Attributes:
       over: whether the chief said that the search is over.
-      renewed: why this process gives way to a fresh one, None as long as it does not.
+      renewed: why this process is to be replaced by a new one, None if it is not.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class RemoteOracle:
 
     @contextlib.contextmanager
     def watching(self, tuner: Any) -> Iterator[None]:
-        """Within it an end that comes from inside of the tuner's `run_trial` is known for one."""
+        """Within it `end_trial` can tell whether it is called from inside the tuner's `run_trial`."""
         run_trial = tuner.run_trial
 
         @functools.wraps(run_trial)
@@ -131,16 +131,16 @@ class RemoteOracle:
             tuner.run_trial = run_trial
 
     def create_trial(self, tuner_id: str) -> trial_module.Trial:
-        """Waits for a trial. STOPPED when the search is over, IDLE when there is none yet.
+        """Waits for a trial. Its status is STOPPED when the search is over, IDLE when there is none yet.
 
-        A trial that was ended inside of `run_trial` alone ends now. One that was run and not ended fails: the chief
-        would hand it out again, for ever.
+        An earlier trial that was ended only inside `run_trial` ends now. One that was run but never ended fails:
+        otherwise the chief would hand it out again, for ever.
 
         Raises:
-          ChiefUnreachable: no chief within the worker's patience.
+          ChiefUnreachable: no chief answered within the worker's patience.
           DiskFull: see `end_trial`.
-          WorkerReplaced: another process of this worker has taken this one's place.
-          Renewed: this process gives way to a fresh one.
+          WorkerReplaced: another process of this worker has replaced this one.
+          Renewed: this process is to be replaced by a new one.
         """
         del tuner_id
         self._asked.set()
@@ -174,10 +174,10 @@ class RemoteOracle:
         return trial
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> trial_module.Trial:
-        """Keeps metrics of the running trial; of one that has ended they have no effect.
+        """Keeps metrics of the running trial; for one that has ended they have no effect.
 
         Raises:
-          KeyError: this worker does not run it.
+          KeyError: this worker does not run the trial.
           ValueError: a metric, or the step, is no number.
         """
         trial = self.get_trial(trial_id)
@@ -192,18 +192,18 @@ class RemoteOracle:
     def end_trial(
         self, trial: trial_module.Trial | str | None = None, status: str = _Status.COMPLETED, trial_id: str = ""
     ) -> None:
-        """Brings the trial's end to the chief, unless it comes from inside of `run_trial`, or the chief took it away.
+        """Reports the trial's end to the chief, unless called inside `run_trial`, or the chief took the trial away.
 
         Args:
-          trial: the running trial, or its id, as keras-tuner's first versions had it.
-          status: how it ended, where only its id is given.
-          trial_id: its id, in the place of `trial`.
+          trial: the running trial, or its id, as in keras-tuner's first versions.
+          status: how it ended, if only its id is given.
+          trial_id: its id, instead of `trial`.
 
         Raises:
-          ChiefUnreachable: no chief within the worker's patience.
-          DiskFull: the trial failed for want of room where the search is stored; the chief is not told of an end.
-          KeyError: this worker does not run it.
-          ValueError: it is ended as completed inside of `run_trial`, and its objective was not reported.
+          ChiefUnreachable: no chief answered within the worker's patience.
+          DiskFull: the trial failed because the search's storage is full; no end is reported.
+          KeyError: this worker does not run the trial.
+          ValueError: it is ended as completed inside `run_trial` before its objective was reported.
         """
         if trial is None or isinstance(trial, str):
             ended = self.get_trial(trial or trial_id)
@@ -240,7 +240,7 @@ class RemoteOracle:
         trial.message = None if trial.message is None else storable(trial.message)
         if trial.status != _Status.COMPLETED and (reason := full_disk.reason(trial.message or "", self._places)):
             raise DiskFull(f"trial {trial.trial_id} {reason}\n{trial.message}")
-        # Whoever is about to go takes no trial any more: it would be lost with this process.
+        # A process that is about to be replaced takes no further trial: it would be lost with the process.
         goes_on = self._renewal is None or not self._renewal.trial_ended()
         if not self._current.abandoned:
             hyperparameters, unsendable = _config(trial.hyperparameters)
@@ -254,16 +254,16 @@ class RemoteOracle:
         self._current.end()
 
     def _set_score(self, trial: trial_module.Trial) -> None:
-        """As keras-tuner leaves a trial that it ends. Where an oracle scores in its own way only the chief knows."""
+        """Scores the trial as keras-tuner would. If the oracle overrides scoring, only the chief knows the score."""
         usual = type(self._local).score_trial is oracle_module.Oracle.score_trial
         if usual and trial.metrics.exists(self._local.objective.name):
             self._local.score_trial(trial)
 
     def give_back_next(self) -> None:
-        """The worker ends, and a trial that it was given already goes back.
+        """Gives back the next trial, if the worker exits after it was given one.
 
         Raises:
-          ChiefUnreachable: no chief within the worker's patience; the trial's lease expires by itself then.
+          ChiefUnreachable: no chief answered within the worker's patience; the trial's lease will expire.
         """
         if self._next is not None and self._next.trial is not None:
             trial_id = self._next.trial["trial_id"]
@@ -291,16 +291,23 @@ class RemoteOracle:
             next=goes_on,
         )
         answer = self._client.ask(told, timeout=60.0)
-        # Everything else than a trial is asked for again, by a question that the chief may hold open.
+        # If the answer is not a trial, it is asked for again with a request that the chief may hold open.
         if answer.trial is not None:
             self._next = answer
             self._current.promise(answer.trial["trial_id"])
 
     def end_running(self, error: BaseException, *, retry: bool) -> bool:
-        """The running trial met an error that keras-tuner lets through. Returns whether a trial was running.
+        """Ends the running trial because of an error that keras-tuner does not catch.
+
+        Args:
+          error: the error.
+          retry: whether the trial may be retried.
+
+        Returns:
+          Whether a trial was running.
 
         Raises:
-          ChiefUnreachable: no chief within the worker's patience.
+          ChiefUnreachable: no chief answered within the worker's patience.
         """
         if self._trial is None:
             return False
@@ -310,10 +317,10 @@ class RemoteOracle:
         return True
 
     def get_trial(self, trial_id: str) -> trial_module.Trial:
-        """The running trial or, until the next one begins, the one that has ended.
+        """The running trial or, until the next one begins, the one that ended last.
 
         Raises:
-          KeyError: this worker does not run it.
+          KeyError: this worker does not run the trial.
         """
         trial = self._trial or self._told
         if trial is None or trial.trial_id != trial_id:
@@ -352,7 +359,7 @@ class RemoteOracle:
 
 
 def _config(hyperparameters: Any) -> tuple[dict[str, Any] | None, str | None]:
-    """(What is sent of a trial's hyperparameters, None), or (None, why the chief could take none of it)."""
+    """(The trial's hyperparameters as sent to the chief, None), or (None, why they cannot be sent)."""
     if not isinstance(hyperparameters, hp_module.HyperParameters):
         return None, f"its hyperparameters are {type(hyperparameters).__name__}, no HyperParameters of keras-tuner"
     try:
@@ -362,7 +369,7 @@ def _config(hyperparameters: Any) -> tuple[dict[str, Any] | None, str | None]:
             return None, fault
         protocol.encode(config)
     except Exception as error:
-        # Entries and values may be objects of anybody's.
+        # Entries and values may be objects of any class.
         return None, f"its hyperparameters are not what JSON can hold: {describe(error)}"
     return config, None
 
@@ -376,5 +383,5 @@ def _number(value: Any, name: str) -> float:
 
 
 def _with_own(reason: str, trial: trial_module.Trial) -> str:
-    """The reason why a trial counts as failed, and the one that it had itself, if any."""
+    """The reason why a trial counts as failed, followed by the trial's own message, if any."""
     return f"{reason}\nThe trial itself failed too:\n{trial.message}" if trial.message else reason

@@ -1,8 +1,8 @@
-"""When a worker's process gives way to a fresh one: between two trials, beyond a number of them or a size.
+"""When a worker's process is replaced by a new one: between two trials, after a number of them or beyond a size.
 
-What libraries and the user's code keep from trial to trial is gone with the process; the search, the worker's id and
-its place in the books of the chief stay. How the fresh one comes about depends on the place: see `cluster/local.py` and
-`afresh.py`.
+Whatever libraries and the user's code accumulate from trial to trial is freed with the process; the search, the
+worker's id and its state in the chief remain. How the new process is started depends on the cluster: see
+`cluster/local.py` and `afresh.py`.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Callable
 from custom_components.distributed_tuner.host import memory
 from custom_components.distributed_tuner.options import SearchOptions
 
-# Of what a worker may have. The rest is for the chief, for files that are being read, and for the trial that would grow
-# beyond it before it is looked at again.
+# The share of its allowance that a worker may use. The rest is for the chief, for files being read, and for growth
+# within the next trial, before the size is checked again.
 _SHARE_OF_ALLOWANCE = 0.75
-# A process that is as large after its first trial as it is now would be followed by one of the same size.
+# A process that has hardly grown since its first trial would be replaced by one of the same size.
 _LEAST_GROWTH = 1.1
 
 
 class Renewed(BaseException):
-    """This process gives way to a fresh one. No error: it goes through the tuner's code, and nobody else catches it."""
+    """This process is to be replaced. Not an Exception, so that it passes through the tuner's code uncaught."""
 
 
 class Renewal:
-    """Looks at the process at the end of each trial.
+    """Checks the process at the end of each trial.
 
     Args:
-      options: with the number of trials and the size.
-      workers: how many share this machine's memory.
-      resident: the size of the process now, bytes.
-      allowance: what all workers here may have together, bytes.
-      tidy: gives back what can be given back.
+      options: the limits on the number of trials and the size.
+      workers: how many workers share this machine's memory.
+      resident: returns the current size of the process, bytes.
+      allowance: returns what all workers here may use together, bytes.
+      tidy: frees what memory it can.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Renewal:
         self._looks = False
 
     def trial_ended(self) -> bool:
-        """A trial ends. Returns whether the process may be due then, and should not take another trial yet."""
+        """A trial ends. Returns whether the process may have to be replaced, and should not take another trial yet."""
         self._trials += 1
         size = self._resident()
         self._first = self._first or size
@@ -66,13 +66,13 @@ class Renewal:
         return self._looks
 
     def reason(self) -> str | None:
-        """Between two trials: why the process should give way now, for people; None if it should not."""
+        """Between two trials: why the process should be replaced now, for people; None if it should not."""
         if not self._looks:
             return None
         self._looks = False
         if self._over_trials():
             return f"{self._trials} trials (max_worker_trials={self._most_trials})"
-        # The trial's model may be all that was too much, and can go.
+        # The excess may be just the trial's model, which can be freed.
         self._tidy()
         size = self._resident()
         if self._over_size(size):

@@ -1,7 +1,7 @@
-"""SIGTERM: a worker gives its trial back, and stays for the end of an epoch where finished ones would be lost.
+"""SIGTERM: a worker gives its trial back, but first finishes the current epoch if finished ones would be lost.
 
 Short epochs are not saved one by one (`resume.pace`), and in the middle of one it is too late: the weights have moved
-on. Its end is near, though, and there all of them can be saved.
+on. But the end of the epoch is near, and all finished epochs can be saved there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Departure:
-    """Shared by the training and whoever hears the signal. Thread-safe."""
+    """Shared by the training and the thread that waits for the signal. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -30,26 +30,26 @@ class Departure:
 
     @property
     def wanted(self) -> bool:
-        """Whether the worker was told to go: the end of this epoch is the last moment to save it."""
+        """Whether the worker was told to exit: the end of this epoch is the last chance to save it."""
         with self._changed:
             return self._wanted
 
     def at_stake(self, epoch_seconds: float) -> None:
-        """Finished epochs are not saved; they will be, at the latest, when an epoch of this length has ended."""
+        """There are finished epochs that are not saved; they can be once an epoch of this length has ended."""
         with self._changed:
             self._at_stake = epoch_seconds
 
     def safe(self) -> None:
-        """Nothing that is finished would be lost."""
+        """No finished epoch is unsaved any more."""
         with self._changed:
             self._at_stake = None
             self._changed.notify_all()
 
     def wait(self, patience_seconds: float) -> None:
-        """Tells the training that the worker is to go, and waits until that costs no finished epoch.
+        """Tells the training that the worker is to exit, and waits until that would lose no finished epoch.
 
         Args:
-          patience_seconds: for no longer than that, and not at all for an epoch that takes longer.
+          patience_seconds: the longest wait; there is none if an epoch takes longer than that.
         """
         with self._changed:
             self._wanted = True
@@ -66,9 +66,17 @@ def give_back_on_sigterm(
     *,
     patience_seconds: float,
 ) -> None:
-    """On SIGTERM, and Ctrl-C where it is not ignored, the trial goes back to the chief and the process ends.
+    """On SIGTERM, and Ctrl-C unless it is ignored, gives the trial back to the chief and ends the process.
 
-    At once, but for finished epochs that are saved at the end of this one: see `Departure`.
+    At once, unless finished epochs can be saved at the end of the current one: see `Departure`.
+
+    Args:
+      client: the connection to the chief.
+      worker: this worker's id.
+      process: this process's id, see `Study.ask`.
+      current: the trial at hand.
+      departure: informs the training.
+      patience_seconds: the longest wait for an epoch's end, and then for the chief.
     """
     wakeup = children.Wakeup()
     ending = [signal.SIGTERM]
@@ -94,7 +102,15 @@ def give_back_on_sigterm(
 def give_back(
     client: ChiefClient, worker: str, process: str, current: CurrentTrial, *, patience_seconds: float
 ) -> None:
-    """Tells the chief, for no longer than that, that the trial at hand, if any, may go to another worker."""
+    """Gives the trial at hand, if any, back to the chief, so that it goes to another worker.
+
+    Args:
+      client: the connection to the chief.
+      worker: this worker's id.
+      process: this process's id, see `Study.ask`.
+      current: the trial at hand.
+      patience_seconds: how long to retry. After that the trial's lease will expire.
+    """
     trial_id = current.held
     if trial_id is None:
         return
@@ -103,5 +119,5 @@ def give_back(
         client.ask(told, timeout=2.0, patience_seconds=patience_seconds)
         _LOG.warning("trial %s is given back", trial_id)
     except SearchError as error:
-        # The lease expires by itself then.
+        # The lease will expire.
         _LOG.warning("trial %s could not be given back: %s", trial_id, error)

@@ -1,4 +1,4 @@
-"""The one hook of `keras.Model.fit`: counts epochs, carries out what the chief orders, keeps the state of the fit."""
+"""The only hook into `keras.Model.fit`: counts epochs, carries out the chief's orders, saves the state of the fit."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from custom_components.distributed_tuner.worker.resume.fit import KeptFit
 
 
 class TrialAbandoned(RuntimeError):
-    """The chief gave the trial to somebody else or ended it."""
+    """The chief gave the trial to another worker, or ended it."""
 
 
 class _Guard(keras.callbacks.Callback):
-    """Put at the beginning of a fit's callbacks, so that none of them stores what is somebody else's by now."""
+    """Put first among a fit's callbacks, so that none of them writes files of a trial that another worker now runs."""
 
     def __init__(self, on_epoch: Callable[[], tuple[Directive, str]]) -> None:
         super().__init__()
@@ -30,14 +30,14 @@ class _Guard(keras.callbacks.Callback):
         self.reason = ""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Reports the epoch and hears what to do."""
+        """Reports the epoch and receives the chief's orders."""
         self.directive, self.reason = self._on_epoch()
         if self.directive is Directive.ABANDON:
             raise TrialAbandoned(self.reason)
 
 
 class _Follower(keras.callbacks.History):
-    """Put at the end of a fit's callbacks, as the history that the fit returns, earlier processes' epochs and all."""
+    """Put last among a fit's callbacks, as the history that the fit returns, including earlier processes' epochs."""
 
     def __init__(
         self,
@@ -57,19 +57,19 @@ class _Follower(keras.callbacks.History):
         self._on_cut = on_cut
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Takes up an earlier process's state of this fit."""
+        """Restores an earlier process's state of this fit."""
         super().on_train_begin(logs)
         if self._kept is not None:
             self._kept.begin(self, self._others)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves the epoch, and ends the training if the chief wants it."""
+        """Saves the epoch, and ends the training if the chief ordered it."""
         super().on_epoch_end(epoch, logs)
         finish = self._guard.directive is Directive.FINISH
         if self._kept is not None:
             self._kept.save(self, last=finish)
         if finish:
-            # It may come when the training ends anyway: at its last epoch, or by somebody else's wish.
+            # The order may come when the training ends anyway: at its last epoch, or because a callback stopped it.
             if epoch + 1 < self._epochs and not self.model.stop_training:
                 self._on_cut(self._guard.reason)
             self.model.stop_training = True
@@ -82,15 +82,15 @@ def followed(
     executions: Executions | None = None,
     on_cut: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[None]:
-    """Within it every `fit` calls `on_epoch` after each epoch and does what it answers.
+    """Within it every `fit` calls `on_epoch` after each epoch and does what that returns.
 
     FINISH stops the training after that epoch, so that the trial completes with its best epoch so far; ABANDON raises
     TrialAbandoned out of `fit`. A fit inside a fit (in a callback, say) is left alone.
 
     Args:
       on_epoch: called after each epoch.
-      executions: where the state of each fit is kept; without it none is.
-      on_cut: told the reason of a FINISH that ends a training which would have gone on.
+      executions: keeps the state of each fit; if None, no state is kept.
+      on_cut: called with the reason of a FINISH that ends a training which would have gone on.
     """
     original = keras.Model.fit
     signature = inspect.signature(original)
@@ -108,7 +108,7 @@ def followed(
         guard = _Guard(on_epoch)
         kept = None
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            # Wired up by the caller, history and all: followed, not kept.
+            # Set up by the caller, including its history: the fit is followed, but its state is not kept.
             follower = _Follower(guard, None, (), epochs, cut, on_cut)
             follower.set_model(self)
             callbacks.callbacks = [guard, *callbacks.callbacks, follower]
@@ -138,6 +138,6 @@ def followed(
 
 
 def _spans_processes(model: keras.Model) -> bool:
-    """Strategies of several processes have a fault tolerance of their own."""
+    """Whether the model's strategy spans several processes, and so has its own fault tolerance."""
     strategy = model.distribute_strategy
     return bool(strategy._should_use_with_coordinator or strategy.extended._in_multi_worker_mode())

@@ -63,22 +63,22 @@ def work(
     """Runs trials until the search is over.
 
     Args:
-      directory: the search.
+      directory: the search directory.
       worker: this worker's id.
-      access: what the chief asks for.
-      address: where the chief is.
-      process: tells this process from others, also on other machines, that bear the same worker's id; its number if
-        left out.
-      share: how many workers there are on this machine, or in this pod, for its memory.
-      guest: whether somebody started this worker by hand, so that a tuner that cannot be built is a fault of the place
-        where that was done, and ends this worker instead of the search.
+      access: the credentials for the chief.
+      address: returns the chief's address.
+      process: distinguishes this process from others, also on other machines, with the same worker id; the PID if left
+        out.
+      share: how many workers share the memory of this machine or pod.
+      guest: whether this worker was started by hand: if the tuner cannot be built, its environment is to blame, and the
+        worker ends instead of the search.
 
     Returns:
       How the process should end.
 
     Raises:
       ChiefUnreachable: no chief answered for `chief_timeout_seconds`.
-      SearchError: the search directory cannot be read.
+      SearchError: the search directory cannot be read, or the tuner of a guest cannot be built.
     """
     spec = SearchSpec.read(directory.storage)
     options = spec.options
@@ -102,7 +102,7 @@ def work(
     places = (directory.url, f"{tuner.directory}/{tuner.project_name}")
     oracle = RemoteOracle(tuner.oracle, calls, worker, process, current, begun, places, Renewal(options, share))
     tuner.oracle, tuner.tuner_id = oracle, worker
-    # A worker stores no tuner state; the trial's results are with the chief.
+    # A worker stores no tuner state; the chief has the trials' results.
     tuner.save = lambda: None
     heartbeat = Heartbeat(
         calls,
@@ -151,14 +151,14 @@ def work(
         _LOG.error("%s", error)
         return ExitCode.ABANDONED
     except keras_tuner_errors.FatalError as error:
-        # keras-tuner's word for a fault of the user's code that every trial would meet.
+        # keras-tuner's class for an error in the user's code that every trial would raise.
         trace = storable(traceback.format_exc())
         _LOG.error("%s", trace)
         oracle.end_running(error, retry=False)
         calls.ask(messages.Fail(worker, describe(error), trace, process=process))
         return ExitCode.FATAL
     except BaseException as error:
-        # The tuner's own methods and callbacks beside a trial's, `sys.exit` and a refusing chief end up here.
+        # Errors of the tuner outside trials, `sys.exit` and a refusal by the chief end up here.
         trace = storable(traceback.format_exc())
         if not isinstance(error, ChiefRefused) and oracle.end_running(error, retry=True):
             _LOG.error("%s", trace)
@@ -194,7 +194,7 @@ def _renewed(client: ChiefClient, worker: str, process: str, reason: str) -> Exi
     try:
         client.ask(messages.Renew(worker, process), timeout=2.0, patience_seconds=0.0)
     except SearchError as error:
-        # It is told so that nobody takes the time of a start for a silence.
+        # The report only keeps the start of the next process from being taken for a silence.
         _LOG.warning("the chief could not be told of that: %s", error)
     return ExitCode.RENEWED
 
@@ -202,7 +202,7 @@ def _renewed(client: ChiefClient, worker: str, process: str, reason: str) -> Exi
 def _end_unless_begun(
     begun: threading.Event, client: ChiefClient, worker: str, process: str, options: SearchOptions
 ) -> None:
-    """Ends the process, saying where it hangs, unless it has asked for a trial within `start_seconds`."""
+    """Ends the process, reporting where it hangs, unless it has asked for a trial within `start_seconds`."""
     main, seconds = threading.get_ident(), options.start_seconds
 
     def watch() -> None:
