@@ -1,6 +1,6 @@
-"""What callbacks have come to know since they were made: best values, epochs waited, weights to go back to.
+"""The state that callbacks have accumulated since they were made: best values, epochs waited, weights to restore.
 
-Only plain attributes that changed are stored: what a callback was configured with stays as the code says.
+Only plain attributes that changed are stored: a callback's configuration is always that of the code.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from custom_components.distributed_tuner.worker.resume.unkept import Unkept
 
 # Set by Keras, not by the callback.
 _FOREIGN = frozenset({"model", "params", "validation_data"})
-# Of TensorBoard, what says that this process's profiler runs: the next one's would be stopped without having begun.
+# TensorBoard's flags that this process's profiler runs: restored, they would stop a profiler that was never started.
 _PROFILER = frozenset({"_is_tracing", "_profiler_started"})
 
 State = list[list[Any]]
 
 
 class CallbackState:
-    """The state of some callbacks since now."""
+    """Records how the state of some callbacks changes from now on."""
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         self._callbacks = list(callbacks)
@@ -30,7 +30,7 @@ class CallbackState:
         self._unkept = [Unkept(callback, _FOREIGN) for callback in self._callbacks]
 
     def changes(self) -> State:
-        """[class name, changed attributes] of each callback, in order; what changed and is not plain is logged."""
+        """[class name, changed attributes] of each callback, in order; logs changed attributes that are not plain."""
         for unkept in self._unkept:
             unkept.tell()
         return [
@@ -40,7 +40,7 @@ class CallbackState:
 
 
 def apply(callbacks: Sequence[keras.callbacks.Callback], state: State) -> None:
-    """Gives callbacks the attributes of `CallbackState.changes`; one of another class at its place is left alone."""
+    """Sets the attributes from `CallbackState.changes` on callbacks, except on one of another class than stored."""
     for callback, (name, attributes) in zip(callbacks, state, strict=False):
         if type(callback).__name__ == name:
             vars(callback).update(attributes)

@@ -1,7 +1,7 @@
-"""Keras's registry of custom objects: what a trial puts there is its own, but for what it has imported.
+"""Keras's registry of custom objects: a trial's entries are removed after it, except those of modules it imported.
 
-A name in it stands for something in every later `Dense(activation="relu")`, or loss by its name. A module that a trial
-imports registers its classes once in a process, and would not do so again.
+A name in the registry affects every later `Dense(activation="relu")`, or loss given by name. A module that a trial
+imports registers its classes once per process, and would not do so again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class CustomObjects:
         self._modules = frozenset(sys.modules)
 
     def __eq__(self, before: object) -> bool:
-        """Whether this is what was there before, beside what modules have registered that were loaded since."""
+        """Whether the registry is the same as before, apart from entries of modules loaded since."""
         if not isinstance(before, CustomObjects):
             return NotImplemented
         return before._wanted() == self._objects
@@ -29,7 +29,7 @@ class CustomObjects:
     __hash__ = None  # type: ignore[assignment]
 
     def put_back(self) -> None:
-        """Makes the registry what it was, beside what modules have registered that were loaded since."""
+        """Restores the registry, but keeps entries of modules loaded since."""
         wanted = self._wanted()
         names = {each: name for each, name in registry._GLOBAL_CUSTOM_NAMES.items() if wanted.get(name) is each}
         registry._GLOBAL_CUSTOM_OBJECTS.clear()

@@ -1,10 +1,10 @@
-"""The executions of a worker's trial: finished ones are kept, an unfinished one goes on.
+"""The executions of a worker's trial: the results of finished ones are kept, an unfinished one is resumed.
 
 <project>/trial_<id>/resume/<key>-attempt_<n>/execution_<n>/          the result, once it is finished
 <project>/trial_<id>/resume/<key>-attempt_<n>/execution_<n>/fit_<n>/  the state of a fit until then
 
-The key is made from the search and the trial's hyperparameters. A project folder may be that of several searches, one
-after the other or at the same time, whose trials have the same ids: none goes on with another one's state.
+The key is made from the search and the trial's hyperparameters. A project folder may be shared by several searches,
+one after the other or at the same time, whose trials have the same ids: none must resume another's state.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class _FinishedElsewhere(BaseException):
-    """The execution was finished meanwhile, by a worker that was taken for lost. No error: nobody but us catches it."""
+    """A worker presumed lost has finished the execution. Not an Exception, so that only this module catches it."""
 
     def __init__(self, kept: dict[str, Any]) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _FinishedElsewhere(BaseException):
 
 
 class _LeftOut(BaseException):
-    """The chief wants the trial to end before this execution begins. Raised into keras-tuner's own loop only."""
+    """The chief ordered the trial to end before this execution begins. Raised only inside keras-tuner's own loop."""
 
 
 @dataclasses.dataclass
@@ -55,7 +55,7 @@ class _Running:
     attempt: int
     path: str
     execution: int = 0
-    cut: bool = False  # the chief wants the trial to end: what is trained from now on is not all of it
+    cut: bool = False  # the chief ordered the trial to end: whatever is trained from now on is incomplete
     looping: bool = False  # within keras-tuner's own loop over the executions
     results: list[Any] = dataclasses.field(default_factory=list)  # of the executions so far
     fits: list[KeptFit] = dataclasses.field(default_factory=list)  # of the current execution
@@ -69,9 +69,9 @@ class Executions:
     """Keeps the executions of a tuner's trials.
 
     Args:
-      current: says which attempt at its trial the worker makes; told of epochs that need not be trained again.
+      current: the running trial; epochs that need not be trained again are reported to it.
       pace: how often to save.
-      departure: whether the worker is to go, told of what would be lost then.
+      departure: whether the worker is to exit; unsaved epochs are reported to it.
     """
 
     def __init__(self, current: CurrentTrial, pace: Pace | None = None, departure: Departure | None = None) -> None:
@@ -88,12 +88,12 @@ class Executions:
 
     @contextlib.contextmanager
     def kept(self, tuner: Any, finishing: Callable[[], str | None] = lambda: None) -> Iterator[None]:
-        """Within it the trials of this tuner are kept. The seed that the user set, if any, is read at its beginning.
+        """Within it the state of this tuner's trials is kept. The seed that the user set, if any, is read on entry.
 
         Args:
           tuner: the user's tuner.
-          finishing: why the chief wants the running trial to end, if it does. Later executions are left out then: each
-            of them would be cut short after one epoch, and count as much as the others.
+          finishing: returns why the chief ordered the running trial to end, if it did. Later executions are then left
+            out: each of them would be cut short after one epoch, and count as much as the others.
         """
         self._tuner, self._finishing, self._isolation = tuner, finishing, Isolation(tuner)
         with self._position.installed(), self._loop_followed(), self._methods_replaced(tuner):
@@ -111,7 +111,7 @@ class Executions:
         def run_kept(trial: Any, *args: Any, **kwargs: Any) -> Any:
             self._isolate(trial)
             self._begin(trial)
-            # What the trial reads before it trains (a sample to adapt a layer to, say) comes in its first order too.
+            # Input that the trial reads before it trains (a sample to adapt a layer to, say) is rewound too.
             self._position.rewind_all([*args, *kwargs.values()])
             try:
                 return run_trial(trial, *args, **kwargs)
@@ -133,7 +133,7 @@ class Executions:
 
     @contextlib.contextmanager
     def _loop_followed(self) -> Iterator[None]:
-        """A tuner of the user's own may do more with the results than to return them: the loop itself is ended."""
+        """Lets `_LeftOut` end keras-tuner's loop only: a user's tuner may process the results that it returns."""
         loop = tuner_module.Tuner.run_trial
 
         @functools.wraps(loop)
@@ -156,7 +156,7 @@ class Executions:
             tuner_module.Tuner.run_trial = loop
 
     def next_fit(self) -> KeptFit | None:
-        """The state of the fit that begins now; None outside trials, and for one that builds on what was cut short."""
+        """The state of the fit that begins now; None outside trials, and after a fit that was cut short."""
         running = self._running
         if running is None or running.cut:
             return None
@@ -177,15 +177,15 @@ class Executions:
             self._running.epochs += 1
 
     def cut(self) -> None:
-        """The running fit ends here because the chief wants it: without the limit the trial would go on from here.
+        """The running fit ends here because the chief ordered it; without the limit the trial would continue.
 
-        So its state stays, and the execution does not count as finished.
+        So its state is kept, and the execution does not count as finished.
         """
         if self._running is not None:
             self._running.cut = True
 
     def _isolate(self, trial: Any) -> None:
-        """Once for each trial, before any code of its: a loop of the tuner's own may not call `on_trial_begin`."""
+        """Isolates each trial once, before any of its code runs: a custom search loop may not call `on_trial_begin`."""
         if self._isolation is not None and self._begun != self._current.stay:
             self._begun = self._current.stay
             self._isolation.begin_trial(trial.trial_id, self._current.attempt)
@@ -252,8 +252,10 @@ class Executions:
         return result
 
     def _check_needed(self) -> None:
-        """A worker that is cut off from its chief trains on beside the next one, and takes away what it has saved when
-        it has the result.
+        """Raises `_FinishedElsewhere` if the result is there by now.
+
+        A worker that is cut off from its chief trains on in parallel with the next one, and removes the saved state
+        once it has stored the result.
         """
         if self._running is not None and (kept := kept_result.load(Folder(self._running.execution_path()))) is not None:
             raise _FinishedElsewhere(kept)

@@ -1,4 +1,4 @@
-"""One `keras.Model.fit`: its state is saved as it goes, and taken up by a later process."""
+"""One `keras.Model.fit`: its state is saved as it goes, and resumed by a later process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from custom_components.distributed_tuner.worker.termination import Departure
 
 _LOG = logging.getLogger(__name__)
 
-# An epoch beyond any number of epochs: a training that had ended by itself does none.
+# Larger than any number of epochs: a training that had ended by itself trains no more.
 _NO_MORE = 10**9
 
 
@@ -25,12 +25,12 @@ class KeptFit:
     """The state of one fit in a folder.
 
     Args:
-      folder: where it is.
+      folder: the folder.
       pace: how often to save.
-      position: brings the input forward.
-      resumed: told how many epochs need not be trained again.
-      check_needed: called where no state is found, before the first epoch; raises if it is no longer needed.
-      departure: whether the worker is to go, told of what would be lost then.
+      position: advances the input.
+      resumed: called with the number of epochs that need not be trained again.
+      check_needed: called if no state is found, before the first epoch; raises if the fit is no longer needed.
+      departure: whether the worker is to exit; unsaved epochs are reported to it.
     """
 
     def __init__(
@@ -58,12 +58,17 @@ class KeptFit:
         self._position.rewind(arguments.get("validation_data"))
 
     def begin(self, history: keras.callbacks.History, others: Sequence[keras.callbacks.Callback]) -> None:
-        """Takes up the stored state, if there is any. Called when training begins, after the other callbacks."""
+        """Restores the stored state, if there is any. Called when training begins, after the other callbacks.
+
+        Args:
+          history: the fit's history.
+          others: the fit's other callbacks.
+        """
         self._state = model_state.ModelState(history.model)
         self._callbacks = callback_state.CallbackState(others)
         self._cost: float | None = None
         self._saved = self._ended = time.monotonic()
-        self._done = 0  # epochs that the stored state has behind it
+        self._done = 0  # how many epochs the stored state includes
         self._told = False
         stored = self._load()
         if stored is None:
@@ -74,7 +79,7 @@ class KeptFit:
         try:
             self._state.restore(prefix)
         except Exception:
-            # The model is neither fresh nor restored now; the next try begins afresh.
+            # The model is now neither new nor restored; the next attempt starts from scratch.
             self._folder.clear()
             raise
         history.history, history.epoch = value["history"], value["epochs"]
@@ -88,16 +93,16 @@ class KeptFit:
         _LOG.info("training goes on after epoch %d", done)
 
     def save(self, history: keras.callbacks.History, *, last: bool = False) -> None:
-        """Saves the state if it is time to. Called at the end of an epoch, after the other callbacks.
+        """Saves the state if it is due. Called at the end of an epoch, after the other callbacks.
 
-        A state that cannot be saved is no reason to end the training.
+        A state that cannot be saved does not end the training.
 
         Args:
-          history: of the fit.
-          last: whether the fit is cut short here, so that it is time in any case.
+          history: the fit's history.
+          last: whether the fit is cut short here, so that a save is due in any case.
         """
         began = time.monotonic()
-        # Also while it is being saved.
+        # The epoch is at stake also while it is being saved.
         self._departure.at_stake(began - self._ended)
         self._ended = began
         due = self._pace.due(began - self._saved, self._cost)
@@ -123,7 +128,7 @@ class KeptFit:
         except FILE_ERRORS as error:
             _LOG.warning("epoch %d could not be saved, a lost worker would lose it: %s", epoch + 1, error)
         except Exception as error:
-            # TensorFlow does not save every model that it trains, and the model and the callbacks are the user's.
+            # TensorFlow cannot save every model that it can train, and the model and the callbacks are the user's.
             self._tell_unsavable(error)
         self._departure.safe()
         self._saved = time.monotonic()
@@ -142,7 +147,7 @@ class KeptFit:
         )
 
     def discard(self) -> None:
-        """What it is part of is finished: its state is not needed any more."""
+        """Removes the state: the execution that the fit is part of has finished."""
         try:
             self._folder.discard()
         except FILE_ERRORS as error:
@@ -162,7 +167,7 @@ class KeptFit:
                 return None
             value, found = stored
             _check(value, self._state.signature())
-            # Variables that are made later read the checkpoint then, when its maker may have woken up and removed it.
+            # Variables created later read the checkpoint then, when the process that wrote it may have removed it.
             prefix = self._folder.adopt(found)
             model_state.check_readable(prefix)
             return value, prefix
@@ -183,9 +188,9 @@ def _check(value: dict[str, Any], signature: list[Any] | None) -> None:
 
 
 class _Start:
-    """Tells `fit` where to begin, in the place of Keras' own fault tolerance.
+    """Tells `fit` where to begin, in place of Keras' own fault tolerance.
 
-    `initial_epoch` would not do: the input of an array is laid out for the epochs from there on.
+    `initial_epoch` cannot be used: for arrays, Keras lays out the input for the epochs from there on.
     """
 
     def __init__(self, epoch: int) -> None:

@@ -1,14 +1,14 @@
-"""A folder whose content is replaced as a whole: a crash leaves the earlier content or the new one.
+"""A folder whose content is replaced atomically: a crash leaves either the earlier content or the new one.
 
-    record.json     the value, and the name that the other files of the same commit bear
+    record.json     the value, and the name prefix of the other files of the same commit
     NAME.npz        the value's arrays, if it has any
     NAME.*          what else belongs to the commit, such as a checkpoint
 
-Files are written under a name of their own first, then the record that names them replaces the earlier record. On a
-local disk that is a rename, in a bucket one object.
+Files are written under a unique name first, then the record that names them replaces the earlier record. On a local
+disk that is a rename, in a bucket the write of one object.
 
-Two processes may write to one folder, when one of them was thought dead and wakes up. They never write to the same file
-but the record, and each removes only what it wrote itself or found when it began.
+Two processes may write to one folder, if one of them was presumed dead and wakes up. The record is the only file that
+both write, and each removes only what it wrote itself or found when it began.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _gfile = tf.io.gfile
 # What reading and writing through TensorFlow's file systems may raise.
 FILE_ERRORS = (OSError, tf.errors.OpError)
 
-# What reading a record or arrays may raise that somebody else has written, or that a disk has damaged: RuntimeError for
-# what is nested too deeply or locked, MemoryError for arrays that say they are larger than any machine.
+# What reading a record or arrays may raise if they are damaged or foreign: RuntimeError for what is nested too deeply
+# or encrypted, MemoryError for arrays that claim to be larger than any machine's memory.
 _DAMAGE = (
     *(ValueError, KeyError, TypeError, OverflowError, RuntimeError, MemoryError, EOFError),
     *(zipfile.BadZipFile, tokenize.TokenError, tf.errors.NotFoundError),
@@ -42,7 +42,7 @@ _DAMAGE = (
 
 
 class CorruptFolder(ValueError):
-    """The folder does not hold what `commit` leaves."""
+    """The folder does not hold what `commit` writes."""
 
 
 class Folder:
@@ -55,7 +55,7 @@ class Folder:
         self._found: set[str] = set()
 
     def new_prefix(self) -> str:
-        """A path that no file begins with yet, for files of the next commit. Makes the folder.
+        """A new path prefix for the files of the next commit. Makes the folder.
 
         Raises:
           OSError, tf.errors.OpError: the folder cannot be made.
@@ -73,7 +73,7 @@ class Folder:
 
         Raises:
           TypeError: the value is not plain.
-          OSError, tf.errors.OpError: the disk is full or may not be written; the earlier content is as it was.
+          OSError, tf.errors.OpError: the disk is full or not writable; the earlier content is unchanged.
         """
         text, arrays = plain.encode(value)
         if arrays:
@@ -119,7 +119,7 @@ class Folder:
             raise CorruptFolder(f"{self.path}: {type(error).__name__}: {error}") from error
 
     def adopt(self, prefix: str) -> str:
-        """Copies the files of a commit, so that whoever made it cannot take them away.
+        """Copies the files of a commit, so that the process that made it cannot remove them.
 
         Returns:
           The prefix of the copies.
@@ -158,7 +158,7 @@ class Folder:
 
 
 def remove(path: str) -> None:
-    """Removes a file or folder; one that is gone, or goes meanwhile, is fine."""
+    """Removes a file or folder; does nothing if it does not exist, or is removed meanwhile."""
     try:
         if _gfile.isdir(path):
             _gfile.rmtree(path)
@@ -172,7 +172,7 @@ def _read_arrays(path: str) -> plain.Arrays:
     with _gfile.GFile(path, "rb") as file:
         data = file.read()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        # What `commit` writes is not packed. What is may have any size once it is unpacked.
+        # `commit` writes uncompressed archives. A compressed one may have any size once it is unpacked.
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
             raise ValueError("the arrays are packed, as nobody here packs them")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:

@@ -1,9 +1,10 @@
-"""The settings of Keras, TensorFlow, NumPy and Python that hold for a whole process, taken and put back.
+"""The process-wide settings of Keras, TensorFlow, NumPy and Python, saved and restored.
 
-Code of a trial may change them and leave it at that: a model that is to be trained in half precision, an eager mode to
-look into it. In a worker that would reach the trials which happen to follow there, and no others.
+A trial's code may change them and not change them back: half precision for a model, eager mode for debugging. In a
+worker that would affect the trials that happen to follow there, and no others.
 
-Written against TensorFlow and Keras 2.15; what there is no public way back from is reached by its own one.
+Written against TensorFlow and Keras 2.15; settings without a public way to restore them are set through private
+attributes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Setting:
-    """One of them: what it is called, and how it is read and set."""
+    """A setting: its name, and how it is read and set."""
 
     name: str
     read: Callable[[], Any]
@@ -42,16 +43,16 @@ class _Setting:
 
 
 class GlobalState:
-    """What all settings are now."""
+    """The current values of all settings."""
 
     def __init__(self) -> None:
         self._values = [setting.read() for setting in _SETTINGS]
 
     def put_back(self) -> list[str]:
-        """Makes all settings what they were.
+        """Restores all settings.
 
         Returns:
-          The names of those that had changed. One that cannot be put back is told in the log.
+          The names of those that had changed. One that cannot be restored is logged.
         """
         changed = []
         for setting, value in zip(_SETTINGS, self._values, strict=True):
@@ -61,7 +62,7 @@ class GlobalState:
             try:
                 setting.write(value)
             except Exception as error:
-                # Whatever a library makes of it, the trials go on.
+                # Whatever a library raises here, the trials go on.
                 _LOG.warning(
                     "%s cannot be put back to what it was before this process's trials, which later ones will notice: "
                     "%s: %s",
@@ -79,7 +80,7 @@ def _context() -> Any:
 def _set_jit(options: tuple[Any, dict[str, Any]]) -> None:
     own = _context()
     own._optimizer_jit, own._optimizer_experimental_options = options[0], dict(options[1])
-    # What functions are called with is worked out again.
+    # Makes TensorFlow recompute the options that functions are called with.
     own._thread_local_data.function_call_options = None
 
 
@@ -88,7 +89,7 @@ def _jit() -> tuple[Any, dict[str, Any]]:
 
 
 def _learning_phase() -> tuple[bool, Any]:
-    """(whether it is set, what to)."""
+    """(whether it is set, its value)."""
     return backend._DUMMY_EAGER_GRAPH.learning_phase_is_set, backend._GRAPH_LEARNING_PHASES.get(
         backend._DUMMY_EAGER_GRAPH.key
     )
@@ -104,7 +105,7 @@ def _set_learning_phase(phase: tuple[bool, Any]) -> None:
 
 
 def _name_graphs() -> tuple[Any, Any]:
-    """Keras counts the names that it gives in its own graph and in TensorFlow's."""
+    """The graphs, Keras's own and TensorFlow's, for which Keras counts the names that it gives."""
     return backend.get_graph(), tf.compat.v1.get_default_graph()
 
 
@@ -126,7 +127,7 @@ def _device() -> tuple[Any, Any]:
 
 
 def _strategy() -> Any:
-    """The one that holds without a `with`."""
+    """The default strategy, that set outside a `with`; None if there is none."""
     scope = ops.get_default_graph()._global_distribute_strategy_scope
     return None if scope is None else tf.distribute.get_strategy()
 

@@ -1,13 +1,13 @@
-"""Brings the input of a training to where it would be after some epochs, without training.
+"""Advances the input of a training to where it would be after some epochs, without training.
 
-A data set that reshuffles draws a new order for each pass from a generator of its own, which lives as long as the data
-set does. So the order that an execution meets would depend on the executions before it in the same process; a shuffle
-with a seed is put back to its first order when an execution and a training begin, hence every execution meets the
-orders that the seed stands for. Executions may each derive a data set of their own (`x.batch(...)`) from a shuffle that
-all of them share: it is the shuffles that are remembered, not the data sets.
+A data set that reshuffles draws a new order for each pass from its own generator, which lives as long as the data set.
+So the order in an execution would depend on the executions before it in the same process. Therefore a shuffle with a
+seed is rewound to its first order when an execution or a training begins, so that every execution gets the orders that
+the seed implies. Each execution may derive its own data set (`x.batch(...)`) from a shuffle that all of them share:
+hence the shuffles are remembered, not the data sets.
 
-Of an input of unknown length Keras finds out in the first epoch of a process, by a step beyond its end, which counts as
-a step for the optimizer. A later process is told the length instead.
+Keras determines an unknown input length in the first epoch of a process, by a step beyond the end, which counts as a
+step for the optimizer. A later process is given the length instead.
 
 Written against TensorFlow and Keras 2.15, whose `DataHandler` has one iterator for each epoch or one for all of them,
 according to the kind of input.
@@ -25,12 +25,12 @@ import tensorflow as tf
 from keras.src.engine import data_adapter
 from tensorflow.python.data.ops import cache_op, concatenate_op, repeat_op, shuffle_op
 
-# ExternalStatePolicy.IGNORE: a data set that calls Python, say, has an unread iterator all the same.
+# ExternalStatePolicy.IGNORE: even a data set that calls Python, say, has an unread iterator that can be saved.
 _IGNORE_EXTERNAL_STATE = 1
 
 
 class InputPosition:
-    """Forwards the training input of the next `fit` that asks for it. One training at a time."""
+    """Advances the training input of the next `fit`, if asked to. One training at a time."""
 
     def __init__(self) -> None:
         self._expected: tuple[int, int | None] | None = None
@@ -39,7 +39,7 @@ class InputPosition:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Within it `forward` has its effect."""
+        """Within it `forward` takes effect."""
         original = data_adapter.DataHandler.enumerate_epochs
 
         def enumerate_epochs(handler: Any) -> Iterator[tuple[int, Any]]:
@@ -59,28 +59,28 @@ class InputPosition:
             data_adapter.DataHandler.enumerate_epochs = original
 
     def forward(self, epochs: int, steps: int | None) -> None:
-        """The next input that is iterated over is that of a training, and begins as if so many epochs had been read.
+        """Declares that the next input iterated over is a training's, and begins as if some epochs had been read.
 
         Args:
-          epochs: 0 at the beginning.
-          steps: the steps of an epoch, as `steps` told them to an earlier process; None if nobody knows.
+          epochs: how many; 0 at the beginning.
+          steps: the steps of an epoch, as `steps` returned them in an earlier process; None if unknown.
         """
         self._expected = (epochs, steps)
 
     def steps(self) -> int | None:
-        """The steps of an epoch of the running training; None while nobody knows."""
+        """The steps of an epoch of the running training; None while unknown."""
         handler = self._training() if self._training is not None else None
         return None if handler is None or handler._inferred_steps is None else int(handler._inferred_steps)
 
     def end(self) -> None:
-        """The training is over, or did not come to its input."""
+        """The training is over, or failed before it read its input."""
         self._expected = self._training = None
 
     def rewind(self, data: Any) -> None:
-        """Puts the seeded shuffles of a data set back to where they were when they were first seen here.
+        """Rewinds the seeded shuffles of a data set to where they were when first seen here.
 
         Args:
-          data: other data is ignored.
+          data: a data set; other data is ignored.
         """
         shuffles = _shuffles(data)
         for shuffle in shuffles:
@@ -96,7 +96,7 @@ class InputPosition:
             )
 
     def rewind_all(self, arguments: Iterable[Any]) -> None:
-        """The same for each data set among these values, and in tuples, lists and dicts among them."""
+        """Rewinds each data set among these values, and in tuples, lists and dicts among them."""
         for value in arguments:
             held = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else [value]
             for data in held:
@@ -104,17 +104,17 @@ class InputPosition:
 
 
 def skip_passes(data: Any, passes: int) -> None:
-    """A data set with seeded shuffles goes on as if it had been iterated over so often; ignores other data."""
+    """Advances a data set with seeded shuffles as if it had been iterated over `passes` times; ignores other data."""
     if reshuffles(data):
         for _ in range(passes):
             _draw(data, steps=None)
 
 
 def skip_validations(data: Any, validations: int, steps: int | None) -> None:
-    """The same for validations of a `fit`.
+    """Advances a data set with seeded shuffles by some validations of a `fit`; ignores other data.
 
     Args:
-      data: what was given as validation data.
+      data: the validation data.
       validations: how many there were.
       steps: the `validation_steps` of the fit.
     """
@@ -123,12 +123,12 @@ def skip_validations(data: Any, validations: int, steps: int | None) -> None:
     whole = steps is None or steps == data.cardinality().numpy()
     for _ in range(validations):
         if whole:
-            iter(data)  # `DataHandler` makes one in vain before it makes one for the only epoch
+            iter(data)  # `DataHandler` makes an unused iterator before that of the only epoch
         _draw(data, None if whole else steps)
 
 
 def _draw(data: tf.data.Dataset, steps: int | None) -> None:
-    """Makes the data set draw the orders that reading so many batches of it would, all if None."""
+    """Makes the data set draw the orders that reading `steps` batches (all if None) would draw."""
     iterator = iter(data)  # draws the order of every shuffle that is reached without another one in between
     if _draws_while_read(data):
         for _ in iterator if steps is None else itertools.islice(iterator, steps):
@@ -138,7 +138,7 @@ def _draw(data: tf.data.Dataset, steps: int | None) -> None:
 
 
 def _draw_behind_shuffles(data: tf.data.Dataset) -> None:
-    """Draws the orders of shuffles that feed another one, which turns to them only once it is read itself."""
+    """Draws the orders of shuffles that feed another shuffle, which reads them only once it is read itself."""
     for source in filter(reshuffles, data._inputs()):
         if isinstance(data, shuffle_op._ShuffleDataset):
             iter(source)
@@ -156,7 +156,7 @@ def reshuffles(data: Any) -> bool:
 
 
 def _shuffles(data: Any) -> list[tf.data.Dataset]:
-    """The shuffles of a data set that draw an order for each pass, from a seed; each behind those it reads from."""
+    """The shuffles of a data set that draw an order for each pass, from a seed; each after those it reads from."""
     found: list[tf.data.Dataset] = []
     looked: dict[int, tf.data.Dataset] = {}
 

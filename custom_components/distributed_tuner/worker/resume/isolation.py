@@ -1,8 +1,8 @@
 """Lets each trial and each execution begin as if it were the first one of its process.
 
-What holds when the first trial begins is what `tuner_fn` and the tuner's own `search` wanted for all of them; what a
-trial changes after that is its own. So scores depend neither on the number of workers, nor on which of them ran what
-before, nor on which of them were killed.
+The settings at the start of the first trial are those that `tuner_fn` and the tuner's own `search` chose for all
+trials; later changes by a trial affect only that trial. So scores depend neither on the number of workers, nor on what
+each of them ran before, nor on which of them were killed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from custom_components.distributed_tuner.worker.resume.randomness import Generat
 
 _LOG = logging.getLogger(__name__)
 
-# In the place of the number of an execution: what a trial does outside of them.
+# Stands for the number of an execution: what a trial does outside its executions.
 _OUTSIDE = -1
 
 
 class Isolation:
-    """The state that the trials of a tuner begin with. The seed that the user set, if any, is read when it is made.
+    """The state that the trials of a tuner begin with. The seed that the user set, if any, is read on construction.
 
     Args:
       tuner: the user's tuner.
@@ -35,7 +35,7 @@ class Isolation:
         self._first: tuple[GlobalState, Generators] | None = None
 
     def begin_trial(self, trial_id: str, attempt: int) -> None:
-        """Called before any code of the trial's."""
+        """Called before any of the trial's code runs."""
         if self._first is None:
             self._first = GlobalState(), Generators(begin=not self._distributed)
         elif changed := self._first[0].put_back():
@@ -44,7 +44,7 @@ class Isolation:
 
     @contextlib.contextmanager
     def execution(self, trial_id: str, attempt: int, number: int) -> Iterator[None]:
-        """Within it an execution, counted from 0, runs, or is left out because it ran before: that is no difference."""
+        """Within it an execution, counted from 0, runs, or is skipped because it ran before, with the same effect."""
         before = GlobalState()
         self._sow(trial_id, attempt, number)
         try:

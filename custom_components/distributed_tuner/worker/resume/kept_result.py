@@ -1,4 +1,4 @@
-"""The result of a finished execution: stored with what its callbacks and its hyperparameters had become."""
+"""The result of a finished execution, stored with the final state of its callbacks and hyperparameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def load(store: Folder) -> dict[str, Any] | None:
-    """What `keep` stored: its arguments by name. None if there is nothing, or it is damaged, and removed then."""
+    """What `keep` stored: its arguments by name. None if there is nothing, or it is damaged; then it is removed."""
     try:
         stored = store.load()
         if stored is None:
@@ -39,14 +39,17 @@ def keep(
     hyperparameters: dict[str, Any],
     epochs: int,
 ) -> bool:
-    """Whether the result of an execution is stored now.
+    """Stores the result of an execution.
 
     Args:
-      store: where.
+      store: the execution's folder.
       result: what keras-tuner's `_build_and_fit_model` returned.
-      callbacks: what its callbacks have come to know.
+      callbacks: the state of its callbacks.
       hyperparameters: `HyperParameters.get_config()` after it.
-      epochs: how many it took.
+      epochs: how many epochs it took.
+
+    Returns:
+      Whether the result could be stored.
     """
     try:
         stored = _from_result(result)
@@ -61,7 +64,7 @@ def keep(
             return False
         store.commit(store.new_prefix(), value)
     except Exception as error:
-        # The disk's fault or the callbacks': the result is at hand, and no less good for it.
+        # The disk or a callback is at fault: the result in memory is as good as ever.
         _LOG.warning(
             "a finished execution could not be saved, a lost worker would repeat it: %s: %s",
             type(error).__name__,
@@ -79,7 +82,7 @@ def _from_result(result: Any) -> dict[str, Any] | None:
 
 
 def to_result(stored: dict[str, Any]) -> Any:
-    """What keras-tuner had of the execution, out of the "result" that `load` gives."""
+    """The result as keras-tuner had it, made from the "result" that `load` returned."""
     if "plain" in stored:
         return stored["plain"]
     history = keras.callbacks.History()

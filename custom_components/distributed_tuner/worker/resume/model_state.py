@@ -13,9 +13,9 @@ from custom_components.distributed_tuner.worker.resume import untracked
 class ModelState:
     """Weights, optimizer, step counter, random generators and metrics of one compiled model.
 
-    Keras keeps the generators of dropout and its like and the states of stateful recurrent layers out of checkpoints;
-    they are added here, and what `untracked` finds. A model that builds itself with its first batch has none of them
-    yet when it is restored: its weights and optimizer are restored as they come into being, its generators are not.
+    Keras leaves the generators of dropout and similar layers and the states of stateful recurrent layers out of
+    checkpoints; they are added here, and so is what `untracked` finds. A model that is built by its first batch has
+    none of them yet when it is restored: weights and optimizer are restored as they are created, generators are not.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -23,13 +23,13 @@ class ModelState:
         self._writer: tf.train.Checkpoint | None = None
 
     def signature(self) -> list[Any] | None:
-        """What a stored state must fit: optimizer, dtype and shape of each weight. None before the model is built."""
+        """What a stored state must match: optimizer, dtype and shape of each weight. None before the model is built."""
         if not self._model.built:
             return None
         return [type(self._model.optimizer).__name__, list(map(_kind, self._model.weights))]
 
     def strangers(self) -> list[str]:
-        """The names of variables that training uses and `write` did not find. Called after it."""
+        """The names of variables that training uses and `write` did not find. Called after `write`."""
         return [] if self._writer is None else untracked.strangers(self._writer, self._model)
 
     def write(self, prefix: str) -> None:
@@ -47,7 +47,7 @@ class ModelState:
         with self._model.distribute_strategy.scope():
             checkpoint, metrics = self._checkpoint()
             checkpoint.read(prefix).expect_partial()
-            # As the next epoch does with those that it knows by then; before the first batch it knows none.
+            # The next epoch would reset only the metrics known by then; before the first batch there are none.
             for metric in metrics:
                 metric.reset_state()
 
@@ -73,14 +73,14 @@ def check_readable(prefix: str) -> None:
     """
     try:
         for name, dtype in tf.train.load_checkpoint(prefix).get_variable_to_dtype_map().items():
-            # Not by the reader itself, which knows no variants: the state of a data set's iterator is one.
+            # Not with the reader itself, which cannot read variants, such as the state of a data set's iterator.
             tf.raw_ops.RestoreV2(prefix=prefix, tensor_names=[name], shape_and_slices=[""], dtypes=[dtype])
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise ValueError(f"the checkpoint {prefix} is unreadable: {error}") from error
 
 
 def _kind(weight: Any) -> list[Any]:
-    """What a weight is. Those of a vocabulary are no variables: how long it is shows in the weights that follow it."""
+    """A weight's dtype and shape. A vocabulary is no variable: its length shows in the shapes of later weights."""
     if not isinstance(weight, tf.Variable):
         return [type(weight).__name__, []]
     return [str(tf.as_dtype(weight.dtype).name), list(weight.shape)]

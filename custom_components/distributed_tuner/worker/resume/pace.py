@@ -1,4 +1,4 @@
-"""How often to save: after each epoch, unless epochs are shorter than saving is worth."""
+"""How often to save: after each epoch, unless epochs are too short to be worth saving."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _BUCKET_UNSAVED_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """What a loss of the worker may cost.
+    """How much work the loss of a worker may cost.
 
     Attributes:
       share: saving takes at most about this share of the time, while less than `unsaved_seconds` are at stake.
-      unsaved_seconds: an epoch that ends so long after the last save is saved whatever saving costs. An epoch that
+      unsaved_seconds: an epoch that ends this long after the last save is saved, whatever that costs. An epoch that
         takes this long or longer is therefore never lost once it is finished.
     """
 
@@ -22,7 +22,7 @@ class Pace:
 
     @classmethod
     def in_directory(cls, url: str) -> Pace:
-        """What is right for a directory, by its path or address: in a bucket saving takes seconds, not milliseconds."""
+        """The pace for a directory, by its path or URL: in a bucket saving takes seconds, not milliseconds."""
         return cls(unsaved_seconds=_BUCKET_UNSAVED_SECONDS) if "://" in url else cls()
 
     def due(self, unsaved_seconds: float, last_cost_seconds: float | None) -> bool:

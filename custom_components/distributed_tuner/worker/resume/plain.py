@@ -46,7 +46,7 @@ class _ArrayMark:
 
 
 def mark(value: Any) -> Any:
-    """What a plain value is compared by later, with `same`: a copy, but of arrays only a digest of their bits."""
+    """A copy of a plain value for a later comparison with `same`, with a digest in place of each array."""
     if isinstance(value, np.ndarray):
         digest = hashlib.blake2b(digest_size=16)
         flat = np.ascontiguousarray(value).reshape(-1)

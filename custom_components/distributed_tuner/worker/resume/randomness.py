@@ -1,8 +1,8 @@
 """A seed for each execution, so that it does not matter which worker runs it, after what, and in how many pieces.
 
-Generators that the user's `tuner_fn` makes, by itself or inside of layers and initializers, are there for all
-executions of a process. Each execution finds them as if it were the first: those with a seed of the user's at their
-beginning, the others seeded by the execution.
+Generators that the user's `tuner_fn` makes, directly or inside layers and initializers, are shared by all executions of
+a process. Each execution finds them as if it were the first: those that the user seeded are reset to their initial
+state, the others are seeded by the execution.
 
 Written against TensorFlow and Keras 2.15.
 """
@@ -25,22 +25,22 @@ from tensorflow.python.eager import context
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """A generator, and the seed that it was made with, where it is one of Keras'."""
+    """A generator, and the seed that it was made with, if it is one of Keras's."""
 
     generator: weakref.ref[Any]
     seed: int | None
 
 
-# In the order of their making.
+# In order of creation.
 _made: dict[int, _Made] = {}
 _numbers = itertools.count()
 
 
 def make_restorable() -> None:
-    """Makes Keras layers draw from generators with a state that can be stored, not from stateful operations.
+    """Makes Keras layers draw from generators whose state can be stored, not from stateful operations.
 
-    Called before the user's code, which may undo it. What Keras draws in there is the same in every process, unless the
-    user seeds it.
+    Called before the user's code, which may undo it. Seeds that Keras draws there are the same in every process, unless
+    the user seeds Keras.
     """
     keras.backend.experimental.enable_tf_random_generator()
     backend._SEED_GENERATOR.generator = random.Random(0)
@@ -50,7 +50,7 @@ def make_restorable() -> None:
 
 
 def _record(kind: Any) -> None:
-    """Makes a class take note of its instances."""
+    """Makes a class record its instances."""
     original = kind.__init__
     if getattr(original, "_records", False):
         return
@@ -67,11 +67,11 @@ def _record(kind: Any) -> None:
 
 
 class Generators:
-    """Those that were made since `make_restorable`, as they are now; it keeps none of them alive.
+    """The current state of all generators made since `make_restorable`; keeps none of them alive.
 
     Args:
-      begin: whether those of Keras' that no layer has begun yet begin now: by themselves they would in the first
-        execution of a process, and in none after it. Not under a distribution strategy, which wants them in its scope.
+      begin: whether to initialize now those of Keras's that are not yet: otherwise that would happen in the first
+        execution of a process, and in no later one. Not under a distribution strategy, which needs them in its scope.
     """
 
     def __init__(self, *, begin: bool = True) -> None:
@@ -86,7 +86,7 @@ class Generators:
                     live._maybe_init()
 
     def rewind(self, seed: int) -> None:
-        """Puts all of them to their beginning; where that is, the seed decides for those that the user did not seed."""
+        """Resets all of them to their initial state, which `seed` determines for those that the user did not seed."""
         for ref, state in self._states:
             if (generator := ref()) is not None:
                 generator.state.assign(state)
@@ -101,29 +101,29 @@ class Generators:
 
 
 def users_seed() -> int | None:
-    """What the user gave to `tf.random.set_seed` or `keras.utils.set_random_seed`, None if neither was called."""
+    """The seed given to `tf.random.set_seed` or `keras.utils.set_random_seed`, None if neither was called."""
     seed: int | None = context.global_seed()
     return seed
 
 
 def seed_for(base: int | None, trial_id: str, attempt: int, execution: int) -> int:
-    """The seed of one execution: another one for each argument that differs, in 0 … 2**31 - 1.
+    """The seed of one execution, in 0 … 2**31 - 1, which depends on each of the arguments.
 
     Args:
       base: the user's seed.
       trial_id: the trial.
-      attempt: a trial that failed is tried again with other numbers.
+      attempt: the attempt at it: a retry gets other random numbers.
       execution: counted from 0; negative for what a trial does outside executions.
     """
     return _number(f"{base}/{trial_id}/{attempt}/{execution}")
 
 
 def sow(seed: int, generators: Generators | None = None) -> None:
-    """Seeds Python, NumPy, TensorFlow and Keras. What the user's code seeds later on holds.
+    """Seeds Python, NumPy, TensorFlow and Keras. Seeds that the user's code sets later take precedence.
 
     Args:
       seed: the seed.
-      generators: those to be rewound.
+      generators: the generators to rewind.
     """
     keras.utils.set_random_seed(seed)
     if generators is not None:

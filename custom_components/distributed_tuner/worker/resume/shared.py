@@ -1,7 +1,7 @@
-"""Tells of what several executions train: layers, or an optimizer, that were made once and that all models share.
+"""Warns of state that several executions train: layers, or an optimizer, made once and shared by all models.
 
-They learn on from trial to trial, so that a score depends on what its worker ran before. Nothing can be put back here:
-it may be meant, and what it was at first is gone.
+They continue to learn from trial to trial, so that a score depends on what its worker ran before. They are not reset:
+it may be intended, and their initial state is gone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SharedState:
 
         Args:
           model: one that has been trained.
-          execution: tells the execution from others.
+          execution: identifies the execution.
         """
         shared = [
             name
@@ -55,7 +55,7 @@ class SharedState:
 
 
 def _learners(model: keras.Model) -> list[tuple[str, list[tf.Variable]]]:
-    """Each layer and the optimizer, in words, with the variables that its training changes."""
+    """Each layer and the optimizer, described for people, with the variables that its training changes."""
     found: list[tuple[str, list[tf.Variable]]] = []
     for layer in model._flatten_layers():
         own = [*layer._trainable_weights] if layer.trainable else []

@@ -1,4 +1,4 @@
-"""What is not kept, told once: what callbacks know that is not plain, variables nobody finds, the order of inputs."""
+"""Warns once of state that is not kept: callbacks' non-plain attributes, untracked variables, the order of inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from custom_components.distributed_tuner.worker.resume import input_position, pl
 
 _LOG = logging.getLogger(__name__)
 
-# Their state is either plain or of no account.
+# The state of their callbacks is either plain or does not matter.
 _LIBRARIES = ("keras.", "keras_tuner.", "tensorflow.")
 # Saved elsewhere, or configuration.
 _NO_STATE = (tf.Module, tf.data.Dataset, keras.optimizers.Optimizer, type)
@@ -42,7 +42,7 @@ class Unkept:
         self._before = self._pictures()
 
     def tell(self) -> None:
-        """Logs a warning if some of them changed; one for each class of callbacks in a process."""
+        """Logs a warning if some of them changed, once per class of callbacks in a process."""
         if self._class in _told or self._class.startswith(_LIBRARIES):
             return
         now = self._pictures()
@@ -68,7 +68,7 @@ class Unkept:
 
 
 def tell_of_variables(names: Sequence[str]) -> None:
-    """Logs a warning, once for each of these variables in a process, that nothing keeps them."""
+    """Logs a warning, once per variable in a process, that these variables are not kept."""
     fresh = [name for name in names if name not in _told]
     if fresh:
         _told.update(fresh)
@@ -81,7 +81,7 @@ def tell_of_variables(names: Sequence[str]) -> None:
 
 
 def tell_of_input(data: Any) -> None:
-    """Logs a warning, once for each kind in a process, if later processes do not find this input as they should."""
+    """Logs a warning, once per kind of input in a process, if a later process may get this input in another order."""
     if input_position.caches_an_order(data):
         kind, why = "cache", "a tf.data cache behind a shuffle holds the order of this process's first pass"
     elif isinstance(data, keras.utils.Sequence) and type(data).on_epoch_end is not keras.utils.Sequence.on_epoch_end:
@@ -95,11 +95,11 @@ def tell_of_input(data: Any) -> None:
 
 
 def _picture(value: Any) -> Any:
-    """A plain value that differs once the content of `value` does, as far as that can be told at little cost."""
+    """A plain value that changes when the content of `value` does, as far as that can be detected cheaply."""
     try:
         return _look(value, 0, itertools.count())
     except Exception:
-        # Methods of the user's own were called. What cannot be looked at counts as unchanged.
+        # Methods of user classes were called. A value that cannot be inspected counts as unchanged.
         return type(value).__name__
 
 

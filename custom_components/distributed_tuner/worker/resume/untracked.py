@@ -1,8 +1,8 @@
-"""The state that a model trains with and that a TensorFlow checkpoint of it leaves out.
+"""State that a model uses in training but that a TensorFlow checkpoint of it leaves out.
 
-A checkpoint follows what Keras and TensorFlow track: layers, their weights, the optimizer. It does not see metrics,
-what a loss, a regularizer or a schedule of learning rates remembers, nor what an object of the user's own holds. Here
-the attributes themselves are followed, which finds those.
+A checkpoint follows what Keras and TensorFlow track: layers, their weights, the optimizer. It does not see metrics, nor
+the state of a loss, a regularizer, a learning rate schedule or an object of the user's own. These are found here by
+following the attributes themselves.
 
 Written against TensorFlow and Keras 2.15.
 """
@@ -23,7 +23,7 @@ from tensorflow.python.ops import lookup_ops
 _STATE = (tf.Variable, tf.random.Generator, lookup_ops.MutableHashTable, lookup_ops.DenseHashTable)
 _OPTIMIZERS = (keras.optimizers.Optimizer, keras.optimizers.legacy.Optimizer)
 _SCHEDULE = keras.optimizers.schedules.LearningRateSchedule
-# They lead out of the model, or to where other ways lead too.
+# These lead out of the model, or only to what can be reached otherwise.
 _NOT_FOLLOWED = (type, keras.callbacks.Callback, keras_tensor.KerasTensor, node.Node)
 _BOOKKEEPING = ("_self_", "_inbound_nodes", "_outbound_nodes", "_obj_reference_counts", "_thread_local")
 _PLUMBING = frozenset({"builtins", "functools", "logging", "numpy", "tensorflow", "threading", "weakref"})
@@ -36,9 +36,9 @@ class Untracked:
     """What was found.
 
     Attributes:
-      state: variables, generators and tables, each by the way that leads to it, which is the same in every process that
-        has built the model so far.
-      metrics: those among whose variables some of them are.
+      state: variables, generators and tables by the attribute path that leads to them, which is the same in every
+        process that has built the model to the same point.
+      metrics: the metrics that hold some of them.
     """
 
     state: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -50,7 +50,7 @@ def find(checkpoint: tf.train.Checkpoint, model: keras.Model) -> Untracked:
     found = Untracked()
     tracked, layers = tf.train.TrackableView(checkpoint).descendants(), list(model._flatten_layers())
     seen = {id(each) for held in tracked if isinstance(held, _STATE) for each in _forms(held)} | set(map(id, layers))
-    # Keras begins both again by itself.
+    # Keras itself resets both.
     seen |= {id(model._test_counter), id(model._predict_counter)}
     for number, layer in enumerate(layers):
         _follow(layer, f"{number}", 0, seen, found)
@@ -60,7 +60,7 @@ def find(checkpoint: tf.train.Checkpoint, model: keras.Model) -> Untracked:
 def strangers(checkpoint: tf.train.Checkpoint, model: keras.Model) -> list[str]:
     """The names of the variables that training uses and that the checkpoint does not hold.
 
-    Nobody knows of those of an eager training, nor which are which under a strategy: there are none then.
+    Empty for eager training and under a distribution strategy, where they cannot be determined.
     """
     function = getattr(model, "train_tf_function", None)
     if function is None or not isinstance(model.distribute_strategy, distribute_lib._DefaultDistributionStrategy):
@@ -88,14 +88,14 @@ def _follow(holder: Any, path: str, depth: int, seen: set[int], found: Untracked
 
 
 def _held(holder: Any) -> list[tuple[str, Any]]:
-    """What an object holds, by name; in an order that the process has no part in."""
+    """What an object holds, by name, in an order that is the same in every process."""
     if isinstance(holder, Mapping):
         return [(str(key), value) for key, value in holder.items() if isinstance(key, (str, int))]
     if isinstance(holder, (list, tuple)):
         return [(str(number), value) for number, value in enumerate(holder)]
     attributes = _attributes(holder)
     if isinstance(holder, _OPTIMIZERS):
-        # Its own variables are in the checkpoint: those of a legacy one beside the objects that can be seen there.
+        # Its own variables are in the checkpoint (those of a legacy optimizer, beside the objects seen there).
         attributes |= getattr(holder, "_hyper", {})
         return [(name, value) for name, value in attributes.items() if isinstance(value, (_SCHEDULE, *_OPTIMIZERS))]
     return [(name, value) for name, value in attributes.items() if not name.startswith(_BOOKKEEPING)]
@@ -109,7 +109,7 @@ def _leads_on(value: Any) -> bool:
 
 
 def _attributes(holder: Any) -> dict[str, Any]:
-    """Without a call of its own methods, which may be anything."""
+    """An object's attributes, read without calling its own methods, which may do anything."""
     try:
         return dict(object.__getattribute__(holder, "__dict__"))
     except AttributeError:
@@ -117,5 +117,5 @@ def _attributes(holder: Any) -> dict[str, Any]:
 
 
 def _forms(held: Any) -> tuple[Any, ...]:
-    """Of a variable that casts itself, the two objects that stand for it."""
+    """The objects that stand for a variable: two for an AutoCastVariable."""
     return (held, held._variable) if isinstance(held, autocast_variable.AutoCastVariable) else (held,)
