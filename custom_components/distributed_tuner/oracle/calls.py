@@ -1,4 +1,4 @@
-"""Calls of an oracle, which may be anybody's code: whatever is raised there is told as the oracle's error."""
+"""Calls to an oracle, which may be a user's code: whatever it raises is reported as the oracle's error."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from custom_components.distributed_tuner.record import cause
 
 
 class OracleError(Exception):
-    """The oracle itself raised, or gave what nobody can use: no trial can be had from it any more.
+    """The oracle itself raised, or returned something unusable: it can suggest no further trials.
 
-    No RuntimeError: a context manager takes one that comes of a StopIteration for Python's own, and undoes it.
+    Not a RuntimeError: a context manager takes one caused by a StopIteration for Python's own, and unwraps it.
     """
 
 
@@ -27,7 +27,16 @@ class OracleCalls:
         self._oracle = oracle
 
     def call(self, method: str, *args: Any, others: int = 0, **kwargs: Any) -> Any:
-        """What the method returns, called while so many other trials run.
+        """Calls a method of the oracle.
+
+        Args:
+          method: the method's name.
+          args: its arguments.
+          others: how many other trials are running, for the error message.
+          kwargs: its keyword arguments.
+
+        Returns:
+          What it returned.
 
         Raises:
           OracleError: it raised.
@@ -36,7 +45,7 @@ class OracleCalls:
             try:
                 return getattr(self._oracle, method)(*args, **kwargs)
             except BaseException:
-                # keras-tuner's lock has no finally, and would stop every later call.
+                # keras-tuner does not release its lock on errors, which would block every later call.
                 lock = oracle_module.LOCKS[self._oracle]
                 oracle_module.THREADS[self._oracle] = None
                 if lock.locked():
@@ -45,7 +54,7 @@ class OracleCalls:
 
     @contextlib.contextmanager
     def guarded(self, method: str, others: int = 0) -> Iterator[None]:
-        """Whatever is raised within, by this method of the oracle, is the oracle's error."""
+        """Turns whatever is raised within, by this method of the oracle, into an OracleError."""
         try:
             yield
         except BaseException as error:
@@ -56,7 +65,7 @@ class OracleCalls:
 
 
 def hint(oracle: oracle_module.Oracle, running: int) -> str:
-    """What to add to the error of an oracle that raised while so many other trials ran; none of keras-tuner's does."""
+    """A hint to add to the error of a user's oracle that raised while `running` other trials ran; else empty."""
     if not running or type(oracle).__module__.startswith("keras_tuner."):
         return ""
     trials = "another trial" if running == 1 else f"{running} other trials"

@@ -1,8 +1,8 @@
-"""Which way an objective is better that the user gave by its name alone.
+"""The direction of an objective that the user gave by its name alone.
 
 keras-tuner 1.4.7 (`metrics_tracking.infer_metric_direction`) takes such a name, without `val_` and `weighted_`, for a
-metric or a loss of Keras. It maximises those of a list of its own and minimises all others, some of which more is
-better of. The tables here say it for every name that it makes anything of.
+Keras metric or loss. It maximises those on a list of its own and minimises all others, including some of which more is
+better. The tables here give the direction of every name that it recognizes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from keras_tuner.src.engine import objective as objective_module
 
-# https://keras.io/2.15/api/metrics and …/losses: shares of what is right, areas, overlaps, scores, counts of what is
-# right on one side; losses, errors, divergences, counts of what is wrong on the other.
+# https://keras.io/2.15/api/metrics and …/losses: accuracies, areas, overlaps, scores and counts of correct predictions
+# on one side; losses, errors, divergences and counts of wrong predictions on the other.
 MORE_IS_BETTER = frozenset(
     {"acc", "ACC", "accuracy", "Accuracy", "AUC", "BinaryAccuracy", "BinaryIoU", "CategoricalAccuracy"}
     | {"F1Score", "FBetaScore", "Precision", "R2Score", "Recall", "SparseCategoricalAccuracy"}
@@ -33,7 +33,7 @@ LESS_IS_BETTER = frozenset(
     | {"loss", "mae", "mape", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error"}
     | {"mean_squared_logarithmic_error", "mse", "msle", "poisson", "sparse_categorical_crossentropy", "squared_hinge"}
 )
-# Keras has a metric and a loss of these names.
+# Keras has both a metric and a loss of each of these names.
 EITHER = frozenset({"CosineSimilarity", "cosine_proximity", "cosine_similarity"})
 
 
@@ -42,7 +42,7 @@ def settled() -> Iterator[list[str]]:
     """Within it an objective that is made from a name alone gets the right direction, or is refused with ValueError.
 
     Yields:
-      What was put right, in words.
+      A list of messages about the directions that were corrected.
     """
     original = objective_module.create_objective
     told: list[str] = []
@@ -56,7 +56,7 @@ def settled() -> Iterator[list[str]]:
         except ValueError:
             raise
         except Exception as error:
-            # It makes the metric of that name, which may need arguments.
+            # keras-tuner instantiates the metric of that name, which may need arguments.
             raise ValueError(f"{_asked(objective)}; keras-tuner cannot tell it from the name") from error
         name = objective.removeprefix("val_").removeprefix("weighted_")
         direction = _direction(name)

@@ -1,7 +1,8 @@
-"""keras-tuner's own variables of the environment, by which a plain script finds a chief or becomes one.
+"""keras-tuner's own environment variables, by which a plain script finds a chief or becomes one.
 
-Whoever joins such a script to a search exports them, and whatever starts from the same shell gets them too. A tuner of
-ours that saw them would call that chief, or serve as one itself inside `search`, instead of working for its own.
+A user who joins such a script to a search exports them, and every other process started from the same shell inherits
+them. A tuner of ours that saw them would call that chief, or act as a chief itself inside `search`, instead of working
+for its own.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _ALL = (TUNER_ID, "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
 
 def drop() -> None:
-    """Takes them out of this process's environment, and so out of that of the processes that it starts."""
+    """Removes them from this process's environment, and so from that of its child processes."""
     for name in _ALL:
         os.environ.pop(name, None)
 
 
 @contextlib.contextmanager
 def tuner_id(name: str) -> Iterator[None]:
-    """Within it a tuner that is built has this id, and no chief of keras-tuner's."""
+    """Within it a tuner that is built gets this id, and uses no chief of keras-tuner's."""
     before = {name: os.environ[name] for name in _ALL if name in os.environ}
     drop()
     os.environ[TUNER_ID] = name

@@ -1,4 +1,4 @@
-"""Why an oracle has no more trials, though it made fewer than it was allowed to."""
+"""Why an oracle has no more trials, although it made fewer than it was allowed to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DRAW_AT_RANDOM = (
 
 
 def reason(oracle: oracle_module.Oracle) -> str | None:
-    """In words, of an oracle that has just answered that it has none; None where it made all that it was to make."""
+    """Why an oracle that has just run out of trials did so early; None if it made all the trials it was to make."""
     limit = oracle.max_trials
     if limit is not None and len(oracle.trials) >= limit:
         return None
@@ -46,13 +46,13 @@ def reason(oracle: oracle_module.Oracle) -> str | None:
 
 
 def is_exhausted(oracle: oracle_module.Oracle) -> bool:
-    """Whether each configuration of the search space was tried, as far as anybody can tell."""
+    """Whether every configuration of the search space was tried, as far as this can be determined."""
     size = space_size.count(oracle.hyperparameters.space)
     return size is not None and _tried(oracle) >= size
 
 
 def _plan_is_done(oracle: hyperband.HyperbandOracle) -> bool:
-    """Whether each bracket that is open has all the trials of its first round."""
+    """Whether each open bracket has all the trials of its first round."""
     return all(
         len(bracket["rounds"][0]) >= oracle._get_size(bracket["bracket_num"], round_num=0)
         for bracket in oracle._brackets

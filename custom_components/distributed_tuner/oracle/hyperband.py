@@ -1,4 +1,4 @@
-"""What keras-tuner's Hyperband lacks: it waits for failed trials, and makes none in a space that it does not know."""
+"""Fixes for keras-tuner's Hyperband, which waits for failed trials, and suggests none while the space is unknown."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _Status = trial_module.TrialStatus
 
 
 class _DefaultsOnly(dict[str, Any]):
-    """No values, which for once are not taken for a lack of any."""
+    """No values, but true in a condition, so that keras-tuner does not take them for a failure to draw any."""
 
     def __bool__(self) -> bool:
         return True
 
 
 def exploring(oracle: hyperband.HyperbandOracle) -> Callable[[str], Any]:
-    """Its `populate_space`, with which its first trial begins though no hyperparameter is known yet, as others' do.
+    """A `populate_space` that suggests a first trial although no hyperparameter is known yet, as other oracles do.
 
-    That trial, with the defaults, declares them. Until it has ended there is nothing new for the others.
+    That trial, with the defaults, declares the hyperparameters. Until it has ended there is nothing for other workers.
     """
     populate: Callable[[str], Any] = oracle.populate_space
 
@@ -45,9 +45,9 @@ def exploring(oracle: hyperband.HyperbandOracle) -> Callable[[str], Any]:
 def failures_thrown_out(oracle: oracle_module.Oracle) -> Iterator[None]:
     """Within it failed trials look to Hyperband like completed ones with the worst score; other oracles see no change.
 
-    Hyperband has the best trial of a round go on once more of them have completed than it throws out, and waits for a
-    failed one for ever: two failures among nine, and one trial goes on where three should. A round of which less than
-    the next one takes completed leaves that one short all the same.
+    Hyperband promotes the best trial of a round once more of them have completed than it discards, and waits for a
+    failed one for ever: with two failures among nine, one trial is promoted where three should be. If fewer trials of a
+    round completed than the next one takes, the next one is still short.
     """
     shown: list[tuple[trial_module.Trial, float | None]] = []
     if isinstance(oracle, hyperband.HyperbandOracle):
@@ -67,6 +67,6 @@ def _candidates_that_failed(oracle: hyperband.HyperbandOracle) -> Iterator[trial
         for earlier, later in itertools.pairwise(bracket["rounds"]):
             gone_on = {info["past_id"] for info in later}
             left = [oracle.trials[info["id"]] for info in earlier if info["id"] not in gone_on]
-            # Without a completed one to prefer, Hyperband would choose a failed one.
+            # Without a completed trial to prefer, Hyperband would promote a failed one.
             if any(trial.status == _Status.COMPLETED for trial in left):
                 yield from [trial for trial in left if trial.status == _Status.FAILED]

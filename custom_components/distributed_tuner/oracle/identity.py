@@ -1,7 +1,7 @@
-"""What makes a search the one that it is: its objective, its algorithm, its space, and Hyperband's plan.
+"""What identifies a search: its objective, its algorithm, its space, and Hyperband's plan.
 
-Scores under one objective say nothing under another, and an oracle goes on with the space and the plan that it began
-with, whatever the code says by now. So a search whose code has changed in one of these does not go on under the same
+Scores under one objective say nothing about another, and an oracle continues with the space and the plan that it began
+with, even if the code has changed. So a search whose code has changed in one of these cannot be resumed under the same
 run id.
 """
 
@@ -27,9 +27,9 @@ _LONGEST = 120
 
 
 def of(oracle: oracle_module.Oracle) -> Identity:
-    """The identity of the search of an oracle that has made no trial yet, so that its space is that of the code.
+    """The identity of an oracle's search. The oracle must have made no trial yet, so that its space is the code's.
 
-    What trials add to the space while they run is not part of it.
+    Entries that trials add to the space while they run are not part of it.
 
     Returns:
       JSON-able: {"objective": texts, "oracle": its class, "space": {hyperparameter: what it may be}, "plan": {argument:
@@ -40,10 +40,10 @@ def of(oracle: oracle_module.Oracle) -> Identity:
     for entry in oracle.hyperparameters.get_config()["space"]:
         config = dict(entry["config"])
         name, conditions = config.pop("name"), config.pop("conditions", [])
-        # The first value of a choice unless the user says otherwise; no oracle's range.
+        # By default the first value of a choice; no part of the range that an oracle draws from.
         config.pop("default", None)
         if "values" in config:
-            # From a set they come in another order in each process.
+            # Values from a set come in a different order in each process.
             config["values"] = sorted(config["values"], key=encoding.dumps)
         space["".join([name, *map(_condition, conditions)])] = {"kind": entry["class_name"], **config}
     told = {
@@ -57,11 +57,11 @@ def of(oracle: oracle_module.Oracle) -> Identity:
 
 
 def check(stored: Identity, now: Identity, where: str) -> None:
-    """Makes sure that the code is still that of the stored search.
+    """Checks that the code still matches the stored search.
 
     Args:
-      stored: what the search began with.
-      now: what the code makes of it.
+      stored: the identity that the search began with.
+      now: the identity according to the code.
       where: the search directory.
 
     Raises:
@@ -84,7 +84,7 @@ def _differences(stored: Identity, now: Identity) -> Iterator[str]:
         yield f"objective: {_listed(stored['objective'])} → {_listed(now['objective'])}"
     if stored["oracle"] != now["oracle"]:
         yield f"algorithm: {stored['oracle']} → {now['oracle']}"
-    # A search of an earlier version has stored none.
+    # A search of an earlier version has stored no plan.
     before, after = stored["plan"] if "plan" in stored else now["plan"], now["plan"]
     for name, value in before.items():
         if after.get(name) != value:

@@ -1,6 +1,6 @@
-"""Metrics of a trial, put into keras-tuner's history of them at a cost that does not grow with the history.
+"""Adds a trial's metrics to keras-tuner's metric history at a cost that does not grow with the history.
 
-`MetricsTracker.update` looks up the best of all steps before and after each report, for an answer that `update_trial`
+`MetricsTracker.update` searches all steps for the best before and after each report, for a result that `update_trial`
 does not use: a trial of 1,000 steps took seconds.
 """
 
@@ -14,7 +14,7 @@ from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import objective as objective_module
 from keras_tuner.src.engine import oracle as oracle_module
 
-# keras-tuner's, of a metric of which it knows nothing.
+# keras-tuner's direction for an unknown metric.
 _DEFAULT = "min"
 
 
@@ -24,7 +24,14 @@ def add(
     metrics: Mapping[str, float],
     step: int,
 ) -> None:
-    """Leaves the tracker as keras-tuner's `Oracle.update_trial` does with `countable` metrics."""
+    """Updates the tracker as keras-tuner's `Oracle.update_trial` does with `countable` metrics.
+
+    Args:
+      tracker: the trial's metric history.
+      objective: the search's objective.
+      metrics: the reported metrics.
+      step: their step.
+    """
     for name, value in countable(objective, metrics).items():
         if not tracker.exists(name):
             direction = oracle_module._maybe_infer_direction_from_objective(objective, name)
@@ -33,17 +40,17 @@ def add(
 
 
 def make_known(tracker: metrics_tracking.MetricsTracker, names: Collection[str]) -> None:
-    """Registers the metrics at whose name keras-tuner's own `update_trial` would raise."""
+    """Registers the metrics whose name would make keras-tuner's own `update_trial` raise."""
     for name in names:
         if not tracker.exists(name) and _guessed(name) is None:
             tracker.register(name, _DEFAULT)
 
 
 def countable(objective: objective_module.Objective, metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics, of which a best objective can be found.
+    """The metrics in a form in which the best objective can be found.
 
-    An infinite objective is NaN there, which is the best for no step. The sum of several objectives, by which
-    keras-tuner scores a trial, is added where it was not reported.
+    An infinite objective becomes NaN, which is never the best. The sum of several objectives, by which keras-tuner
+    scores a trial, is added if it was not reported.
     """
     counted = dict(metrics)
     if objective.name in metrics or objective.has_value(metrics):
@@ -55,7 +62,7 @@ def countable(objective: objective_module.Objective, metrics: Mapping[str, float
 def scores(
     objective: objective_module.Objective, reports: Sequence[tuple[int, Mapping[str, float]]]
 ) -> dict[int, float]:
-    """The objective by step: the mean of what was reported for a step, by which keras-tuner scores a trial.
+    """The objective by step: the mean of the values reported for a step, by which keras-tuner scores a trial.
 
     Raises:
       KeyError: a report lacks the objective.
@@ -68,10 +75,9 @@ def scores(
 
 @functools.lru_cache(maxsize=1_000)
 def _guessed(name: str) -> str | None:
-    """Which way of a metric is better, as keras-tuner guesses by its name; None where it raises over that.
+    """The direction that keras-tuner infers from a metric's name; None if it raises.
 
-    It makes an object of the class of Keras's that the metric is called like, which may be abstract or want arguments
-    (MeanIoU).
+    It instantiates the Keras class of that name, which may be abstract or need arguments (MeanIoU).
     """
     try:
         return metrics_tracking.infer_metric_direction(name) or _DEFAULT
@@ -84,5 +90,5 @@ def _value(objective: objective_module.Objective, metrics: Mapping[str, float]) 
 
 
 def is_kept_as_usual(oracle: oracle_module.Oracle) -> bool:
-    """Whether the oracle does with metrics what keras-tuner does: its `update_trial` is nobody's own."""
+    """Whether the oracle handles metrics as keras-tuner does: its `update_trial` is not overridden."""
     return getattr(oracle.update_trial, "__func__", None) is oracle_module.Oracle.update_trial

@@ -1,4 +1,4 @@
-"""Says what is wrong where a trial reports metrics and its objective is not one of them: a name misspelt, mostly."""
+"""Explains the error if a trial reports metrics without its objective: usually a misspelt name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras_tuner.src.engine import objective as objective_module
 
 
 def parts(objective: objective_module.Objective) -> Sequence[objective_module.Objective]:
-    """The metrics that have to be reported: one, or those of several objectives."""
+    """The metrics that have to be reported: one, or one for each of several objectives."""
     several: Sequence[objective_module.Objective] = getattr(objective, "objectives", [objective])
     return several
 
@@ -18,7 +18,7 @@ class IncompleteObjective(ValueError):
 
 
 def reason(objective: objective_module.Objective, reported: Collection[str]) -> str:
-    """What is missing among the metrics that were reported, and what there is."""
+    """An error message: which objectives are missing among the reported metrics, and which metrics there are."""
     names = [part.name for part in parts(objective)]
     missing = [repr(name) for name in names if name not in reported] or [repr(objective.name)]
     return (

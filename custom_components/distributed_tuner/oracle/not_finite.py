@@ -1,4 +1,4 @@
-"""Says where an objective was no finite number."""
+"""Describes where an objective was not a finite number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def reason(objective: str, values: Sequence[tuple[int, float]], *, after: str = 
 
     Args:
       objective: its name.
-      values: what it was where: (step or epoch, value), all of them not finite.
-      after: the words before such a number.
+      values: its values, none of them finite: (step or epoch, value).
+      after: the words before a step or epoch.
     """
     return (
         f"the objective {objective!r} was {spans(values, after=after)}: the training diverged, or the metric is not "
@@ -23,7 +23,7 @@ def reason(objective: str, values: Sequence[tuple[int, float]], *, after: str = 
 
 
 def spans(values: Iterable[tuple[int, float]], *, after: str = "at step") -> str:
-    """The values with their places: nan after epochs 1 to 3, inf after epoch 4."""
+    """The values with their places: "nan after epochs 1 to 3, inf after epoch 4"; for the arguments see `reason`."""
     runs: list[tuple[str, int, int]] = []
     for place, value in sorted(values, key=lambda pair: pair[0]):
         if runs and runs[-1][0] == str(float(value)) and place - runs[-1][2] <= 1:

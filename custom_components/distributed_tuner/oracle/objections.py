@@ -1,7 +1,7 @@
-"""What an oracle cannot take from a trial: its end_trial would raise, or every later suggestion.
+"""What an oracle cannot accept from a trial, because its end_trial or every later suggestion would raise.
 
-Random search and Hyperband look at no value of a trial. Bayesian optimization and grid search look each up in its entry
-of the search space, and raise where it is not there. What an oracle that somebody wrote can take only it knows.
+Random search and Hyperband do not look at a trial's values. Bayesian optimization and grid search look each value up in
+its entry of the search space, and raise if it is not there. What a user's own oracle accepts is unknown.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def looks_values_up(oracle: oracle_module.Oracle) -> bool:
 
 
 def of_entries(oracle: oracle_module.Oracle, met: hp_module.HyperParameters, trial_id: str | None = None) -> str | None:
-    """Why the oracle cannot take up entries that its search space lacks, the first of them by name; None if it can.
+    """Why the oracle cannot add entries that its search space lacks, naming the first such entry; None if it can.
 
     Args:
       oracle: the oracle.
-      met: hyperparameters with all the entries that somebody met.
-      trial_id: the trial that met them, None if it was none.
+      met: hyperparameters with all the entries that were discovered.
+      trial_id: the trial that discovered them, None if none did.
     """
     name = type(oracle).__name__
     for entry in met.space:
@@ -51,7 +51,7 @@ def of_entries(oracle: oracle_module.Oracle, met: hp_module.HyperParameters, tri
 
 
 def of_values(oracle: oracle_module.Oracle, met: hp_module.HyperParameters) -> str | None:
-    """Why the oracle cannot go on from these values, with the name of the one at fault; None if it can."""
+    """Why the oracle cannot continue from these values, naming the one at fault; None if it can."""
     if not looks_values_up(oracle):
         return None
     if isinstance(oracle, gridsearch.GridSearchOracle):
@@ -98,5 +98,5 @@ def _fits(oracle: oracle_module.Oracle, entry: hp_module.HyperParameter, value: 
         place = float(entry.value_to_prob(value))
     except (ArithmeticError, TypeError, ValueError):
         return False
-    # NaN and infinity it takes for 0; a square beyond all numbers is too much for it.
+    # The oracle takes NaN and infinity for 0, but cannot handle a value whose square overflows.
     return not math.isfinite(place) or math.isfinite(place * place)

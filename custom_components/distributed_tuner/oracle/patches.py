@@ -1,7 +1,7 @@
-"""The difference between two states of an oracle, so that a save costs what changed and not what there is.
+"""The difference between two states of an oracle, so that a save costs as much as the change, not the whole state.
 
-A state is what keras-tuner's `get_state` gives: a dict of JSON-able values. Most of it only grows (the order of trials,
-their hashes); the difference then is the tail.
+A state is what keras-tuner's `get_state` returns: a dict of JSON-able values. Most of it only grows (the order of
+trials, their hashes); the difference is then the tail.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def freeze(state: Mapping[str, Any]) -> State:
-    """A copy that later changes of the oracle do not reach: flat values as they are, everything else as JSON text."""
+    """A copy unaffected by later changes of the oracle: flat values as they are, everything else as JSON text."""
     return {key: _freeze(value) for key, value in state.items()}
 
 
@@ -51,7 +51,7 @@ def diff(old: State, new: State) -> Patch:
 
 
 def apply(state: State, patch: Patch) -> None:
-    """Brings `state` forward by a patch of `diff`, in place, at the cost of the patch."""
+    """Applies a patch from `diff` to `state`, in place, in time proportional to the patch."""
     for key, (kind, *values) in patch.items():
         if kind == "set":
             # A copy: later patches change it in place.
@@ -68,7 +68,7 @@ def apply(state: State, patch: Patch) -> None:
 
 
 def thaw(state: State) -> State:
-    """Undoes `freeze`; what it gives shares nothing with `state`."""
+    """Undoes `freeze`; the result shares nothing with `state`."""
     return {key: json.loads(value["json"]) if _is_text(value) else copy.copy(value) for key, value in state.items()}
 
 

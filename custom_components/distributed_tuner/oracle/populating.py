@@ -1,7 +1,7 @@
-"""Has an oracle populate the space for new trials: with no configuration that is known, unless that is wanted.
+"""Has an oracle populate new trials, without repeating a configuration tried before, unless that is allowed.
 
-keras-tuner's random, grid and Hyperband oracles do not repeat themselves; what looks like it in Hyperband's later
-rounds is trained on. A Bayesian search does, and an oracle of the user's own may.
+keras-tuner's random, grid and Hyperband oracles do not repeat themselves; apparent repeats in Hyperband's later rounds
+are trained further. A Bayesian search does repeat itself, and a user's own oracle may.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from custom_components.distributed_tuner.study.answers import Aside
 
 _Status = trial_module.TrialStatus
 
-# So often an oracle of the user's own is asked for another configuration, before it counts as having no more.
+# How often a user's own oracle is asked for another configuration before it counts as having no more.
 ASKED_AGAIN = 10
-# Each is some twenty draws. All of them miss the last untried configuration of 1,000 once in 150 searches.
+# Each round is some twenty draws. All of them miss the last untried configuration of 1,000 once in 150 searches.
 _ROUNDS_OF_DRAWS = 250
 
 
 class Populating:
-    """Stands in the place of an oracle's `populate_space`, in the thread that calls the oracle.
+    """Replaces an oracle's `populate_space`. Runs in the thread that calls the oracle.
 
     Args:
-      oracle: the oracle; changed.
+      oracle: the oracle, which is patched.
       repeat: whether a configuration that was tried may be tried again.
     """
 
@@ -44,7 +44,7 @@ class Populating:
         oracle.populate_space = self._populate
 
     def aside(self) -> Aside:
-        """What is to be told of the last suggestion."""
+        """Returns and resets the remarks on the last suggestion."""
         told, self._repeated, self._ran_out = Aside(self._repeated, self._ran_out), False, None
         return told
 
@@ -53,7 +53,7 @@ class Populating:
         while self._repeats and self._is_known(answer):
             self._repeated = True
             if type(self._oracle).populate_space is bayesian.BayesianOptimizationOracle.populate_space:
-                # The same results suggest the same again.
+                # Asked again with the same results, it would suggest the same.
                 answer = self._drawn()
             elif asked == ASKED_AGAIN:
                 self._ran_out = (
@@ -69,7 +69,7 @@ class Populating:
         return answer
 
     def _is_known(self, answer: Any) -> bool:
-        """Whether an answer, which may be anything, is a configuration that was tried."""
+        """Whether an answer, which may be of any type, is a configuration that was tried."""
         if not isinstance(answer, dict) or answer.get("status") != _Status.RUNNING:
             return False
         values = answer.get("values")
@@ -84,13 +84,13 @@ class Populating:
             return False
         active = {entry.name for entry in space if entry_values.is_active(entry, values)}
         if not active <= set(values):
-            # keras-tuner draws what is missing.
+            # keras-tuner will draw the missing values.
             return False
         inactive = {entry.name for entry in space} - active
         return bool(self._oracle._duplicate({name: value for name, value in values.items() if name not in inactive}))
 
     def _drawn(self) -> dict[str, Any]:
-        """A configuration that was not tried, at random."""
+        """A random configuration that was not tried, as an answer of `populate_space`."""
         for _ in range(_ROUNDS_OF_DRAWS):
             values = self._oracle._random_values()
             if values is not None:
@@ -101,6 +101,6 @@ class Populating:
 
 
 def _keeps_apart(oracle: oracle_module.Oracle) -> bool:
-    """Whether the oracle itself knows its trials apart, and could not be asked twice for one."""
+    """Whether the oracle itself avoids repeats; then it must not be asked twice for one trial."""
     own = (gridsearch.GridSearchOracle, hyperband_tuner.HyperbandOracle)
     return isinstance(oracle, own) or type(oracle) is randomsearch.RandomSearchOracle

@@ -1,4 +1,4 @@
-"""Takes back what keras-tuner has noted of a trial whose oracle gave what nobody can use: none of that is stored."""
+"""Undoes what keras-tuner recorded of a trial if its oracle raises or answers nonsense: none of that is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_tuner.src.engine import trial as trial_module
 
 @contextlib.contextmanager
 def of_new_trials(oracle: oracle_module.Oracle) -> Iterator[None]:
-    """Where something is raised within, the trials that began within never were."""
+    """If something is raised within, the trials that began within are forgotten."""
     count = len(oracle.trials)
     try:
         yield
@@ -24,7 +24,7 @@ def of_new_trials(oracle: oracle_module.Oracle) -> Iterator[None]:
 
 @contextlib.contextmanager
 def of_end(oracle: oracle_module.Oracle, trial: trial_module.Trial) -> Iterator[None]:
-    """Where something is raised within, this running trial runs on."""
+    """If something is raised within, this trial counts as still running."""
     before = (trial.status, trial.score, trial.best_step, trial.message, trial.metrics, trial.hyperparameters)
     values = dict(trial.hyperparameters.values)
     ends, retries = len(oracle.end_order), list(oracle._retry_queue)

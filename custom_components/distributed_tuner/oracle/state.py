@@ -1,8 +1,8 @@
-"""An oracle's state as patches, each at the cost of what changed and not of what there is.
+"""An oracle's state as patches, each costing as much as the change, not the whole state.
 
 keras-tuner's oracles keep a handful of containers that grow with the search (the order of trials, the hash of each
-configuration …). Of those only the entries of the trial at hand change, so only they are looked at. What its subclasses
-add to the state is compared as a whole, and so is all of an oracle that is not keras-tuner's own.
+configuration …). Only the entries of the current trials change in them, so only these are looked at. What its
+subclasses add to the state is compared as a whole, and so is all state of an oracle that is not keras-tuner's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from custom_components.distributed_tuner.oracle import patches
 _SPACE = "hyperparameters"
 _TRIED = "tried_so_far"
 _ONGOING = "ongoing_trials"
-# The console's counters; no search hangs on them.
+# The console's counters; no search depends on them.
 _DISPLAY = "display"
 _BASE = frozenset(
     {"start_order", "end_order", "run_times", "id_to_hash", "retry_queue", "seed", "seed_state"}
@@ -29,7 +29,7 @@ _GRID = "grid_queue"
 
 
 class _Tried(set[str]):
-    """A set that notes what was added and removed since the last `take`."""
+    """A set that records what was added and removed since the last `take`."""
 
     def __init__(self, values: Collection[str]) -> None:
         super().__init__(values)
@@ -54,7 +54,7 @@ class _Tried(set[str]):
 
 
 class OracleState:
-    """Follows the state of one oracle. The thread that calls the oracle calls this too."""
+    """Tracks the state of one oracle. Called by the same thread as the oracle."""
 
     def __init__(self, oracle: oracle_module.Oracle) -> None:
         self._oracle = oracle
@@ -63,17 +63,17 @@ class OracleState:
             oracle, gridsearch.GridSearchOracle
         )
         self._compared_before: patches.State = {}
-        # Of the lists that only grow, as far as they are stored; empty before anything is.
+        # The stored length of each list that only grows; empty before anything is stored.
         self._lengths: dict[str, int] = {}
         self._space_size = -1
         self._space: Any = None
         self.space: dict[str, Any] = oracle.hyperparameters.get_config()
 
     def changes(self, trial_ids: Collection[str]) -> patches.Patch:
-        """What changed since the last call, as of `patches.diff`.
+        """What changed since the last call, as a patch of `patches.diff`.
 
         Args:
-          trial_ids: the trials that the oracle dealt with since.
+          trial_ids: the trials that the oracle has dealt with since then.
         """
         oracle = self._oracle
         patch = self._compared()
@@ -89,7 +89,7 @@ class OracleState:
                 patch[key] = ["append", list(values[self._lengths[key] :])]
                 self._lengths[key] = len(values)
         for key, entries in self._by_trial(trial_ids).items():
-            # A trial that ended is ongoing no more; other entries are never taken out.
+            # A trial that ended is no longer ongoing; other entries are never removed.
             gone = [trial_id for trial_id in trial_ids if trial_id not in entries] if key == _ONGOING else []
             if entries or gone:
                 patch[key] = ["update", entries, gone]
@@ -99,7 +99,7 @@ class OracleState:
         return patch
 
     def restore(self, state: patches.State) -> None:
-        """Brings the oracle to what the merged patches hold. Its trials are there already."""
+        """Restores the oracle from the merged patches. Its trials must have been restored before."""
         _set(self._oracle, patches.thaw(state))
         if self._known:
             self._follow()
@@ -122,7 +122,7 @@ class OracleState:
         }
 
     def _compared(self) -> patches.Patch:
-        """Changes of what is small, or is a subclass's own, or everything's."""
+        """Changes found by comparison: of small values, of a subclass's own, and for unknown oracles of everything."""
         oracle = self._oracle
         if len(oracle.hyperparameters.space) != self._space_size:
             # Entries are only ever added to a space.
@@ -139,7 +139,7 @@ class OracleState:
             left_out = _BASE if self._known else {_DISPLAY}
             compared |= {key: value for key, value in oracle.get_state().items() if key not in left_out}
         if not self._known:
-            # A set has no order to compare by.
+            # A set has no order, so as a list it could not be compared.
             compared[_TRIED] = dict.fromkeys(compared[_TRIED], True)
         frozen = patches.freeze(compared)
         frozen[_SPACE] = self._space

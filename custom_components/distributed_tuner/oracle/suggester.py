@@ -1,7 +1,7 @@
-"""A keras-tuner oracle behind a narrow door: it suggests and judges, and does nothing else.
+"""A keras-tuner oracle behind a narrow interface: it suggests trials and judges results, and does nothing else.
 
 The oracle keeps its own rules (values, scores, retries). Files, the limit on failures, the console and the bookkeeping
-of workers are taken from it, since the chief does them durably and keras-tuner does not. One thread calls a suggester.
+of workers are disabled in it, since the chief does them durably and keras-tuner does not. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from custom_components.distributed_tuner.study.answers import Aside, NoSuggestio
 
 _Status = trial_module.TrialStatus
 
-# Those that answer in less than a millisecond; of any other class nothing is known.
+# The oracles that answer in less than a millisecond; nothing is known of other classes.
 _QUICK = (randomsearch.RandomSearchOracle, hyperband_tuner.HyperbandOracle, gridsearch.GridSearchOracle)
 
 
-# The trial whose weights a trial of Hyperband's later rounds begins with, and whose values it has.
+# Among the values of a trial of Hyperband's later rounds: the trial whose weights and values it continues with.
 _GONE_ON_WITH = "tuner/trial_id"
 
 
@@ -54,10 +54,10 @@ class Report:
 
 
 class OracleSuggester:
-    """Asks an oracle for trials and brings it their results.
+    """Asks an oracle for trials and reports their results to it.
 
     Args:
-      oracle: the oracle; nobody else calls it.
+      oracle: the oracle; nothing else may call it.
       repeat: whether a configuration that was tried may be tried again, see `populating`.
     """
 
@@ -83,7 +83,7 @@ class OracleSuggester:
 
     @property
     def quick(self) -> bool:
-        """Whether a call is over in about a millisecond; else it may take seconds."""
+        """Whether a call takes about a millisecond; otherwise it may take seconds."""
         return type(self._oracle) in _QUICK
 
     def suggest(self, worker: str) -> Suggested | NoSuggestion:
@@ -103,13 +103,13 @@ class OracleSuggester:
         if trial.status == _Status.IDLE:
             return NoSuggestion.IDLE
         if trial.status == _Status.STOPPED:
-            # Random draws that hit on nothing new end a search too, and may do so while the space still grows.
+            # Random draws that find nothing new also answer STOPPED, perhaps while the space still grows.
             limit = self._oracle.max_trials
             full = limit is not None and len(self._oracle.trials) >= limit
             return NoSuggestion.EXHAUSTED if full else NoSuggestion.NOTHING_NEW
         if trial.status != _Status.RUNNING:
             raise OracleError(f"{type(self._oracle).__name__}.create_trial answered status {trial.status!r}")
-        # Leases are the study's business. To the oracle a trial is ongoing until it ends, whoever holds it.
+        # The study manages leases. To the oracle a trial is ongoing until it ends, whichever worker holds it.
         self._oracle.ongoing_trials[trial.trial_id] = self._oracle.ongoing_trials.pop(worker)
         trial.metrics = metrics_tracking.MetricsTracker()
         trial.score, trial.message = None, None
@@ -117,7 +117,7 @@ class OracleSuggester:
         return Suggested(trial.trial_id, dict(trial.hyperparameters.values))
 
     def aside(self) -> Aside:
-        """What is to be told of the last `suggest`."""
+        """The remarks on the last `suggest`."""
         return self._populating.aside()
 
     def finish(
@@ -131,13 +131,13 @@ class OracleSuggester:
         message: str | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Brings a trial's end to the oracle.
+        """Reports a trial's end to the oracle.
 
         Args:
           trial_id: the trial.
           succeeded: whether it ran to its end; then `reports` hold the objective.
           retry: whether a trial that did not succeed may be retried, if the oracle still has a retry for it.
-          dropped: whether one that did not succeed, and may not be retried, was ended so by its tuner on purpose.
+          dropped: whether its tuner deliberately ended it without success and without a retry.
           reports: its metrics, in order.
           message: why it did not succeed.
           hyperparameters: its `HyperParameters.get_config()` as the worker left it; new entries join the space.
@@ -173,11 +173,11 @@ class OracleSuggester:
         trial = self._oracle.trials[trial_id]
         trial.score, trial.best_step = None, None
         trial.metrics = metrics_tracking.MetricsTracker()
-        # A late result may find its trial in the queue for a retry, out of which it would be handed once more.
+        # A late result may find its trial in the retry queue, from which it would be suggested once more.
         self._oracle._retry_queue = [queued for queued in self._oracle._retry_queue if queued != trial_id]
         status = _Status.COMPLETED
         met, given, beyond = trial.hyperparameters, self._given.pop(trial_id, None), None
-        # Most trials come back with the entries they were given; to build them anew takes longer than all the rest.
+        # Most trials come back with unchanged entries; rebuilding them would take longer than everything else.
         if hyperparameters is not None and hyperparameters != given:
             brought = copies.hyperparameters(hyperparameters)
             beyond = objections.of_entries(self._oracle, brought, trial_id)
@@ -201,7 +201,7 @@ class OracleSuggester:
                 trial.score, trial.best_step = float(trial.score), int(trial.best_step or 0)
         self._oracle.ongoing_trials.pop(trial_id, None)
         self._dirty.add(trial_id)
-        # Those of keras-tuner leave the values alone.
+        # keras-tuner's own quick oracles do not change the values.
         fault = None if self.quick else trial_values.fault(trial.hyperparameters.values)
         if fault is not None:
             name = f"{type(self._oracle).__name__}.end_trial or score_trial"
@@ -210,21 +210,24 @@ class OracleSuggester:
         if trial.status == _Status.COMPLETED:
             return Result(Verdict.COMPLETED, trial.score, trial.best_step, None, values)
         if status == _Status.COMPLETED and trial.message is None:
-            # keras-tuner gives no reason for what it makes of a score that is no number.
+            # keras-tuner gives no reason when it fails a trial for a score of NaN.
             trial.message = f"{type(self._oracle).__name__} gave the trial the score {trial.score}: it counts as failed"
         failed = Verdict.DROPPED if dropped and not succeeded else Verdict.FAILED
         verdict = Verdict.RETRY if trial.status == _Status.INVALID else failed
         return Result(verdict, message=trial.message or message, hyperparameters=values)
 
     def space(self) -> dict[str, Any]:
-        """The search space at the last `changes`, as `HyperParameters.get_config()`. Any thread may ask."""
+        """The search space as of the last `changes`, as `HyperParameters.get_config()`. Thread-safe."""
         return self._state.space
 
     def update_space(self, config: Mapping[str, Any]) -> str | None:
-        """Adds entries that a worker met, all or none of them.
+        """Adds entries that a worker discovered, all or none of them.
+
+        Args:
+          config: `HyperParameters.get_config()` with the entries.
 
         Returns:
-          Why the oracle cannot take them up, None if it has.
+          Why the oracle cannot add them, None if it did.
 
         Raises:
           OracleError: the oracle raised.
@@ -236,10 +239,10 @@ class OracleSuggester:
         return refused
 
     def objection(self, config: Mapping[str, Any]) -> str | None:
-        """Why the oracle could not go on from a stored trial with these hyperparameters; None if it could.
+        """Why the oracle could not continue from a stored trial with these hyperparameters; None if it could.
 
         Raises:
-          OracleError: keras-tuner has no such hyperparameters.
+          OracleError: keras-tuner cannot parse them.
         """
         if not objections.looks_values_up(self._oracle):
             return None
@@ -272,7 +275,7 @@ class OracleSuggester:
             trials = {trial_id: self._oracle.trials[trial_id].get_state() for trial_id in sorted(self._dirty)}
             patch = {"state": self._state.changes(self._dirty), "trials": trials}
             if not self.quick:
-                # Whoever stores it could not tell whose fault it is.
+                # Checked here: when it is stored, an error could no longer be attributed to the oracle.
                 encoding.dumps(patch)
         running = {trial_id: trial for trial_id, trial in trials.items() if trial["status"] == _Status.RUNNING}
         self._given.update({trial_id: trial["hyperparameters"] for trial_id, trial in running.items()})
@@ -280,7 +283,11 @@ class OracleSuggester:
         return patch
 
     def restore(self, state: patches.State, trials: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes up what the merged `changes` hold.
+        """Restores the oracle from the merged `changes`.
+
+        Args:
+          state: the merged patches of its state.
+          trials: keras-tuner's state of each trial, by id.
 
         Raises:
           OracleError: the oracle raised.
@@ -292,7 +299,7 @@ class OracleSuggester:
                 self._state.restore(state)
 
     def _check_kind(self, trial: object) -> None:
-        """Makes sure that an overridden `create_trial` answered with a trial."""
+        """Checks that an overridden `create_trial` returned a trial."""
         if (
             not isinstance(trial, trial_module.Trial)
             or not isinstance(trial.trial_id, str)
@@ -302,10 +309,10 @@ class OracleSuggester:
             raise OracleError(f"{name} answered {fields.shown(trial)}, which is no trial with hyperparameters")
 
     def _check(self, trial: trial_module.Trial, *, new: bool) -> None:
-        """Makes sure that the oracle gave a trial values which it can be run with, of the entries of its space.
+        """Checks that the oracle gave a trial usable values, which fit the entries of its space.
 
-        What a trial brings back is its own affair: one that is tried again, or gone on with in a later round of
-        Hyperband, has its values as they are.
+        A trial may have changed its values when it ran: those of one that is retried, or continued in a later round of
+        Hyperband, are not fitted again.
         """
         given = trial.hyperparameters
         fault, changed = trial_values.fault(given.values), False
@@ -319,7 +326,7 @@ class OracleSuggester:
             raise OracleError(f"{name} gave trial {trial.trial_id} what nobody can run it with: {fault}")
         if changed:
             with self._calls.guarded("_record_values"):
-                # The oracle remembers by their values which configurations it has tried.
+                # The oracle remembers tried configurations by their values.
                 self._oracle._record_values(trial)
 
     def _keep(self, trial: trial_module.Trial, reports: Sequence[Report]) -> None:

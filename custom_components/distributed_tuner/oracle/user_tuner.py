@@ -36,7 +36,7 @@ class Built(NamedTuple):
     Attributes:
       tuner: the tuner.
       fit_kwargs: the arguments for its `search`.
-      notices: what is otherwise than the code says, or than keras-tuner alone would have it, in words.
+      notices: messages about what differs from the user's code, or from keras-tuner's own behavior.
     """
 
     tuner: base_tuner.BaseTuner
@@ -58,7 +58,7 @@ def build(spec: SearchSpec, working_dir: Path | str, *, process: str, populate: 
 
     Raises:
       UserCodeError: the function raised, called `sys.exit`, or returned something else, or no checkpoint could be read
-        in its tuner's folder.
+        from its tuner's folder.
     """
     path = spec.exec_properties.get("tuner_fn") or spec.exec_properties.get("module_file") or "tuner_fn"
     try:
@@ -84,7 +84,7 @@ def build(spec: SearchSpec, working_dir: Path | str, *, process: str, populate: 
 
 
 def check_space(tuner: base_tuner.BaseTuner) -> None:
-    """A tuner that builds models from a space must have something to tune.
+    """Checks that a tuner that builds models has something to tune.
 
     Raises:
       UserCodeError: the space is empty.
@@ -97,7 +97,7 @@ def check_space(tuner: base_tuner.BaseTuner) -> None:
 
 
 def _may_ask_in_trials(tuner: base_tuner.BaseTuner) -> bool:
-    """Whether the user's code runs in a trial beside the building of a model, and may ask for hyperparameters there."""
+    """Whether user code runs in a trial apart from building the model, and may ask for hyperparameters there."""
     trials = [getattr(type(tuner), name, None) for name in ("run_trial", "_build_and_fit_model")]
     stock = (tuner_module.Tuner.run_trial, hyperband.Hyperband.run_trial, tuner_module.Tuner._build_and_fit_model)
     own_fit = type(tuner.hypermodel).fit is not hypermodel.HyperModel.fit
@@ -123,14 +123,14 @@ def _arguments(spec: SearchSpec, working_dir: Path | str) -> Any:
 
 @contextlib.contextmanager
 def _in_search(working_dir: str, process: str, *, populate: bool) -> Iterator[list[str]]:
-    """Keeps a tuner that is being built in the search, and from touching the search's shared state.
+    """Keeps a tuner that is being built inside the search's directory, and away from the search's shared state.
 
     `overwrite=True` would empty the project folder under a running chief; `overwrite=False` would load files that the
-    chief is writing. The chief restores the state itself, and a worker has none. A tuner without a directory would be
-    in whatever folder the process runs, where no other machine and no later run finds it.
+    chief is writing. The chief restores the state itself, and a worker has none. A tuner without a directory would use
+    the process's working directory, where no other machine and no later run finds it.
 
     Yields:
-      What is otherwise than the code says, in words.
+      A list of messages about what differs from the user's code.
     """
     base = base_tuner.BaseTuner
     construct, explore, reload = base.__init__, base._populate_initial_space, base.reload

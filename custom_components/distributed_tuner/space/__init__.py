@@ -1,1 +1,1 @@
-"""What a search space allows: the values of an entry, of a trial, and how many there are."""
+"""Search spaces: the allowed values of an entry and of a trial, and how many configurations there are."""

@@ -1,7 +1,7 @@
-"""What keras-tuner stores, made into its objects again without a change to what is stored.
+"""Makes keras-tuner's objects from their stored form, without changing the latter.
 
-keras-tuner's own `from_config` and `from_state` put objects in the place of the conditions that they read: the data
-could be read no second time then, nor be sent or stored as JSON.
+keras-tuner's own `from_config` and `from_state` replace the conditions in the data that they read by objects: the data
+could then not be read again, nor sent or stored as JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def hyperparameters(config: Mapping[str, Any]) -> hp_module.HyperParameters:
     """Undoes `HyperParameters.get_config`.
 
     Raises:
-      KeyError, TypeError, ValueError: the data is none of it.
+      KeyError, TypeError, ValueError: the data is not such a configuration.
     """
     return hp_module.HyperParameters.from_config(copy.deepcopy(config))
 

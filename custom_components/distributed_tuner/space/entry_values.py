@@ -1,8 +1,8 @@
-"""The values that an entry of a search space may have, so that what a trial is given is one of them.
+"""The values that an entry of a search space may have, and the fitting of a trial's values to them.
 
 In keras-tuner 1.4.7 a Bayesian search gives `Int("n", 1, 8, sampling="log")` the value 9, a grid gives an `Int` with a
-step and `sampling="log"` floats, a value computed with a step may lie beyond the maximum by the last digit, and a
-default is taken as it is, whatever its type.
+step and `sampling="log"` floats, a value computed with a step may exceed the maximum in the last digit, and a default
+is taken as it is, whatever its type.
 """
 
 from __future__ import annotations
@@ -21,19 +21,26 @@ from custom_components.distributed_tuner.record.record import HyperparameterValu
 
 
 class UnfitValue(ValueError):
-    """A value that no entry of its name can have, nor one near it; the text names both."""
+    """A value that its entry cannot have, and that has no nearest allowed value; the text names both."""
 
 
 def fit(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue:
-    """The value of the entry's own type, in its range and on its grid, that is nearest; its default stays as it is.
+    """The nearest value of the entry's own type, in its range and on its grid; the default is returned unchanged.
 
-    Entries of other classes than keras-tuner's take what they are given.
+    Entries of other classes than keras-tuner's accept any value.
+
+    Args:
+      entry: the entry.
+      value: the value to fit.
+
+    Returns:
+      The fitted value.
 
     Raises:
       UnfitValue: there is none.
     """
     kind = type(value)
-    # Nearly all come as they should, and this is asked of each.
+    # The fast path: nearly all values fit already, and every value passes here.
     if kind is int and isinstance(entry, hp_types.Int) and entry.sampling == "linear":
         if entry.min_value <= value <= entry.max_value and (value - entry.min_value) % (entry.step or 1) == 0:
             return value
@@ -46,17 +53,17 @@ def fit(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue:
 
 
 def fit_all(entries: Iterable[hp_module.HyperParameter], values: dict[str, Any]) -> bool:
-    """Fits the values of the entries that are active with them, in place; the other values stay.
+    """Fits the values of the active entries, in place; the other values are unchanged.
 
     Args:
-      entries: a space, a condition's parent before what hangs on it.
-      values: by the names of the entries.
+      entries: a space, each condition's parent before its children.
+      values: values by entry name.
 
     Returns:
       Whether anything was changed.
 
     Raises:
-      UnfitValue: a value cannot be fitted; those before it are.
+      UnfitValue: a value cannot be fitted; those before it have been.
     """
     changed = False
     for entry in entries:
@@ -74,7 +81,7 @@ def is_active(entry: hp_module.HyperParameter, values: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def in_range() -> Iterator[None]:
-    """Within it the values that an entry lists are of its type and in its range, as those that trials have."""
+    """Within it the values that an entry lists are of its type and in its range, like those of trials."""
     original = numerical.Numerical._get_value_by_index
 
     def by_index(self: numerical.Numerical, index: int) -> float:
@@ -89,10 +96,10 @@ def in_range() -> Iterator[None]:
 
 @contextlib.contextmanager
 def defaults_fitted(tell: Callable[[str], None]) -> Iterator[None]:
-    """Within it an entry that is declared has a default of its own type and in its range.
+    """Within it an entry that is declared gets a default of its own type and in its range.
 
     Args:
-      tell: told once of each default that was out of range.
+      tell: called once with a message for each default that was out of range.
     """
     original = hp_module.HyperParameters._register
     told: set[str] = set()
@@ -135,7 +142,7 @@ def _nearest(entry: hp_module.HyperParameter, value: Any) -> HyperparameterValue
 
 
 def _default(entry: hp_module.HyperParameter, given: Any) -> Any:
-    """A default need not be on the grid."""
+    """The default fitted to type and range; it need not be on the grid."""
     given = given.item() if isinstance(given, np.generic) else given
     if isinstance(entry, numerical.Numerical) and isinstance(given, (int, float)) and not math.isnan(given):
         return _typed(entry, given)
@@ -156,7 +163,7 @@ def _number(entry: numerical.Numerical, value: float) -> float:
 
 
 def _index(entry: numerical.Numerical, value: float) -> int:
-    """Of the nearest value on the entry's grid."""
+    """The index of the nearest value on the entry's grid."""
     if entry.sampling == "linear":
         # Whole numbers stay whole, however large.
         index, rest = divmod(value - entry.min_value, entry.step)
@@ -173,7 +180,7 @@ def _typed(entry: numerical.Numerical, value: float) -> float:
 
 def _same(choice: Any, value: Any) -> bool:
     if isinstance(choice, float) and isinstance(value, (int, float)):
-        # A number that went through 32 bits is the same choice.
+        # A number that went through float32 is the same choice.
         return math.isclose(choice, value, rel_tol=1e-6)
     return bool(choice == value)
 

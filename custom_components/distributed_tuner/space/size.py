@@ -11,22 +11,22 @@ from keras_tuner.src.engine.hyperparameters.hp_types import numerical
 
 from custom_components.distributed_tuner.space import entry_values
 
-# Branches of conditions that are looked at.
+# The most branches of conditions that are counted.
 _MOST_BRANCHES = 10_000
 
 
 class _Uncountable(Exception):
-    """A number without a step is in it, or more branches than are worth the time."""
+    """The space has a number without a step, or more branches than are worth the time."""
 
 
 def count(space: Sequence[hp_module.HyperParameter]) -> int | None:
     """The number of configurations, each with the hyperparameters that are active in it.
 
     Args:
-      space: its entries, a condition's parent before what hangs on it.
+      space: its entries, each condition's parent before its children.
 
     Returns:
-      None where there is no end to them, or nobody knows.
+      The number; None if it is infinite or unknown.
     """
     parents = {condition.name for entry in space for condition in entry.conditions}
     left = _MOST_BRANCHES

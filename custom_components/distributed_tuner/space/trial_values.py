@@ -1,4 +1,4 @@
-"""What the hyperparameters of a trial may be, wherever they come from: a worker, an oracle, a journal."""
+"""Which values the hyperparameters of a trial may have, whether from a worker, an oracle or a journal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from keras_tuner.src.engine import hyperparameters as hp_module
 from custom_components.distributed_tuner.record import fields
 from custom_components.distributed_tuner.space import copies
 
-# What an entry's values are drawn with, by `HyperParameter.prob_to_value`: from its least to nearly its largest.
+# Arguments for `HyperParameter.prob_to_value` to sample an entry: from its smallest to nearly its largest value.
 _PROBABILITIES = (0.0, 0.5, 0.999)
 
 
 def fault(values: object) -> str | None:
-    """Why these are no values of a trial, with the name of the one at fault; None if they are.
+    """Why these cannot be a trial's values, naming the one at fault; None if they can.
 
-    A value is a number (NumPy's too), a text of Unicode, true or false: what a report can show, and a trainer be given.
+    A value is a number (NumPy's too), a Unicode string or a boolean: what a report can show, and a trainer can take.
     """
     if not isinstance(values, Mapping):
         return f"its hyperparameters' values are {type(values).__name__}, not values by their names"
@@ -36,7 +36,7 @@ def fault(values: object) -> str | None:
 
 
 def fault_of_config(config: object) -> str | None:
-    """The same of a `HyperParameters.get_config()`, and why nobody could draw values from its entries."""
+    """As `fault`, for a `HyperParameters.get_config()`; also checks that values can be drawn from its entries."""
     if not isinstance(config, Mapping) or "values" not in config:
         return "its hyperparameters are no configuration of keras-tuner's HyperParameters"
     found = fault(config["values"])
@@ -46,13 +46,13 @@ def fault_of_config(config: object) -> str | None:
         for entry in copies.hyperparameters(config).space:
             found = found or _fault_of_entry(entry)
     except Exception as error:
-        # Whatever its classes do with what they are given: nothing else is run here.
+        # Only keras-tuner's classes run here; they may raise anything on values that they do not expect.
         return f"its hyperparameters are not such as keras-tuner has: {type(error).__name__}: {error}"
     return found
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A `HyperParameters.get_config()` with the defaults of its entries, as far as they are active, for its values."""
+    """A `HyperParameters.get_config()` with its values replaced by the defaults of its active entries."""
     found = copies.hyperparameters({**config, "values": {}})
     for entry in found.space:
         if found.is_active(entry):
@@ -86,5 +86,5 @@ def _usable(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a text that an encoding knows: keras-tuner hashes names and values as UTF-8."""
+    """Whether it is a string that can be encoded: keras-tuner hashes names and values as UTF-8."""
     return isinstance(value, str) and fields.text(value, "text") == value
