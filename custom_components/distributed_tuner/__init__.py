@@ -1,7 +1,7 @@
 """A TFX Tuner that searches with many workers, and loses nothing when some of them die.
 
-What is imported from here is public, and stays when the modules below it move. Each name is loaded at its first use:
-who reads the record of a search needs neither TFX nor TensorFlow.
+Names imported from here are public, and remain valid when the modules below move. Each name is loaded on first use:
+reading the record of a search requires neither TFX nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The module of each public name, and its name there where that is another.
+# The module of each public name, with its name there if that differs.
 _HOMES = {
     "ClusterError": "cluster.base",
     "DistributedTuner": "component",
@@ -100,7 +100,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name from where it is."""
+    """Loads a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, there = _HOMES[name].partition(":")

@@ -29,7 +29,7 @@ from custom_components.distributed_tuner.rpc.presence import Presence
 if TYPE_CHECKING:
     from custom_components.distributed_tuner.cluster.kube.running import Running
 
-# What only one command needs is imported by that command: to look at a search must not wait for all of them.
+# Modules that only one command needs are imported by that command: looking at a search must not wait for all of them.
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 SearchArgument = Annotated[
@@ -76,7 +76,7 @@ def status(search: SearchArgument, namespace: NamespaceOption = None) -> None:
 
 
 def _stored(seen: Running) -> StoredRecord | None:
-    """Its record, None where it cannot be read from here."""
+    """The search's record, None if it cannot be read from here."""
     if not seen.readable:
         return None
     try:
@@ -123,7 +123,7 @@ def leaderboard(
     page = io.StringIO()
     console = rich.console.Console(file=page, force_terminal=sys.stdout.isatty() or None)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        # A file or a pipe has no width, and would get that of an old terminal.
+        # A file or a pipe has no width, and would get the default of 80 columns.
         console.width = _WIDE
     console.print(text.leaderboard(_read(_directory(search, namespace)).record, limit))
     say(page.getvalue().removesuffix("\n"))
@@ -231,7 +231,7 @@ kubernetes.add_to(app)
 
 
 def _directory(search: str, namespace: str | None) -> str:
-    """The search directory, which was given, or is that of a search of this name."""
+    """The search directory: the argument itself, or that of the search of this name."""
     return _readable(search, namespace).directory if names.is_search(search) else search
 
 
@@ -244,7 +244,7 @@ def _readable(search: str, namespace: str | None) -> Running:
 
 
 def _known_until(found: StoredRecord, serves: Presence, now: float) -> float:
-    """Up to when the record tells: a stay that nobody ended may have lasted no longer than to the last change."""
+    """The time up to which the record applies: without a chief, open stays may have lasted only to the last change."""
     return now if serves is Presence.SERVED or found.record.ended is not None else found.stored
 
 
@@ -279,7 +279,7 @@ def _state(record: SearchRecord, serves: Presence) -> str:
 
 
 def _prices(search_dir: str) -> dict[str, Price]:
-    """The prices that the search was set up with; without them it has no cost, but is shown all the same."""
+    """The prices that the search was set up with; empty if they cannot be read, so that the search is still shown."""
     try:
         return record_reader.prices(search_dir)
     except (CorruptState, OSError) as error:

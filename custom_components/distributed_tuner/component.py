@@ -35,12 +35,12 @@ from custom_components.distributed_tuner.options import SearchOptions
 class DistributedTuner(base_component.BaseComponent):
     """Searches hyperparameters with a chief and many workers.
 
-    Takes what `tfx.components.Tuner` takes, and gives what it gives:
+    Takes the inputs of `tfx.components.Tuner`, and has its outputs:
 
     - `best_hyperparameters`: the best configuration, as Trainer reads it;
     - `tuner_results`: all completed trials;
 
-    and besides `best_hyperparameters_2` … `best_hyperparameters_N`, the next best, distinct from each other, and
+    and in addition `best_hyperparameters_2` … `best_hyperparameters_N`, the next best configurations, all distinct, and
     `search_report`: a folder with `report.html` and `search.json`.
     """
 
@@ -72,13 +72,13 @@ class DistributedTuner(base_component.BaseComponent):
         Args:
           examples: Examples with the splits that train_args and eval_args name (`train` and `eval` if they don't).
           schema: an optional Schema.
-          transform_graph: an optional TransformGraph; then `examples` are transformed ones.
+          transform_graph: an optional TransformGraph; with it, `examples` are transformed ones.
           base_model: an optional Model to start from.
           module_file: a file with the user's `tuner_fn(fn_args) -> TunerFnResult`; or
           tuner_fn: its import path. Exactly one of them.
           train_args: splits and steps for training.
           eval_args: splits and steps for evaluation.
-          tune_args: `num_parallel_trials` is the number of workers where num_workers is left out.
+          tune_args: `num_parallel_trials` is the number of workers if num_workers is left out.
           custom_config: JSON-able, handed to `tuner_fn` as `fn_args.custom_config`.
           top_n: how many configurations to hand on; the search fails if it completes fewer distinct ones.
           num_workers: how many trials run at once.
@@ -134,7 +134,7 @@ class DistributedTuner(base_component.BaseComponent):
 
 
 def _spec_class(outputs: dict[str, Any]) -> type[ComponentSpec]:
-    """The stock Tuner's spec with our parameters, and one output for each configuration: TFX fixes them by class."""
+    """The stock Tuner's spec with our parameters, and one output per configuration: TFX sets outputs per class."""
     stock = standard_component_specs.TunerSpec
     parameters = {
         **stock.PARAMETERS,

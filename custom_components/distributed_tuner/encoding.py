@@ -1,4 +1,4 @@
-"""What is stored and sent, as JSON."""
+"""The JSON encoding of everything that is stored or sent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ def dumps(value: Any) -> str:
     """Compact JSON; numpy scalars become plain numbers.
 
     Raises:
-      TypeError: a value has no place in JSON.
+      TypeError: a value cannot be represented in JSON.
     """
     return _ENCODER.encode(value)
 
 
 def _plain(value: Any) -> Any:
-    # Not imported for those who read a search: where a value is numpy's, numpy is there.
+    # Not imported, to keep it from those who only read a search: if a value is numpy's, numpy is loaded already.
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic):
         return value.item()

@@ -1,16 +1,16 @@
-"""What can go wrong in a search, each with a message for the person who runs it."""
+"""The errors of a search, each with a message for the person who runs it, and the exit codes of its processes."""
 
 from __future__ import annotations
 
 import enum
 
-# An error's text may hold a whole array, or a file; nobody reads more, and it is stored and sent many times.
+# An error's text may hold a whole array or file; nobody reads more than this, and it is stored and sent many times.
 MAX_CHARACTERS = 100_000
 _LONGEST_ESCAPE = len("\\udc80")
 
 
 class TunerError(RuntimeError):
-    """What a search tells the person who runs it: the message says what happened, where, and what to do."""
+    """An error for the person who runs the search: the message says what happened, where, and what to do."""
 
 
 class SearchError(TunerError):
@@ -22,11 +22,11 @@ class ChiefUnreachable(SearchError):
 
 
 class ChiefRefused(SearchError):
-    """The chief answered that the call is not allowed."""
+    """The chief rejected a call."""
 
 
 class WorkerReplaced(SearchError):
-    """Another process of the same worker has taken this one's place."""
+    """Another process of the same worker has replaced this one."""
 
 
 class SearchLocked(SearchError):
@@ -34,7 +34,7 @@ class SearchLocked(SearchError):
 
 
 class DiskFull(SearchError):
-    """A trial could not write: no fault of the trial, which goes on when there is room."""
+    """A trial could not write because the disk is full: not the trial's fault, it can be resumed when there is room."""
 
 
 class CorruptState(SearchError):
@@ -42,43 +42,43 @@ class CorruptState(SearchError):
 
 
 class SearchChanged(SearchError):
-    """The code is not that of the stored search any more."""
+    """The code no longer matches the stored search."""
 
 
 class ExitCode(enum.IntEnum):
-    """How chief and worker processes end; a cluster backend decides by them whether a restart may help."""
+    """Exit codes of chief and worker processes, by which a cluster backend decides whether a restart may help."""
 
     DONE = 0
     # The user's code or the stored search is at fault: no restart helps. Kubernetes: podFailurePolicy FailJob.
     FATAL = 70
-    # An error outside of a trial, which the chief counts: another start may help.
+    # An error outside a trial, which the chief counts: a restart may help.
     FAULT = 71
-    # The disk is full or may not be written; there may be no room for the reason either.
+    # The disk is full or not writable; there may be no room for the reason either.
     CANNOT_STORE = 74
-    # The worker's trial was taken from it and did not stop by itself, or another process of this worker has taken this
-    # one's place: start it afresh.
+    # The worker's trial was taken away and did not stop by itself, or another process of this worker has replaced this
+    # one: restart it.
     ABANDONED = 75
-    # No chief within reach for too long.
+    # No chief was reachable for too long.
     CHIEF_LOST = 76
-    # The worker gave way to a fresh process between two trials: start that at once. It counts as nothing.
+    # The worker's process ended between two trials to be replaced by a new one: restart it at once. Not a failure.
     RENEWED = 79
-    # Told to stop (SIGTERM): a worker gave its trial back, a chief stored all there is. It may be started again.
+    # Told to stop (SIGTERM): a worker gave its trial back, a chief stored everything. It may be restarted.
     PREEMPTED = 143
 
 
 def printable(text: str) -> str:
-    """The text with what no encoding knows written out: a file name that is not UTF-8 brings halves of characters."""
+    """The text with unencodable characters escaped: a file name that is not UTF-8 contains lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def storable(text: str) -> str:
-    """The text as `printable` gives it, and without the middle where it is very long: both ends say what happened.
+    """The text as `printable` returns it, without the middle if it is very long: both ends say what happened.
 
-    Of a text of hundreds of megabytes only what is kept is copied.
+    Copies only what is kept, also of a text of hundreds of megabytes.
     """
     if len(text) <= MAX_CHARACTERS and len(told := printable(text)) <= MAX_CHARACTERS:
         return told
-    # Somebody may put a line before it, and bring it here again.
+    # Leaves room for a caller to prepend a line and pass the text here again.
     room = MAX_CHARACTERS * 9 // 20
     first = _as_much_as_fits(text[:room], room, at_end=False)
     last = _as_much_as_fits(text[-room:], room, at_end=True)
@@ -94,7 +94,7 @@ def _as_much_as_fits(text: str, room: int, *, at_end: bool) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """The error's type and text in one message, also of one that cannot be turned into text."""
+    """The error's type and text in one message, even if its `str` raises."""
     try:
         text = str(error)
     except Exception:

@@ -49,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
 
         Raises:
           SearchError: the search could not be run, or completed too few configurations.
-          ClusterError: the cluster refused.
+          ClusterError: the cluster rejected the search.
         """
         directory = SearchDir(_search_root(output_dict, self._run_id()))
         kubernetes = choice.from_json(exec_properties[keys.CLUSTER])
@@ -91,7 +91,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _search_root(output_dict: dict[str, list[types.Artifact]], run_id: str) -> Path | str:
-    """`<pipeline root>/<node>/searches/<run id>`: a retry of the run finds it again, unlike TFX's own folders."""
+    """`<pipeline root>/<node>/searches/<run id>`: unlike TFX's own folders, a retry of the run finds it again."""
     uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.TUNER_RESULTS_KEY])
     if uri.startswith(BUCKET_SCHEME):
         return "/".join([*uri.rstrip("/").split("/")[:-2], keys.SEARCHES_DIR, run_id])
@@ -128,7 +128,7 @@ def _write_report(
     report = html.render_html(found.record, generated_at=time.time(), top_n=count, prices=spec.prices)
     io_utils.write_string_file(f"{folder}/{keys.RECORD_FILE}", encoding.dumps(record_to_json(found.record)))
     io_utils.write_string_file(f"{folder}/{keys.REPORT_FILE}", report)
-    # TFX deletes the outputs of an execution that fails; a search that found too little is the one to look at.
+    # TFX deletes the outputs of an execution that fails, but a failed search's report is the one to look at.
     directory.storage.write(keys.REPORT_FILE, report.encode())
 
 

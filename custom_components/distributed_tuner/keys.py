@@ -25,7 +25,7 @@ DEFAULT_WORKERS = 2
 
 
 def search_folder(run_id: str) -> str:
-    """The name of a run's folder in `SEARCHES_DIR`: the run id, where it is a plain name; no two run ids share one."""
+    """The name of a run's folder in `SEARCHES_DIR`: the run id if it is a plain name; no two run ids share one."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", run_id)
     if plain == run_id and plain.strip("."):
         return plain
@@ -34,5 +34,5 @@ def search_folder(run_id: str) -> str:
 
 
 def hyperparameters_key(rank: int) -> str:
-    """The output with the configuration of this rank, 1 for the best."""
+    """The output key of the configuration of this rank, 1 for the best."""
     return "best_hyperparameters" if rank == 1 else f"best_hyperparameters_{rank}"

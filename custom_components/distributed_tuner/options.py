@@ -1,4 +1,4 @@
-"""The knobs of a search: leases, limits and deadlines, validated and carried as JSON."""
+"""The options of a search: leases, limits and deadlines, validated and passed on as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class OptionsError(TunerError, ValueError):
     """A search option is unknown or out of its range."""
 
 
-# Longer than any search; and what is no limit is None.
+# Longer than any search; for no limit there is None.
 _MOST_SECONDS = 366 * 24 * 3600
 
 
@@ -31,42 +31,42 @@ class SearchOptions:
     """How a search treats its workers and when it ends. All times are seconds; None means no limit.
 
     Attributes:
-      heartbeat_seconds: how often a worker tells the chief that it lives.
-      lease_seconds: a trial whose worker was not heard of for this long is handed on. At least twice the heartbeat.
-      chief_timeout_seconds: how long a worker waits for an absent chief before it gives up.
+      heartbeat_seconds: how often a worker tells the chief that it is alive.
+      lease_seconds: a trial whose worker was silent for this long is handed on. At least twice the heartbeat.
+      chief_timeout_seconds: how long a worker waits for an unreachable chief before it gives up.
       start_seconds: how long chief and workers may take from their start to the first suggestion.
       grace_seconds: time between asking a process to stop and killing it.
-      max_search_seconds: the search ends then with what was found.
+      max_search_seconds: the search ends after this time with the results so far.
       max_trial_seconds: a trial is asked to end with its best epoch so far after this time with its worker; executions
-        (`executions_per_trial`) that have not begun are left out. One that comes to no end of an epoch in as long again
-        (and the grace) fails.
+        (`executions_per_trial`) that have not begun are left out. One that does not finish an epoch in as long again
+        (or `grace_seconds`, if that is longer) fails.
       max_epoch_seconds: a trial that finishes no epoch for this long counts as stuck and fails. The first epoch's time
         begins with the trial: reading the data, building the model and tracing it count.
-      max_failed_trials: the search ends when this many trials failed in all.
+      max_failed_trials: the search ends when this many trials failed in total.
       max_consecutive_failures: the search ends when this many trials failed in a row; None keeps the oracle's own
         max_consecutive_failed_trials.
-      max_fruitless_losses: a trial fails when so many workers in a row died with it without finishing an epoch (out of
-        memory, a crash in native code); workers that gave it back on preemption do not count.
-      max_fruitless_releases: a trial fails when so many workers in a row gave it back without finishing an epoch:
-        machines are taken away sooner than one epoch takes, or the trial itself sends SIGTERM.
-      max_lost_workers: the search ends when this many workers were lost in all, those left out whose machine the
-        cluster says was taken away.
-      max_worker_faults: the search ends when workers met so many errors outside of a trial (`tuner_fn` raised or hangs,
-        `search` returned too early) with no trial ended in between.
-      max_worker_trials: a worker's process gives way to a fresh one after so many trials, so that nothing that
-        libraries or the user's code keep from trial to trial grows for ever. The fresh one calls `tuner_fn` again.
-      max_worker_megabytes: so it does when it has more than so many million bytes in memory after a trial, and a tenth
-        more than after its first one. None means three quarters of what it may have: of its container's limit or, on
-        one machine, of its share of the memory.
+      max_fruitless_losses: a trial fails when this many workers in a row died with it without finishing an epoch (out
+        of memory, a crash in native code); workers that gave it back on preemption do not count.
+      max_fruitless_releases: a trial fails when this many workers in a row gave it back without finishing an epoch:
+        machines are preempted sooner than one epoch takes, or the trial itself sends SIGTERM.
+      max_lost_workers: the search ends when this many workers were lost in total, except those whose machine was
+        preempted or evicted according to the cluster.
+      max_worker_faults: the search ends when workers reported this many errors outside a trial (`tuner_fn` raised or
+        hangs, `search` returned too early) with no trial ended in between.
+      max_worker_trials: a worker's process is replaced by a new one after this many trials, so that nothing that
+        libraries or the user's code accumulate from trial to trial grows for ever. The new one calls `tuner_fn` again.
+      max_worker_megabytes: a worker's process is also replaced when it uses more than this many million bytes of memory
+        after a trial, and a tenth more than after its first one. None means three quarters of its allowance: of its
+        container's limit or, on one machine, of its share of the memory.
       max_oracle_seconds: the search ends when the oracle takes longer than this for one answer.
-      bucket_patience_seconds: a bucket that holds the search directory may be out of reach for so long; then the search
-        ends. Faults that only a person can mend end it at once.
-      allow_stock_workers: keras-tuner's own workers may join, see `stock_service`. They show no token and send no
-        heartbeat, so that anybody who reaches the chief's port may, and `max_trial_seconds` is their lease. Not with
-        Hyperband.
-      repeat_configurations: whether a configuration that was tried, whatever came of it, may be tried again where the
-        oracle suggests it. Otherwise another one takes its place, see `populating`. What Hyperband trains on and what
-        is retried is no repeat.
+      bucket_patience_seconds: the search ends when the bucket that holds the search directory is unreachable for this
+        long. Errors that only a person can fix end it at once.
+      allow_stock_workers: whether keras-tuner's own workers may join, see `stock_service`. They send no token and no
+        heartbeats, so that anybody who reaches the chief's port may join, and `max_trial_seconds` is their lease. Not
+        with Hyperband.
+      repeat_configurations: whether a configuration that was tried, with whatever result, may be tried again if the
+        oracle suggests it. Otherwise another one replaces it, see `populating`. Trials that Hyperband continues and
+        retries are not repeats.
     """
 
     heartbeat_seconds: float = 2.0
@@ -127,7 +127,7 @@ class SearchOptions:
         """Reads what `to_json` wrote.
 
         Raises:
-          OptionsError: when the text is no JSON object, or names an unknown option or a value out of range.
+          OptionsError: the text is not a JSON object, or has an unknown option or a value out of range.
         """
         try:
             values: Any = json.loads(text or "{}")

@@ -1,4 +1,4 @@
-"""What the chief and the workers of a search are started with, as a file in the search directory."""
+"""The input of a search's chief and workers, as a file in the search directory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class SearchSpec:
     """A search to run. Holds no secret.
 
     Attributes:
-      name: for people: the report's title.
+      name: the report's title.
       inputs: the component's input artifacts as `tfx.utils.json_utils` writes them; empty outside TFX.
       exec_properties: the component's, with the user's function under `tuner_fn`, `module_file` or `module_path`.
       options: leases, limits, deadlines.
-      prices: of the groups of workers, by name, where the user gave some; for whoever reports the cost.
+      prices: the prices of the worker groups, by name, if the user gave any; for reports of the cost.
     """
 
     name: str
@@ -37,7 +37,7 @@ class SearchSpec:
         """Stores the spec.
 
         Raises:
-          OSError: the place refuses.
+          OSError: the write failed.
         """
         data = {
             "name": self.name,
@@ -53,8 +53,8 @@ class SearchSpec:
         """Reads what `write` stored.
 
         Raises:
-          SearchError: there is no spec, or it is unreadable.
-          OSError: the place refuses.
+          SearchError: there is no spec, or it is damaged.
+          OSError: the read failed.
         """
         path, data = storage.where(SPEC), storage.read_json(SPEC)
         if data is None:

@@ -1,7 +1,7 @@
-"""Why something failed, in one line: of a message that may be a traceback of hundreds.
+"""Why something failed, in one line, extracted from a message that may be a traceback of hundreds.
 
 Keras and TensorFlow begin the text of an error with a heading ("Graph execution error:", "in user code:") and a stack,
-and end it with what went wrong. The heading tells nothing and is passed over. Pure functions.
+and end it with what went wrong. The heading says nothing and is skipped. Pure functions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from custom_components.distributed_tuner.errors import storable
 
-# Of a line that people read in a terminal or a table.
+# The longest line for people to read in a terminal or a table.
 MAX_CHARACTERS = 500
 _LEFT_OUT = " […] "
 
@@ -25,9 +25,9 @@ _OF_SEVERAL = re.compile(r" \(\d+ sub-exceptions?\)$")
 _DIRECT = "The above exception was the direct cause of the following exception:"
 
 _FRAME = re.compile(r'(?P<indent>\s*)File "(?P<path>.*)", line (?P<line>\d+)(?:, in (?P<function>.*))?')
-# What a traceback begins its last part with: any class that somebody raised.
+# The start of a traceback's last part: the exception's class, which may be any.
 _RAISED = re.compile(r"(?:[A-Za-z_]\w*\.)*(?P<kind>[A-Za-z_]\w*)(?::(?=\s|$)|$)")
-# The same in the midst of a text, where it could be any word.
+# The same in the middle of a text, where any word could match.
 _NESTED = re.compile(
     r"(?:[A-Za-z_]\w*\.)*(?P<kind>[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|Iteration))(?::(?=\s|$)|$)"
 )
@@ -39,7 +39,7 @@ _NOISE = re.compile(
     r"Detected at node .*|Node: '.*'|<stack traces unavailable>|\[Previous line repeated .*\]|"
     r"\d+ root error\(s\) found\.|\[\[.*\]\].*"
 )
-# The first of several root errors bears a number and the name of a status.
+# The first of several root errors is preceded by a number and the name of a status.
 _ROOT_ERROR = re.compile(r"^\(\d+\) (?:[A-Z_]+: )?\s*")
 _ASIDES = (
     (re.compile(r"\{\{function_node [^}]*\}\} *"), ""),
@@ -49,12 +49,12 @@ _ASIDES = (
 
 
 def of_message(message: str | None) -> str:
-    """The one line of a message that says why something ended: of a traceback, the exception. Empty without one."""
+    """The line of a message that says why something ended: for a traceback, the exception. Empty without a message."""
     return _of_lines((message or "").splitlines(), _NESTED)
 
 
 def of_error(error: BaseException) -> str:
-    """The same of an exception."""
+    """As `of_message`, for an exception."""
     text = storable("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     return _of_lines(text.splitlines(), _RAISED)
 
@@ -79,7 +79,7 @@ def _cause(lines: Sequence[str], first: re.Pattern[str]) -> str:
 
 
 def _of_traceback(lines: Sequence[str]) -> str:
-    """Of what follows the head of a traceback."""
+    """The cause in the lines after a traceback's first one."""
     raised = next((index for index, line in enumerate(lines) if line.strip() and not line[0].isspace()), None)
     if raised is None:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -88,7 +88,7 @@ def _of_traceback(lines: Sequence[str]) -> str:
 
 
 def _origin(lines: Sequence[str], heads: Sequence[int]) -> str:
-    """What the exception was raised from, and that one in turn, as far as people said so."""
+    """The first exception in the chain of explicit causes (`raise … from`); empty if there is none."""
     first = len(heads) - 1
     while first > 0 and _before(lines, heads[first]) == _DIRECT:
         first -= 1
@@ -102,7 +102,7 @@ def _before(lines: Sequence[str], index: int) -> str:
 
 
 def _of_group(lines: Sequence[str]) -> str:
-    """Of an exception group: itself, and the first in it that is none."""
+    """The cause of an exception group: the group itself, and its first member that is not a group."""
     parts: list[list[str]] = [[]]
     for line in lines:
         if _MEMBER.match(line):
@@ -117,11 +117,11 @@ def _of_group(lines: Sequence[str]) -> str:
 
 
 def _told(lines: Sequence[str], first: re.Pattern[str]) -> str:
-    """The exception, or what somebody said, in its own words: without headings, stacks, and what is for machines.
+    """The exception or message itself, without headings, stacks and machine-readable details.
 
     Args:
       lines: the text.
-      first: what an exception's class looks like where the text begins.
+      first: matches an exception's class at the beginning of the text.
     """
     kind, before, pattern = "", "", first
     rest = list(_without_stacks(lines))
@@ -147,7 +147,7 @@ def _with_kind(before: str, kind: str, text: str) -> str:
 
 
 def _without_stacks(lines: Sequence[str]) -> Iterator[str]:
-    """The lines that are neither empty nor of a stack, whose calls may have their code below them."""
+    """The lines that are neither empty nor part of a stack, whose frames may be followed by their code."""
     deeper: int | None = None
     for line in lines:
         text = line.strip()
@@ -163,7 +163,7 @@ def _without_stacks(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _joined(text: str, rest: Sequence[str]) -> str:
-    """A line that announces more, with what it announces."""
+    """The line, with the lines that follow it if it ends in a colon."""
     if not text.endswith(":") or not rest:
         return text
     end = next((index for index, line in enumerate(rest) if not line[0].isspace()), len(rest))
@@ -171,7 +171,7 @@ def _joined(text: str, rest: Sequence[str]) -> str:
 
 
 def _place(stack: Sequence[str], *, bare: bool) -> str:
-    """Where it happened, of an exception that says nothing else, or whose text is about a place in a file."""
+    """Where it happened, for an exception without a text, or whose text is about a place in a file."""
     index = next((index for index in reversed(range(len(stack))) if _FRAME.match(stack[index])), None)
     frame = None if index is None else _FRAME.match(stack[index])
     if index is None or frame is None:

@@ -1,6 +1,6 @@
-"""What a search cost, from who held its trials for how long, and from what the user says a machine costs.
+"""What a search cost, from how long each worker held trials and the prices that the user gave for machines.
 
-Counted is the time that workers had a trial. A machine that starts, waits for work or runs the chief is not in it.
+Only the time in which workers held a trial counts, not the time in which a machine starts, idles or runs the chief.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Price:
     """What one worker's machine costs for an hour, in any currency.
 
     Attributes:
-      hour: as it is used.
-      on_demand_hour: of the same machine on demand, None where it is that already.
+      hour: the price of the machine as it is used.
+      on_demand_hour: the on-demand price of the same machine, None if it is on demand already, or unknown.
     """
 
     hour: float
@@ -30,7 +30,7 @@ class Price:
 
 @dataclasses.dataclass(frozen=True)
 class GroupCost:
-    """A group of workers: how many had a trial, for how long together, and what an hour costs, if that is known."""
+    """A group of workers: how many held a trial, for how long in total, and the price of an hour, if known."""
 
     group: str
     workers: int
@@ -39,24 +39,27 @@ class GroupCost:
 
     @property
     def cost(self) -> float | None:
-        """In the currency of the price; None without one."""
+        """The cost in the currency of the price; None without a price."""
         return None if self.price is None else self.price.hour * self.seconds / _HOUR_SECONDS
 
     @property
     def saved(self) -> float | None:
-        """How much more the same time had cost on demand; None where no such price is known."""
+        """How much more the same time would have cost on demand; None if that price is unknown."""
         if self.price is None or self.price.on_demand_hour is None:
             return None
         return (self.price.on_demand_hour - self.price.hour) * self.seconds / _HOUR_SECONDS
 
 
 def by_group(record: SearchRecord, prices: Mapping[str, Price], now: float) -> tuple[GroupCost, ...]:
-    """The groups in the order of their names; empty where no price is known at all.
+    """The costs of the groups in the order of their names; empty if there are no prices at all.
 
     Args:
       record: the search, ended or not.
-      prices: of the groups, by name; a worker is called GROUP-INDEX.
-      now: up to when a stay that lasts counts, seconds since the epoch.
+      prices: the groups' prices by group name; a worker's id is GROUP-INDEX.
+      now: the time up to which an ongoing stay counts, seconds since the epoch.
+
+    Returns:
+      One entry per group that has a price or held a trial.
     """
     if not prices:
         return ()
@@ -76,17 +79,17 @@ def by_group(record: SearchRecord, prices: Mapping[str, Price], now: float) -> t
 
 
 def group_of(worker: str) -> str:
-    """The group that a worker belongs to by its name."""
+    """The group that a worker belongs to according to its id."""
     return worker.rpartition("-")[0] or worker
 
 
 def total(costs: Iterable[GroupCost]) -> float:
-    """What all groups with a price cost together."""
+    """The total cost of all groups that have a price."""
     return sum(cost.cost or 0.0 for cost in costs)
 
 
 def saved(costs: Sequence[GroupCost]) -> float | None:
-    """What was saved, None where no group has both prices."""
+    """The total saved compared to on-demand prices, None if no group has both prices."""
     known = [cost.saved for cost in costs if cost.saved is not None]
     return sum(known) if known else None
 
@@ -97,7 +100,7 @@ def money(amount: float) -> str:
 
 
 def line(costs: Sequence[GroupCost]) -> str:
-    """All of it in one line; empty without prices."""
+    """The costs in one line; empty without prices."""
     if not costs:
         return ""
     less = saved(costs)
@@ -108,7 +111,7 @@ def line(costs: Sequence[GroupCost]) -> str:
 
 
 def details(costs: Sequence[GroupCost]) -> str:
-    """What each group had and cost."""
+    """Each group's workers, time with trials and cost."""
     return "; ".join(
         f"{each.group}: {formatting.plural(each.workers, 'worker')}, {formatting.duration(each.seconds)} with trials, "
         + ("no price" if each.cost is None else money(each.cost))

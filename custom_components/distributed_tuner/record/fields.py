@@ -1,4 +1,4 @@
-"""JSON from a file or a caller, checked field by field; what does not fit is told by its place in the data."""
+"""Checks JSON from a file or a caller field by field; errors name the place in the data."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Takes a value and its place in the data, such as `trials[3].score`; returns what it stands for, or raises ValueError.
+# Takes a value and its place in the data, such as `trials[3].score`; returns the parsed value, or raises ValueError.
 Kind = Callable[[Any, str], Any]
 
-# The year 5138. Beyond such times `datetime` gives up.
+# The year 5138, within what `datetime` supports.
 _LAST_SECOND = 1e11
 _SHOWN = 60
 
 
 def check(data: object, kinds: Mapping[str, Kind], place: str) -> dict[str, Any]:
-    """An object with exactly these fields.
+    """Parses an object with exactly these fields.
 
     Args:
       data: what was read.
-      kinds: what each field must be, by its name.
-      place: of the object in the data, empty for the whole.
+      kinds: the parser of each field, by the field's name.
+      place: the object's place in the data, empty for the whole.
 
     Returns:
-      What the fields stand for.
+      The parsed fields.
 
     Raises:
-      ValueError: the message names the place of what does not fit.
+      ValueError: a field is wrong, missing or unknown; the message names its place.
     """
     values = mapping(data, place or "the whole")
     prefix = f"{place}." if place else ""
@@ -39,7 +39,7 @@ def check(data: object, kinds: Mapping[str, Kind], place: str) -> dict[str, Any]
 
 
 def optional(kind: Kind) -> Kind:
-    """The same, or nothing (null)."""
+    """As `kind`, but null is allowed."""
     return lambda value, place: None if value is None else kind(value, place)
 
 
@@ -56,14 +56,14 @@ def one_of(words: type[enum.Enum]) -> Kind:
 
 
 def text(value: Any, place: str) -> str:
-    """A text. What is no Unicode in it, such as a file's name in a traceback may have, becomes a question mark."""
+    """A string. Anything in it that is not Unicode, as in a file name in a traceback, becomes a question mark."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     raise _unfit(value, place, "a text")
 
 
 def number(value: Any, place: str) -> float:
-    """A number, be it finite or not."""
+    """A number, finite or not."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not _beyond_floats(value):
         return value
     raise _unfit(value, place, "a number")
@@ -85,7 +85,7 @@ def time(value: Any, place: str) -> float:
 
 
 def scalar(value: Any, place: str) -> bool | int | float | str:
-    """A number, a text, true or false."""
+    """A number, a string or a boolean."""
     if isinstance(value, str):
         return text(value, place)
     if isinstance(value, (bool, int, float)) and not _beyond_floats(value):
@@ -94,32 +94,32 @@ def scalar(value: Any, place: str) -> bool | int | float | str:
 
 
 def array(value: Any, place: str, length: int | None = None) -> list[Any]:
-    """A list, with so many values if `length` is given."""
+    """A list, of this length if one is given."""
     if isinstance(value, list) and length in (None, len(value)):
         return value
     raise _unfit(value, place, "a list" if length is None else f"a list of {length} values")
 
 
 def mapping(value: Any, place: str) -> dict[str, Any]:
-    """An object: values by their names."""
+    """An object: values by name."""
     if isinstance(value, dict):
         return value
     raise _unfit(value, place, "an object")
 
 
 def _beyond_floats(value: float) -> bool:
-    """Whether it is a whole number so large that no chart and no mean can hold it."""
+    """Whether it is a whole number too large for a float, and so for any chart or mean."""
     return isinstance(value, int) and abs(value) > sys.float_info.max
 
 
 def shown(value: object) -> str:
-    """A value for people, who need no more than its beginning."""
+    """The beginning of a value's repr, for a message."""
     try:
         text = repr(value)
     except RecursionError:
         text = f"{type(value).__name__} in {type(value).__name__}, nested too deeply to be shown"
     except Exception as error:
-        # An object of somebody's own.
+        # A user's object.
         text = f"{type(value).__name__}, which cannot be shown ({type(error).__name__})"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 

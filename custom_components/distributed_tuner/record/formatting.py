@@ -42,21 +42,21 @@ def number(value: float) -> str:
 
 
 def score(value: float | None) -> str:
-    """A score to five significant digits, zeros kept so that scores line up; a dash where there is none."""
+    """A score to five significant digits, zeros kept so that scores line up; a dash if there is none."""
     if value is None:
         return ABSENT
     return f"{value:#.5g}" if 1e-4 <= abs(value) < 1e4 else number(value)
 
 
 def hyperparameter(value: HyperparameterValue | None) -> str:
-    """A hyperparameter's value, or a dash where it is not part of the configuration."""
+    """A hyperparameter's value, or a dash if it is not part of the configuration."""
     if value is None:
         return ABSENT
     return number(value) if isinstance(value, float) else str(value)
 
 
 def visible(text: str) -> str:
-    """The text with what nobody sees, or no encoding knows, written out: control characters, changes of direction."""
+    """The text with invisible or unencodable characters escaped, such as control characters and direction marks."""
     return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
 
 

@@ -1,4 +1,4 @@
-"""How a search is going, as one line."""
+"""The progress of a search in one line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from custom_components.distributed_tuner.record.record import SearchRecord, Tria
 
 
 def seconds_left(record: SearchRecord, now: float, workers_alive: int) -> float | None:
-    """Estimates how long the search goes on, seconds; None where there is nothing to estimate it from.
+    """Estimates the remaining time of the search, seconds; None if there is nothing to estimate it from.
 
-    The mean time that completed trials spent with workers, times the trials that have not ended, less what running
-    trials have had already, shared among the workers that can still have a trial. It ignores start-up, and assumes
-    trials of about equal length.
+    The mean time that completed trials spent with workers, times the number of trials that have not ended, minus the
+    time that those already begun have had, divided among the workers that can still get a trial. It ignores start-up,
+    and assumes trials of about equal length.
+
+    Args:
+      record: the search so far.
+      now: seconds since the epoch.
+      workers_alive: how many workers can take a trial.
     """
     completed = [trial for trial in record.trials if trial.status is TrialStatus.COMPLETED and trial.stays]
     if record.max_trials is None or workers_alive <= 0 or not completed:
@@ -38,7 +43,7 @@ def line(record: SearchRecord, now: float, workers_alive: int) -> str:
 
 
 def ended(record: SearchRecord) -> int:
-    """How many trials have ended, however."""
+    """How many trials have ended, with or without a score."""
     return sum(record.count(status) for status in (TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPPED))
 
 

@@ -1,4 +1,4 @@
-"""The chief tells in its log how the search goes, for whoever can read that and not the search directory."""
+"""Logs the search's progress in the chief's log, for readers who cannot read the search directory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LOG = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 15.0
 _MARK = "progress: "
-# As `process.set_up_logging` has it.
+# The line format set by `process.set_up_logging`.
 _LINE = re.compile(rf"(?P<time>\S+ \S+) I {re.escape(__name__)}: {_MARK}(?P<line>.*)")
 
 
 class ProgressLog:
-    """Puts the record so far into one line of the log, when it has changed, and now and then only.
+    """Logs the record so far in one line, if it has changed, at most every 15 s.
 
     Args:
       clock: seconds since the epoch.
@@ -32,12 +32,12 @@ class ProgressLog:
         self._told = -_EVERY_SECONDS
 
     def note(self, changed: SearchRecord) -> None:
-        """Takes the record with those trials only that changed since the last call."""
+        """Takes the record with only those trials that changed since the last call."""
         self._trials.update((trial.trial_id, trial) for trial in changed.trials)
         self._record = changed
 
     def tell(self, *, last: bool = False) -> None:
-        """Writes the line if there is something new and it is time, or this is the end."""
+        """Writes the line if there is something new and it is due, or this is the last one."""
         now = self._clock()
         if self._record is None or (now - self._told < _EVERY_SECONDS and not last):
             return
@@ -47,7 +47,7 @@ class ProgressLog:
 
 
 def last_in(log: str) -> tuple[str, str] | None:
-    """When the last such line in a log was written, by the clock of its writer, and what it says."""
+    """(When the last such line in a log was written, by its writer's clock; the line); None if there is none."""
     for line in reversed(log.splitlines()):
         if found := _LINE.fullmatch(line.strip()):
             return found["time"].partition(",")[0], found["line"]

@@ -1,6 +1,6 @@
-"""A search as data: what the report, the leaderboard and the choice of the top N are made from.
+"""A search as data, from which the report, the leaderboard and the choice of the top N are made.
 
-A record is a frozen picture of a search at one moment. It knows neither keras-tuner nor files.
+A record is an immutable snapshot of a search. It knows nothing of keras-tuner or files.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ INTERNAL_PREFIX = "tuner/"
 
 
 class TrialStatus(str, enum.Enum):
-    """Where a trial stands.
+    """The state of a trial.
 
-    RUNNING: held by a live worker. WAITING: given back or lost by a worker, to be handed on.
+    RUNNING: held by a live worker. WAITING: given back or lost by a worker, waits for the next one.
     COMPLETED: has a score. FAILED: no retry is left. STOPPED: ended by a limit before it had a score.
     """
 
@@ -68,11 +68,11 @@ class Stay:
 
 @dataclasses.dataclass(frozen=True)
 class TrialRecord:
-    """One trial: its configuration, its result and with whom it stayed.
+    """One trial: its configuration, its result and its stays with workers.
 
     `hyperparameters` holds the active values of the user's space. `score` is in the objective's unit, None without a
     result. `epochs` counts epochs finished so far. `message` is the traceback or the reason of an end without a score;
-    of a completed trial, which limit cut it short, if any did.
+    for a completed trial, the limit that cut it short, if any.
     """
 
     trial_id: str
@@ -91,7 +91,7 @@ class TrialRecord:
 
     @property
     def configuration(self) -> tuple[tuple[str, HyperparameterValue], ...]:
-        """The same as a hashable key, whatever their order."""
+        """The `values` as a hashable key, independent of their order."""
         return tuple(sorted(self.values.items()))
 
     @property
@@ -101,7 +101,7 @@ class TrialRecord:
 
     @property
     def ended(self) -> float | None:
-        """When the last stay ended, seconds since the epoch; None while the trial goes on."""
+        """When the last stay ended, seconds since the epoch; None while the trial is running."""
         return self.stays[-1].ended if self.stays else None
 
 
@@ -109,9 +109,9 @@ class TrialRecord:
 class SearchRecord:
     """A search: its objective, its trials in the order of their start, and its times in seconds since the epoch.
 
-    `stop_reason` is why it was stopped before the oracle had no more trials, `ran_out` why the oracle had none though
-    it was allowed more. `notices` are sentences about what is otherwise than the user's code says, or than keras-tuner
-    alone would have it.
+    `stop_reason` is why it was stopped before the oracle had no more trials, `ran_out` why the oracle had none before
+    reaching its limit. `notices` are sentences about what differs from the user's code, or from keras-tuner's own
+    behavior.
     """
 
     name: str
@@ -126,7 +126,7 @@ class SearchRecord:
     notices: tuple[str, ...] = ()
 
     def updated(self, changed: SearchRecord) -> SearchRecord:
-        """This record brought forward by a later one that holds only the trials that changed."""
+        """This record updated by a later one that holds only the trials that changed."""
         trials = {trial.trial_id: trial for trial in self.trials} | {trial.trial_id: trial for trial in changed.trials}
         return dataclasses.replace(changed, trials=tuple(trials.values()))
 
@@ -152,7 +152,7 @@ class SearchRecord:
         return tuple(trial for trial in self.trials if trial.status in (TrialStatus.FAILED, TrialStatus.STOPPED))
 
     def cut_short(self) -> tuple[TrialRecord, ...]:
-        """Trials that completed with their best epoch up to a limit."""
+        """Trials that completed although a limit cut them short, with their best epoch until then."""
         return tuple(trial for trial in self.trials if trial.status is TrialStatus.COMPLETED and trial.message)
 
     def count(self, status: TrialStatus) -> int:
@@ -160,7 +160,7 @@ class SearchRecord:
         return sum(trial.status is status for trial in self.trials)
 
     def best_so_far(self) -> Iterator[tuple[float, TrialRecord]]:
-        """Yields (time the trial ended, trial) for each completed trial that beat all that ended before it."""
+        """Yields (time the trial ended, trial) for each completed trial that beat all those that ended before it."""
         better = operator.gt if self.direction is Direction.MAX else operator.lt
         best: float | None = None
         ended = [(trial.ended, trial) for trial in self.completed() if trial.ended is not None]

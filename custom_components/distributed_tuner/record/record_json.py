@@ -1,4 +1,4 @@
-"""A search as data, as JSON, and back: what does not fit is told by its place."""
+"""Converts a record to JSON and back; errors name the place in the data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def record_from_json(data: object) -> SearchRecord:
     """Undoes `record_to_json`, also that of an earlier version.
 
     Raises:
-      CorruptState: the data is no record; the message names the place.
+      CorruptState: the data is not a record; the message names the place.
     """
     try:
         record = fields.check({**_ADDED, **fields.mapping(data, "the whole")}, _RECORD, "")
@@ -81,7 +81,7 @@ def _texts(value: object, place: str) -> tuple[str, ...]:
 
 
 def _hyperparameters(value: object, place: str) -> dict[str, Any]:
-    # What an oracle keeps there for itself is its own affair.
+    # An oracle's own entries are not checked.
     return {
         fields.text(name, place): each if name.startswith(INTERNAL_PREFIX) else fields.scalar(each, f"{place}.{name}")
         for name, each in fields.mapping(value, place).items()
@@ -112,5 +112,5 @@ _RECORD: Mapping[str, fields.Kind] = {
     "ran_out": fields.optional(fields.text),
     "notices": _texts,
 }
-# What an earlier version did not write, as it would have.
+# Defaults for fields that an earlier version did not write.
 _ADDED: Mapping[str, Any] = {"ran_out": None, "notices": []}

@@ -1,4 +1,4 @@
-"""What a record says in figures: totals, ranks, and why trials failed."""
+"""A record in figures: totals, ranks, and why trials failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_SCORE = "Completed without a finite score."
 
 
 def presentable(record: SearchRecord) -> SearchRecord:
-    """The record with trials whose texts are what they look like: a value may come from a file name of any bytes."""
+    """The record with invisible characters in its texts escaped: a value may come from a file name of any bytes."""
 
     def shown(trial: TrialRecord) -> TrialRecord:
         values = {
@@ -35,7 +35,7 @@ def presentable(record: SearchRecord) -> SearchRecord:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A search in figures. `wall_seconds` and `worker_seconds`, all stays added up, are as of the moment given."""
+    """A search in figures. `wall_seconds`, and `worker_seconds` summed over all stays, are as of the moment given."""
 
     total: int
     completed: int
@@ -59,7 +59,7 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class Ranked:
-    """A completed trial and its place. A repeat has the rank of the better trial that has the same configuration."""
+    """A completed trial and its rank. A repeat has the rank of the better trial with the same configuration."""
 
     rank: int
     trial: TrialRecord
@@ -75,12 +75,12 @@ class FailureGroup:
 
 
 def busy_seconds(trial: TrialRecord, now: float) -> float:
-    """How long the trial was held by workers in all, seconds; a stay that lasts counts up to `now`."""
+    """How long the trial was held by workers in total, seconds; an ongoing stay counts up to `now`."""
     return sum(max(0.0, (now if stay.ended is None else stay.ended) - stay.started) for stay in trial.stays)
 
 
 def last_moment(record: SearchRecord, now: float) -> float:
-    """Up to when the record tells: the end of the search, or `now` while it goes on."""
+    """The time up to which the record applies: the end of the search, or `now` while it runs."""
     return now if record.ended is None else record.ended
 
 
@@ -107,7 +107,7 @@ def summarise(record: SearchRecord, now: float) -> Summary:
 
 
 def ranked(record: SearchRecord) -> tuple[Ranked, ...]:
-    """The completed trials, best first, ranked by distinct configuration as the choice of the top N is."""
+    """The completed trials, best first, ranked by distinct configuration like the choice of the top N."""
     ranks: dict[tuple[tuple[str, HyperparameterValue], ...], int] = {}
     places = []
     for trial in record.completed():

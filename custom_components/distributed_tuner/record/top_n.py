@@ -1,4 +1,4 @@
-"""Which configurations a search hands on, and why it cannot where it cannot. Pure functions."""
+"""Which configurations a search hands on, or why it cannot. Pure functions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def results(record: SearchRecord) -> list[dict[str, Any]]:
 
 
 def _by_end(failed: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """In the order of their ends; after them those that a limit stopped, which are nobody's fault."""
+    """Failed trials in the order in which they ended, then those that a limit stopped, which are nobody's fault."""
 
     def key(trial: TrialRecord) -> tuple[bool, float]:
         return trial.status is TrialStatus.STOPPED, math.inf if trial.ended is None else trial.ended
@@ -73,7 +73,7 @@ def _shortage(record: SearchRecord, found: int, count: int, error: tuple[str, st
         if trace and trace not in message:
             lines.append(trace.rstrip())
     failed = _by_end(record.failed())
-    # The first failure in full, traceback and all, then each by one line: they are mostly the same.
+    # The first failure in full, with its traceback, then one line for each: they are mostly the same.
     full = next((trial for trial in failed if trial.message), None)
     for trial in failed[:_MAX_SHOWN_FAILURES]:
         lines.append(f"trial {trial.trial_id}: {(trial.message or '').strip() if trial is full else trial.cause}")
