@@ -1,10 +1,10 @@
 """AnomalyGate: stops the run when the data does not fit the schema.
 
-TFX's ExampleValidator only writes down what it found; the pipeline goes on. This node reads its finding and fails, so
-that nothing is searched or trained on such data. It has no output: make what must not run an explicit successor, with
-`successor.add_upstream_node(gate)`.
+TFX's ExampleValidator only records what it found; the pipeline goes on. This node reads that result and fails, so that
+nothing is searched or trained on such data. It has no output: a node that must not run on anomalous data has to be made
+an explicit successor, with `successor.add_upstream_node(gate)`.
 
-Statistics are of one column each. What is wrong between two of them, the gate itself can ask a function of yours about.
+Statistics describe one column each. For relations between columns, the gate can call a function of yours.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from custom_components.anomaly_gate import executor
 
 
 class AnomalyGateSpec(component_spec.ComponentSpec):
-    """Takes anomalies and perhaps examples, gives nothing."""
+    """Takes anomalies, and optionally examples; has no output."""
 
     PARAMETERS: ClassVar = {
         executor.HINT: component_spec.ExecutionParameter(type=str),
@@ -49,10 +49,10 @@ class AnomalyGate(base_component.BaseComponent):
 
         Args:
           anomalies: a channel of ExampleAnomalies.
-          examples: what they were found in; needed by `relations`.
-          relations: path of a function, such as `models.bikes.checks.relations`, that gets rows from all over each
-            split (up to `executor.ROWS`), as values by column with None where one is missing, and returns what is wrong
-            by column. Not asked if empty.
+          examples: the examples that the anomalies were found in; needed by `relations`.
+          relations: path of a function, such as `models.bikes.checks.relations`. It gets rows sampled evenly from each
+            split (up to `executor.ROWS`), as values by column with None where one is missing, and returns what is
+            wrong, by column. Not called if empty.
           hint: what the reader of the error can do about it; ends the message.
 
         Raises:

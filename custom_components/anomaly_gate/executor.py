@@ -35,7 +35,7 @@ class AnomalyError(ValueError):
 
 
 def findings(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
-    """Yields each anomaly of one split in a line: the feature and the reason, or what is wrong with the whole split."""
+    """Yields one line per anomaly of a split: the feature and the reason, or what is wrong with the whole split."""
     if anomalies.data_missing:
         yield "no examples at all"
     if anomalies.HasField("dataset_anomaly_info"):
@@ -47,7 +47,7 @@ def findings(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
 
 def _words(reason: anomalies_pb2.AnomalyInfo.Reason) -> str:
     if reason.type == anomalies_pb2.AnomalyInfo.CUSTOM_VALIDATION:
-        # The words of whoever wrote the question; TFDV's own are the SQL of it.
+        # The wording of whoever wrote the custom validation; TFDV's own wording would be its SQL.
         return str(reason.short_description)
     return str(reason.description or reason.short_description)
 
@@ -55,7 +55,7 @@ def _words(reason: anomalies_pb2.AnomalyInfo.Reason) -> str:
 def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str | None:
     """The error text for the anomalies of all splits; None where there are none.
 
-    A finding that several splits share stands there once, with the splits' names.
+    A finding shared by several splits appears once, with the names of the splits.
     """
     splits: dict[str, list[str]] = {}
     for split, anomalies in by_split.items():
@@ -68,12 +68,12 @@ def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str |
 
 
 def rows(files: Sequence[str]) -> list[Row]:
-    """Examples evenly out of gzipped TFRecord files: values by column, the first where there are several.
+    """Samples examples evenly from gzipped TFRecord files: values by column, the first where a column has several.
 
-    The first ones would be of the first file only where two were joined.
+    Evenly, because the first examples of two concatenated files would all come from one of them.
     """
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    # In batches: one by one it takes ten times as long.
+    # In batches: parsing one at a time takes ten times as long.
     count = sum(len(batch) for batch in records.batch(_BATCH).as_numpy_iterator())
     sample = records.shard(max(1, math.ceil(count / ROWS)), 0)
     return [_row(tf.train.Example.FromString(record)) for record in sample.as_numpy_iterator()]
@@ -90,7 +90,7 @@ def _value(feature: tf.train.Feature) -> int | float | str | None:
 
 
 class Executor(base_executor.BaseExecutor):
-    """Reads the anomalies of each split, asks about relations, and raises where there is anything wrong."""
+    """Reads the anomalies of each split, checks the relations, and raises if anything is wrong."""
 
     def Do(  # noqa: N802  (the name is TFX's)
         self,

@@ -1,15 +1,15 @@
-"""ExampleValidator: TFX's, whose own questions of the data are asked only where there is somebody to answer them.
+"""ExampleValidator: TFX's, except that custom validations run only where the statistics have their columns.
 
-A split without examples is an anomaly: TFDV finds nothing wrong with it, whatever the schema asks to be there. A column
-that the schema does not have is none: nothing reads it.
+A split without examples is an anomaly: TFDV finds nothing wrong with it, whatever the schema requires to be present. A
+column that the schema does not have is not one: nothing reads it.
 
-The questions are a file in a package. TFX's takes them as a message, and writes its type down with it: the node's
-description is then 148 KB long. A step on Kubeflow gets it as an argument, and Linux starts no program with one of more
-than 128 KiB.
+The custom validations are a file in a package. TFX's component takes them as a message and records its type as well,
+which makes the node's description 148 KB long. A step on Kubeflow gets it as an argument, and Linux starts no program
+with an argument longer than 128 KiB.
 
-TFDV 1.15.1 gives up the whole validation, with the anomalies that the schema found, over one question about a column
-that the statistics do not have ("INTERNAL: Failed to run custom validations"; findings/tfdv_custom_validation.sh). A
-column that is missing is for the schema to tell.
+TFDV 1.15.1 abandons the whole validation, including the anomalies that the schema found, over one custom validation of
+a column that the statistics do not have ("INTERNAL: Failed to run custom validations";
+findings/tfdv_custom_validation.sh). A missing column is for the schema to report.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def answerable(
     config: custom_validation_config_pb2.CustomValidationConfig,
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
 ) -> custom_validation_config_pb2.CustomValidationConfig:
-    """The questions about columns that the statistics have."""
+    """The custom validations of columns that the statistics have."""
     paths = {
         tuple(feature.path.step) or (feature.name,) for dataset in statistics.datasets for feature in dataset.features
     }
@@ -51,7 +51,7 @@ def answerable(
 
 
 def forget_new_columns(anomalies: anomalies_pb2.Anomalies) -> None:
-    """Takes out what TFDV says of columns that the schema does not have."""
+    """Removes the anomalies that TFDV reports for columns that the schema does not have."""
     for name, info in list(anomalies.anomaly_info.items()):
         kept = [reason for reason in info.reason if reason.type != anomalies_pb2.AnomalyInfo.SCHEMA_NEW_COLUMN]
         if not kept:
@@ -62,7 +62,7 @@ def forget_new_columns(anomalies: anomalies_pb2.Anomalies) -> None:
 
 
 class Executor(executor.Executor):
-    """Leaves out questions about columns that are missing and columns that are new; finds a split without examples."""
+    """Skips custom validations of missing columns, ignores new columns; reports a split without examples."""
 
     def Do(  # noqa: N802  (the name is TFX's)
         self,
@@ -70,11 +70,11 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> Any:
-        """As TFX's, with the questions read.
+        """As TFX's, with the custom validations read from their file.
 
         Raises:
-          ModuleNotFoundError: the package of the questions is not here.
-          FileNotFoundError: it has no such file.
+          ModuleNotFoundError: the package that holds the custom validations is not installed.
+          FileNotFoundError: the package has no such file.
           ParseError: the file holds no CustomValidationConfig in text format.
         """
         config = None
@@ -100,7 +100,7 @@ class Executor(executor.Executor):
 
 
 class ExampleValidatorSpec(component_spec.ComponentSpec):
-    """As TFX's, with a name in the place of the questions."""
+    """As TFX's, with a file's name in place of the custom validations."""
 
     PARAMETERS: ClassVar = {
         keys.EXCLUDE_SPLITS_KEY: component_spec.ExecutionParameter(type=str),
@@ -111,7 +111,7 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
 
 
 class ExampleValidator(base_component.BaseComponent):
-    """Output `anomalies`, as TFX's has it."""
+    """Output `anomalies`, as TFX's component has it."""
 
     SPEC_CLASS = ExampleValidatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -128,8 +128,8 @@ class ExampleValidator(base_component.BaseComponent):
         Args:
           statistics: a channel of ExampleStatistics.
           schema: a channel of Schema.
-          questions: what else is asked of the statistics: the name, as `package_file.name_of` makes it, of a
-            CustomValidationConfig in text format. Nothing if empty.
+          questions: custom validations of the statistics: the name, as made by `package_file.name_of`, of a
+            CustomValidationConfig in text format. None if empty.
           exclude_splits: names of splits that are left out.
         """
         super().__init__(

@@ -1,1 +1,1 @@
-"""The command line that looks at searches."""
+"""The command line for inspecting searches."""

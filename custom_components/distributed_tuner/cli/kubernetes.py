@@ -1,6 +1,6 @@
 """The command line's part for searches on Kubernetes: `render`, `scale`, `members`, `logs`.
 
-Each command imports by itself what reaches the API server: who looks at a search in a folder does not wait for it.
+Each command imports for itself what talks to the API server: inspecting a search in a folder does not wait for that.
 """
 
 from __future__ import annotations
@@ -129,10 +129,10 @@ def logs(
 
 
 def look_up(search: str, namespace: str | None) -> Running:
-    """A running search, for commands that take its directory as well.
+    """Finds a running search, for commands that accept its directory as well.
 
     Raises:
-      typer.Exit: there is none, and the reason was told.
+      typer.Exit: no such search; the reason has been printed.
     """
     from custom_components.distributed_tuner.cluster.kube import running
 
@@ -142,7 +142,7 @@ def look_up(search: str, namespace: str | None) -> Running:
 
 @contextlib.contextmanager
 def _reaching(namespace: str | None, before: str = "") -> Iterator[tuple[KubernetesApi, str]]:
-    """The API server and the namespace; what they refuse ends the command with its reason."""
+    """Yields the API server and the namespace; a ClusterError ends the command with its message."""
     from custom_components.distributed_tuner.cluster.base import ClusterError
     from custom_components.distributed_tuner.cluster.kube import place
     from custom_components.distributed_tuner.cluster.kube.api import connection

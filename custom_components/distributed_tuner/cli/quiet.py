@@ -1,4 +1,4 @@
-"""Keeps libraries from talking on the terminal of somebody who asked one thing."""
+"""Keeps libraries from printing to the terminal of somebody who asked for one thing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _LOUD = ("absl", "apache_beam", "google", "tensorflow")
 
 
 def libraries() -> None:
-    """Silences what TensorFlow and its companions say of themselves, and nothing that is wrong. Called before imports.
+    """Silences what TensorFlow and its companions log, except errors. Call it before importing them.
 
-    What the environment says of TensorFlow's log level holds.
+    A TensorFlow log level set in the environment takes precedence.
     """
-    # Read once, by the C++ side: 3 leaves what ends the process.
+    # Read once, by the C++ side: 3 leaves only fatal errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
     for name in _LOUD:

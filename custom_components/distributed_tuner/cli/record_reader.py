@@ -1,4 +1,4 @@
-"""Reads the record of a search from its directory, on this machine or in a bucket, and leaves no trace there."""
+"""Reads the record of a search from its directory, on this machine or in a bucket, and writes nothing there."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from custom_components.distributed_tuner.rpc import presence
 from custom_components.distributed_tuner.rpc.presence import Presence
 from custom_components.distributed_tuner.storage.search_dir import RECORD, SPEC, SearchDir
 
-# Somebody waits at a terminal.
+# A person is waiting at a terminal.
 _PATIENCE_SECONDS = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredRecord:
-    """A record as it was found; `stored` is when it was written last, seconds since the epoch."""
+    """A record as found; `stored` is when it was last written, in seconds since the epoch."""
 
     record: SearchRecord
     stored: float
@@ -32,12 +32,12 @@ def read(address: str) -> StoredRecord | None:
       address: the search directory: a path, or gs://…
 
     Returns:
-      The record, None where there is none.
+      The record, None if there is none.
 
     Raises:
       CorruptState: the file holds no record.
       OSError: it cannot be read.
-      ValueError: the address is none.
+      ValueError: the address is invalid.
     """
     directory = _open(address)
     record = directory.read_record()
@@ -46,12 +46,12 @@ def read(address: str) -> StoredRecord | None:
 
 
 def prices(address: str) -> dict[str, Price]:
-    """What the machines of the search's workers cost, as it was set up; empty where nobody said.
+    """What the machines of the search's workers cost, as configured; empty if no prices were set.
 
     Raises:
-      CorruptState: the file of the set-up is damaged.
+      CorruptState: the set-up file is damaged.
       OSError: it cannot be read.
-      ValueError: the address is none.
+      ValueError: the address is invalid.
     """
     storage = _open(address).storage
     found = storage.read_json(SPEC)
@@ -66,7 +66,7 @@ def who_serves(address: str) -> Presence:
 
     Raises:
       OSError: the directory cannot be read.
-      ValueError: the address is none.
+      ValueError: the address is invalid.
     """
     return presence.look(_open(address))
 

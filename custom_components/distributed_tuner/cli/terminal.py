@@ -1,4 +1,4 @@
-"""What the command line says, and how it gives up."""
+"""The command line's output, and how it fails."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ def say(text: str, *, newline: bool = True) -> None:
     """Writes to standard output.
 
     Raises:
-      typer.Exit: it cannot be written, and the reason was told.
+      typer.Exit: writing failed; the reason has been printed, unless the reader closed the pipe.
     """
     try:
         typer.echo(text, nl=newline)
     except BrokenPipeError:
-        # Whoever reads has seen enough.
+        # The reader has closed the pipe.
         raise
     except OSError as error:
-        # What is left in the buffer would fail once more at the process's end, with words of Python's own.
+        # What is left in the buffer would fail again at exit, with Python's own message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         fail(f"standard output cannot be written: {error.strerror}")
 
 
 def fail(message: str) -> NoReturn:
-    """Ends the command with its reason.
+    """Ends the command with this message.
 
     Raises:
       typer.Exit: always.

@@ -1,4 +1,4 @@
-"""What a search needs of the place where its chief and workers run."""
+"""What a search needs from the place where its chief and workers run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from custom_components.distributed_tuner.errors import TunerError
 from custom_components.distributed_tuner.rpc.credentials import Access
 
-# A line has room for those of the chief and of some groups.
+# A line has room for the logs of the chief and of some groups.
 _REASONS_TOLD = 3
 
 #: The end of a worker that was replaced.
@@ -19,7 +19,7 @@ SILENCED = "it said nothing to the chief, and was killed for that"
 
 
 class MemberState(str, enum.Enum):
-    """Where a chief or worker stands, in the cluster's eyes."""
+    """The state of a chief or worker, as the cluster sees it."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -34,15 +34,15 @@ class Member:
     Attributes:
       name: `chief`, or the worker's id; stable over restarts.
       state: as the cluster sees it.
-      restarts: how often the cluster started it anew after a fault of its own, or its silence.
-      exit_code: of its last end by a fault of its own, else of its last end; None before one; 128 + n after signal n.
-      reason: of its last end, or why it is pending, for people.
-      end: how it last ended by a fault of its own, for people; empty before that.
-      silenced: whether that was since it said nothing.
-      process: what tells its process from the one before it; empty while there is none, or that is not known.
+      restarts: how often the cluster restarted it after a failure of its own, or because it was silent.
+      exit_code: of its last failure of its own, else of its last end; None before one; 128 + n after signal n.
+      reason: why it last ended, or why it is pending, for people.
+      end: how its last failure of its own happened, for people; empty before that.
+      silenced: whether that end was a kill because the member was silent.
+      process: identifies its process among earlier ones of the member; empty while there is none, or it is not known.
       log: where its log is: a file's path or a command that shows it.
-      waiting: whether it waits for a machine, which is no fault of its own and may take long; `reason` says for what.
-      incurable: whether its settings are at fault for its last end, so that another start will hardly help.
+      waiting: whether it waits for a machine, which is not its fault and may take long; `reason` says for what.
+      incurable: whether its settings caused its last end, so that a restart will hardly help.
     """
 
     name: str
@@ -65,9 +65,8 @@ class Loss:
     Attributes:
       name: the worker's id.
       reason: of its end, for people.
-      process: as in `Study.ask`.
-      fault: whether it ended by itself, for all that is known, or was replaced since it said nothing; False where its
-        machine was taken away, or another order ended it.
+      fault: whether it ended by itself, as far as is known, or was replaced because it was silent; False if its machine
+        was taken away, or it was told to end for another reason.
     """
 
     name: str
@@ -78,14 +77,14 @@ class Loss:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The members at one moment, and who died since the last one."""
+    """The members at one moment, and who died since the previous snapshot."""
 
     chief: Member
     workers: Sequence[Member]
     losses: Sequence[Loss] = ()
 
     def waiting(self) -> str:
-        """Who waits for a machine and why, for people; empty if nobody does."""
+        """Which members wait for a machine and why, for people; empty if none does."""
         by_reason: dict[str, list[str]] = {}
         for member in (self.chief, *self.workers):
             if member.waiting:
@@ -102,41 +101,47 @@ class Snapshot:
 class Cluster(abc.ABC):
     """Starts, watches and ends the processes of one search.
 
-    One thread calls it. Where members outlive whoever started them, `start` adopts those of an earlier run. The cluster
-    restarts a chief or worker that died, except one that ended with `ExitCode.FATAL`, `ExitCode.CANNOT_STORE` or
-    `ExitCode.DONE`; it never gives up by itself: the caller decides from the `Snapshot`. After `close` nothing of the
-    search is left.
+    Not thread-safe: called by one thread. Where members outlive the process that started them, `start` adopts those of
+    an earlier run. The cluster restarts a chief or worker that died, unless it ended with `ExitCode.FATAL`,
+    `ExitCode.CANNOT_STORE` or `ExitCode.DONE`; it never gives up by itself: the caller decides, from the `Snapshot`.
+    After `close` nothing of the search is left.
     """
 
     @abc.abstractmethod
     def start(self, workers: int) -> None:
-        """Starts the chief and so many workers; returns at once.
+        """Starts the chief and the workers; returns at once.
+
+        Args:
+          workers: how many workers to start.
 
         Raises:
-          ClusterError: the place refuses.
+          ClusterError: the cluster refused.
         """
 
     @abc.abstractmethod
     def poll(self) -> Snapshot:
-        """Looks after the members and tells how they are. Called about once a second.
+        """Restarts members as needed and reports their states. Called about once a second.
 
         Raises:
-          ClusterError: the place cannot be reached any more.
+          ClusterError: the cluster has become unreachable.
         """
 
     @abc.abstractmethod
     def chief_address(self) -> str | None:
-        """`host:port` of the chief as the caller reaches it, None before it is known."""
+        """`host:port` of the chief as seen by the caller, None before it is known."""
 
     @abc.abstractmethod
     def access(self) -> Access:
-        """What the chief asks of those who call it. Called after `start`."""
+        """The credentials that the chief requires of its callers. Called after `start`."""
 
     @abc.abstractmethod
     def replace(self, member: str) -> None:
-        """Kills the process of a worker that is there and says nothing; another one is started, as after any death.
+        """Kills the process of a worker that is up but silent; it is restarted, as after any death.
 
-        A place that is out of reach is no error: it is tried again when the place is polled.
+        An unreachable cluster is not an error: the kill is retried at the next polls.
+
+        Args:
+          member: the worker's id.
         """
 
     @abc.abstractmethod
@@ -145,29 +150,29 @@ class Cluster(abc.ABC):
 
     @abc.abstractmethod
     def close(self, *, grace_seconds: float, failed: bool = False) -> None:
-        """Ends all members: told first, killed after `grace_seconds`. May be called twice.
+        """Ends all members: SIGTERM first, SIGKILL after `grace_seconds`. May be called twice.
 
         Args:
-          grace_seconds: between the two.
-          failed: whether the search could not be run; a place may then keep what explains it, if it was told to.
+          grace_seconds: the time between the two signals.
+          failed: whether the search could not be run; the cluster may then keep what explains it, if so configured.
 
         Raises:
-          ClusterError: something may be left, and what.
+          ClusterError: something may be left; the message says what.
         """
 
     def leave(self) -> None:
-        """Lets go of the members, for another run of the search that has taken them over.
+        """Releases the members to another run of the search, which has taken them over.
 
-        Where they are this process's own, they end.
+        Members that are this process's own children are ended.
 
         Raises:
-          ClusterError: something may be left, and what.
+          ClusterError: something may be left; the message says what.
         """
         self.close(grace_seconds=0.0)
 
 
 class ClusterError(TunerError):
-    """The place where chief and workers run refused something."""
+    """The place where chief and workers run refused something, or is unreachable."""
 
 
 def exit_reason(code: int) -> str:

@@ -1,4 +1,4 @@
-"""Which cluster a search runs on: the component's argument, checked, carried as JSON, and made into one."""
+"""Which cluster a search runs on: the component's argument, validated, carried as JSON, and turned into a cluster."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def options(cluster: KubernetesOptions | Mapping[str, Any] | None) -> Kubernetes
 
 
 def to_json(chosen: KubernetesOptions | None) -> str:
-    """What `from_json` reads: an object with the `kind`, and the settings that differ from their defaults."""
+    """Serializes for `from_json`: an object with the `kind`, and the settings that differ from their defaults."""
     if chosen is None:
         return json.dumps({"kind": _LOCAL})
     return json.dumps({"kind": kube_options.KIND, **json.loads(chosen.to_json())}, sort_keys=True)
 
 
 def from_json(text: str) -> KubernetesOptions | None:
-    """Undoes `to_json`. Raises what `options` does."""
+    """Parses what `to_json` wrote. Raises what `options` raises."""
     return options(json.loads(text))
 
 
@@ -70,20 +70,20 @@ def make(
 
     Args:
       chosen: see `options`.
-      directory: of the search; it is made if it is not there.
+      directory: of the search; created if missing.
       search: leases, limits and deadlines.
       name: what the search is called.
       workers: how many are wanted in all.
 
     Raises:
-      ClusterError: it refused, or its pods would not see the directory.
-      OSError: the directory cannot be made.
+      ClusterError: the cluster refused, or its pods would not see the directory.
+      OSError: the directory cannot be created.
     """
     directory.create()
     if chosen is None:
         return LocalCluster(directory, secrets.token_urlsafe(32), server=prewarm.server())
     chosen.check_root(directory.url)
-    # Before anything is looked for or made, or removed again.
+    # Before anything is looked up, created or removed.
     chosen.counts(workers)
     plan = place.plan(chosen, search, name, directory.url)
     cluster = KubernetesCluster(plan)

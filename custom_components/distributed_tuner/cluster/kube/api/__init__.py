@@ -1,1 +1,1 @@
-"""A client of the Kubernetes API; it knows no search."""
+"""A client of the Kubernetes API; knows nothing of searches."""

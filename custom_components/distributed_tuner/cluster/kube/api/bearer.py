@@ -1,4 +1,4 @@
-"""Tokens on their way into a request's header. No error says what a token is."""
+"""Bearer tokens for a request's header. No error message shows a token."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 from custom_components.distributed_tuner.cluster.base import ClusterError
 
-# What a header's value may hold without being read as something else.
+# Characters that are safe in a header's value.
 _SENT_AS_IT_IS = re.compile(r"[\x21-\x7e]+")
 
 
 def header(value: str, source: str) -> str:
-    """The value of an Authorization header, without the line's end that an editor or `echo` adds to a file.
+    """The value of an Authorization header, without the newline that an editor or `echo` adds to a file.
 
     Args:
       value: `SCHEME CREDENTIALS`.
       source: whose credentials they are, for the error.
 
     Raises:
-      ClusterError: there are none, or no header can carry them.
+      ClusterError: there are no credentials, or they cannot be sent in a header.
     """
     scheme, _, credentials = value.partition(" ")
     credentials = credentials.strip()

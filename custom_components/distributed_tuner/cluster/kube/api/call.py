@@ -1,4 +1,4 @@
-"""One attempt to ask the Kubernetes API for something, and what its failure says."""
+"""One attempt at a request to the Kubernetes API, and what its failure means."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from custom_components.distributed_tuner.cluster.kube.api import web_page
 from custom_components.distributed_tuner.cluster.kube.api.errors import ApiError, ApiUnavailable
 
 MERGE_PATCH = "application/merge-patch+json"
-#: One by which lists of conditions are merged, by their types.
+#: The patch that merges lists of conditions by their types.
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 Object = dict[str, Any]
 
 _CONNECT_SECONDS = 5.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
-# How much of a refusal that is not understood is told, characters.
+# How much of an unrecognized error is shown, in characters.
 _SHOWN = 500
 _TOO_MANY = 429
-# What Python shows of an object that has no words of its own.
+# How Python prints an object that has no text of its own.
 _OBJECT = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>:? ?")
-# How OpenSSL calls certificates and keys that it cannot load: before anything is sent.
+# OpenSSL's names for certificates and keys that it cannot load: nothing has been sent yet.
 _BAD_FILE = re.compile(r"PEM lib|NO_START_LINE|KEY_VALUES_MISMATCH|NO_CERTIFICATE_OR_CRL_FOUND")
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What the API server is asked for."""
+    """A request to the API server."""
 
     method: str
     path: str
@@ -46,7 +46,21 @@ class Call:
         return f"{self.method} {self.path}"
 
     def to(self, client: Any, answer_seconds: float) -> urllib3.HTTPResponse:
-        """Asks once."""
+        """Sends the request once, without retries.
+
+        Args:
+          client: the kubernetes client's `ApiClient`.
+          answer_seconds: how long to wait for each part of the answer.
+
+        Returns:
+          The response, its body not yet read.
+
+        Raises:
+          ApiError: the server refused.
+          Unreachable: no server answered.
+          Garbled: what answers is not an API server.
+          ClusterError: the request cannot be sent, or the certificates cannot be used.
+        """
         from kubernetes.client.exceptions import ApiException
 
         headers = {"Accept": "application/json"}
@@ -71,7 +85,7 @@ class Call:
         except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
             raise _unreachable(client.configuration.host, str(self), error) from error
         except ValueError:
-            # What http.client says of a header shows all of it, the token too.
+            # http.client's message quotes the whole header, with the token.
             raise ClusterError(
                 f"the request {self} to {client.configuration.host} cannot be sent: its address or its credentials "
                 "hold a character that no request may. They are not shown here"
@@ -80,11 +94,11 @@ class Call:
 
 
 class Unreachable(ApiUnavailable):
-    """One attempt met no server."""
+    """One attempt reached no server."""
 
 
 class Garbled(ApiUnavailable):
-    """One attempt met something that is no API server, such as a proxy's page.
+    """One attempt was answered by something other than an API server, such as a proxy's page.
 
     Attributes:
       code: the HTTP status.
@@ -102,12 +116,12 @@ class Garbled(ApiUnavailable):
 
 
 def text_of(data: bytes) -> str:
-    """The bytes as text, whatever they are."""
+    """Decodes the bytes, whatever they are."""
     return data.decode("utf-8", errors="replace")
 
 
 def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
-    # The client's own errors have several lines, and name a failed handshake in one of them.
+    # The client's own errors span several lines, and give a failed handshake in one of them.
     words = " ".join(_OBJECT.sub("", f"{type(error).__name__}: {error}").split())
     words = words.removeprefix("ApiException: (0) Reason: ")
     if "CERTIFICATE_VERIFY_FAILED" in words:
@@ -127,7 +141,7 @@ def _unreachable(host: str, what: str, error: Exception) -> ClusterError:
 def _api_error(host: str, error: Any, what: str) -> ApiError | Garbled:
     text = text_of(error.body) if isinstance(error.body, bytes) else str(error.body or "")
     if web_page.is_page(text):
-        # A load balancer's page while the API server behind it is away or busy says what its code says.
+        # A load balancer's page while the API server behind it is down or busy means what its status code means.
         if int(error.status) < 500 and int(error.status) != _TOO_MANY:
             return Garbled(host, what, text, int(error.status))
         text = web_page.words(text)

@@ -1,4 +1,4 @@
-"""The Kubernetes API as a search needs it: JSON in, JSON out, patient with a server that is busy or away.
+"""The Kubernetes API as a search needs it: JSON in, JSON out, retrying while the server is busy or unreachable.
 
 It goes through the kubernetes client's `ApiClient`, which knows kubeconfig files and service accounts, but not through
 its models: see `manifests`.
@@ -30,20 +30,20 @@ _LOG = logging.getLogger(__name__)
 
 _ANSWER_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 10.0
-# Too many requests, a server that restarts, and what load balancers in front of it say meanwhile.
+# Too many requests, a restarting server, and what load balancers in front of it answer meanwhile.
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 _T = TypeVar("_T")
 
 
 class KubernetesApi:
-    """A connection to one API server. May be shared by threads.
+    """A connection to one API server. Thread-safe.
 
     Args:
-      connect: makes the kubernetes client's `ApiClient`; called again when the server does not know the client any
-        more, since tokens and certificates expire.
-      patience_seconds: how long a request is tried while the server is busy or away, or does not know a client that it
-        has known before.
+      connect: makes the kubernetes client's `ApiClient`; called again when the server no longer accepts the client's
+        credentials, since tokens and certificates expire.
+      patience_seconds: how long a request is retried while the server is busy or unreachable, or rejects credentials
+        that it has accepted before.
     """
 
     def __init__(self, connect: Callable[[], Any], *, patience_seconds: float) -> None:
@@ -55,17 +55,32 @@ class KubernetesApi:
     def get(self, path: str, *, patience_seconds: float | None = None, **query: Any) -> Object:
         """Reads one object, or a list of them.
 
+        Args:
+          path: of the object or collection.
+          patience_seconds: overrides the client's own.
+          query: the request's query parameters.
+
+        Returns:
+          The object, as JSON.
+
         Raises:
-          ApiError: the server refused; code 404 where there is none.
+          ApiError: the server refused; code 404 if there is no such object.
           ApiUnavailable: it did not answer in time.
         """
         return self._object(Call("GET", path, query), patience_seconds)
 
     def create(self, path: str, manifest: Mapping[str, Any]) -> Object:
-        """Creates an object; unknown fields are refused.
+        """Creates an object; the server rejects unknown fields.
+
+        Args:
+          path: of the collection.
+          manifest: the object.
+
+        Returns:
+          The object as the server created it.
 
         Raises:
-          ApiError: the server refused; code 409 where one of this name is there, which may be this very one if an
+          ApiError: the server refused; code 409 if an object of this name exists, which may be this very one if an
             earlier answer was lost.
           ApiUnavailable: it did not answer in time.
         """
@@ -79,8 +94,11 @@ class KubernetesApi:
         Args:
           path: of the object.
           change: what to change.
-          content_type: how `change` is to be read.
-          patience_seconds: instead of the client's own.
+          content_type: the patch type of `change`.
+          patience_seconds: overrides the client's own.
+
+        Returns:
+          The object as changed.
 
         Raises:
           ApiError: the server refused.
@@ -98,14 +116,14 @@ class KubernetesApi:
         uid: str | None = None,
         patience_seconds: float | None = None,
     ) -> None:
-        """Deletes an object; one that is gone already is no error.
+        """Deletes an object; one that is already gone is not an error.
 
         Args:
           path: of the object.
           propagation: `Background`, `Foreground` or `Orphan`.
           grace_seconds: for pods; their own if left out.
-          uid: deletes only the object that has it, not another one of the same name.
-          patience_seconds: instead of the client's own.
+          uid: deletes the object only if it has this uid, not another one of the same name.
+          patience_seconds: overrides the client's own.
 
         Raises:
           ApiError: the server refused.
@@ -119,12 +137,12 @@ class KubernetesApi:
         try:
             self._object(Call("DELETE", path, {}, body), patience_seconds)
         except ApiError as error:
-            # 409: the precondition failed, so it is another object by now.
+            # 409: the precondition failed: by now it is another object.
             if error.code != 404 and not (error.code == 409 and uid is not None):
                 raise
 
     def text(self, path: str, *, patience_seconds: float, **query: Any) -> str:
-        """Reads what is no JSON, a pod's log.
+        """Reads something other than JSON: a pod's log.
 
         Raises:
           ApiError: the server refused.
@@ -133,17 +151,18 @@ class KubernetesApi:
         return self._send(Call("GET", path, query), patience_seconds, text_of)
 
     def watch(self, path: str, *, seconds: int, stall_seconds: float, **query: Any) -> Iterator[tuple[str, Object]]:
-        """Yields (type, object) of each change; ends after about `seconds`. One attempt, without patience.
+        """Yields (type, object) of each change; ends after about `seconds`. One attempt, without retries.
 
         Args:
           path: of a collection.
           seconds: how long the server keeps the watch up.
-          stall_seconds: a server that says nothing for longer, though it should have ended the watch, is given up.
-          query: `resourceVersion`, to go on from, and `labelSelector`.
+          stall_seconds: a watch that is silent for longer, past the time when the server should have ended it, is
+            abandoned.
+          query: `resourceVersion` to resume from, and `labelSelector`.
 
         Raises:
-          ApiError: the server refused; code 410 where it does not remember the version any more.
-          ApiUnavailable: the connection broke or stalled, or what answers is no API server.
+          ApiError: the server refused; code 410 if it no longer has the resource version.
+          ApiUnavailable: the connection broke or stalled, or what answers is not an API server.
         """
         query = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         with self._attempt(Call("GET", path, query), stall_seconds) as response:
@@ -186,25 +205,25 @@ class KubernetesApi:
         except (ApiError, Garbled) as error:
             if error.code != 401:
                 raise
-            # Its credentials have expired: once more with what is there now.
+            # The credentials have expired: retry once with the current ones.
             self._client = self._connect()
             response = call.to(self._client, answer_seconds)
         return response
 
     def _may_pass(self, error: BaseException) -> bool:
         if isinstance(error, (PluginError, Garbled)):
-            # It has been better: what it fails for may pass.
+            # It has worked before, so this failure may pass.
             return self._known
         if not isinstance(error, ApiError):
             return isinstance(error, Unreachable)
-        # A token that is being replaced; or the server cannot read accounts at the moment, and knows nobody.
+        # A token that is being rotated; or the server cannot look up accounts at the moment and rejects everybody.
         expired = error.code == 401 and self._known
         return expired or error.code in _BUSY or _is_passing(error)
 
 
 def _is_passing(error: ApiError) -> bool:
     if error.code == 409:
-        # Two wrote at once, a quota's counter for example; not a name that is taken, nor another object of that name.
+        # A write conflict, of a quota's counter for example; not a name that is taken, nor a failed uid precondition.
         return error.reason == "Conflict" and "Precondition failed" not in error.message
     # A server that has just started does not serve all kinds yet.
     return error.code == 404 and "could not find the requested resource" in error.message
@@ -220,7 +239,7 @@ def _pause(state: tenacity.RetryCallState) -> float:
 
 
 def _event(line: bytes) -> tuple[str, Object]:
-    """What a line of a watch tells. A proxy that wants its user to sign in, say, answers with other things."""
+    """Parses a line of a watch. A proxy that wants its user to sign in, say, answers with something else."""
     try:
         event = json.loads(line)
         kind, changed = event["type"], event["object"]
@@ -232,7 +251,7 @@ def _event(line: bytes) -> tuple[str, Object]:
 
 
 def _note(state: tenacity.RetryCallState, patience_seconds: float) -> None:
-    """One line for a person that the request is tried again, however often it is."""
+    """Logs one visible line that the request is being retried, however many retries follow."""
     level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
     error = state.outcome.exception() if state.outcome else None
     _LOG.log(level, "trying again, for up to %g s: %s", patience_seconds, error)

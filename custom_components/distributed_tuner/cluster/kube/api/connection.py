@@ -1,4 +1,4 @@
-"""Finds the API server: that of the pod that this runs in, else that of the kubeconfig."""
+"""Finds the API server: that of the pod this process runs in, else that of the kubeconfig."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def from_environment(*, patience_seconds: float, in_pod: Path = SERVICE_ACCOUNT_DIR) -> KubernetesApi:
-    """The API server of the pod that this runs in, else of the kubeconfig.
+    """The API server of the pod this process runs in, else of the kubeconfig.
 
     Args:
       patience_seconds: see `KubernetesApi`.
-      in_pod: where a pod has its service account.
+      in_pod: where a pod's service account is mounted.
 
     Raises:
-      ClusterError: neither is there, or it cannot be used.
+      ClusterError: there is neither, or it cannot be used.
     """
     return KubernetesApi(lambda: _client(in_pod), patience_seconds=patience_seconds)
 
@@ -45,7 +45,7 @@ def _client(in_pod: Path) -> Any:
         )
     else:
         kubeconfig.load(configuration)
-    # Retries are ours alone.
+    # Only `KubernetesApi` retries.
     configuration.retries = False
     configuration.client_side_validation = False
     client = kubernetes.client.ApiClient(configuration)

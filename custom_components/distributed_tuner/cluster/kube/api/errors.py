@@ -1,4 +1,4 @@
-"""What the API server refuses, in words for the person who can mend it."""
+"""Refusals of the API server, explained to the person who can fix them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from custom_components.distributed_tuner.cluster.base import ClusterError
 
 ROLE_MANIFEST = "deploy/role.yaml"
 
-# Whom the API server takes a client for that shows no credentials at all.
+# The user that the API server assigns to a client without credentials.
 _NOBODY = "system:anonymous"
 
 _RBAC = re.compile(
@@ -17,11 +17,11 @@ _RBAC = re.compile(
 )
 
 
-# What a quota may count that pods set only where they are told to, and the setting that does.
+# What a quota may count although pods set it only if configured, and the setting that does.
 _QUOTA_SETTINGS = {r"limits\.cpu": "cpu_limit", r"(requests|limits)\.ephemeral-storage": "ephemeral_storage"}
-# What a quota that is exceeded was asked for: only what exceeds it is listed.
+# The request that exceeded a quota: only the resources that exceed it are listed.
 _REQUESTED = re.compile(r"exceeded quota: .*?requested: (?P<what>.*?)(, used: |$)")
-# Objects that a quota can count without `count/`; fewer workers are fewer pods.
+# Objects that a quota can count without `count/`; with fewer workers there are fewer pods.
 _COUNTED = ("secrets", "services", "configmaps", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas")
 _PODS = ("pods", "count/pods")
 _PRIORITY = re.compile(r"no PriorityClass with name (?P<name>\S+) was found")
@@ -32,8 +32,8 @@ class ApiError(ClusterError):
 
     Attributes:
       code: the HTTP status.
-      reason: Kubernetes' word for it, such as `AlreadyExists`.
-      message: the server's.
+      reason: Kubernetes' name for the error, such as `AlreadyExists`.
+      message: the server's message.
       retry_after: seconds that the server asks to wait, None if it does not say.
     """
 
@@ -51,15 +51,15 @@ class ApiError(ClusterError):
 
 
 class ApiUnavailable(ClusterError):
-    """The API server did not answer for longer than it was waited for."""
+    """The API server did not answer within the client's patience."""
 
 
 def explain(code: int, message: str, what: str = "") -> str:
     """What was refused, where, and what to do.
 
     Args:
-      code: the HTTP status; 0 for a refusal that an event tells of.
-      message: the API server's.
+      code: the HTTP status; 0 for a refusal reported in an event.
+      message: the API server's message.
       what: the request, such as `POST /apis/batch/v1/namespaces/ml/jobs`.
     """
     at = f" ({what})" if what else ""
@@ -132,7 +132,7 @@ def explain(code: int, message: str, what: str = "") -> str:
 
 
 def _counted(message: str) -> list[str]:
-    """The kinds that a quota allows no more objects of; none where it is about pods or what they ask for."""
+    """The kinds whose object count exceeds a quota; empty if the quota is on pods or their resources."""
     match = _REQUESTED.search(message)
     if match is None:
         return []

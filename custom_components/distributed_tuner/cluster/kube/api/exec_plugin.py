@@ -25,7 +25,7 @@ _VARIABLE = "KUBERNETES_EXEC_INFO"
 
 
 class PluginError(ClusterError):
-    """The program is not there, failed, or said what is not understood."""
+    """The program is missing, failed, or printed something unexpected."""
 
 
 def run(settings: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -> dict[str, str]:
@@ -33,14 +33,14 @@ def run(settings: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -
 
     Args:
       settings: `exec` of the kubeconfig's user.
-      cluster: `cluster` of its cluster, for a program that wants to know it (`provideClusterInfo`).
-      folder: that of the kubeconfig, which a relative path of the program begins at.
+      cluster: `cluster` of the kubeconfig's cluster, for a program that asks for it (`provideClusterInfo`).
+      folder: that of the kubeconfig, which a relative path of the program is resolved against.
 
     Returns:
       Its `status`: `token`, or `clientCertificateData` and `clientKeyData`.
 
     Raises:
-      PluginError: there are no credentials; the message has the program's name, its words and what to do.
+      PluginError: no credentials; the message has the program's name, its output and what to do.
     """
     command, version = str(settings.get("command", "")), str(settings.get("apiVersion", ""))
     if not command or not version:
@@ -80,7 +80,7 @@ def run(settings: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -
 
 
 def _status(command: str, version: str, output: str) -> dict[str, str]:
-    # What it printed may hold a token, and is never told.
+    # Its output may hold a token and is never shown.
     name = os.path.basename(command)
     try:
         answer = json.loads(output)

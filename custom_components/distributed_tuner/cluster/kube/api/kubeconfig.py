@@ -1,4 +1,4 @@
-"""The kubeconfig: KUBECONFIG or ~/.kube/config. What is wrong with it is told in one line."""
+"""The kubeconfig: KUBECONFIG or ~/.kube/config. Errors in it are reported in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from custom_components.distributed_tuner.cluster.kube.api import bearer, exec_pl
 
 _DEFAULT = "~/.kube/config"
 _PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
-# Keys of user that have the API server take the client for another account; the kubernetes client passes them over.
+# Keys of a user that make the API server impersonate another account; the kubernetes client ignores them.
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _WHERE = (
     "In a pod its service account's token must be mounted; elsewhere KUBECONFIG or ~/.kube/config names the cluster "
@@ -25,8 +25,8 @@ def load(configuration: Any) -> None:
     """Sets server and credentials of the current context in the client's `Configuration`.
 
     Raises:
-      ClusterError: there is no kubeconfig, it cannot be read, its credential plugin fails, or it asks for what is not
-        supported here.
+      ClusterError: there is no kubeconfig, it cannot be read, its credential plugin fails, or it needs something that
+        is not supported here.
     """
     from kubernetes.config import kube_config
 
@@ -47,7 +47,7 @@ def load(configuration: Any) -> None:
                 setattr(loader, name, held.as_file())
         return True
 
-    # The client's own only logs that a plugin failed, and goes on as system:anonymous.
+    # The client's own method only logs that a plugin failed, and goes on as system:anonymous.
     loader._load_from_exec_plugin = from_exec_plugin
     try:
         loader.load_and_set(configuration)
@@ -55,7 +55,7 @@ def load(configuration: Any) -> None:
             sent = configuration.api_key["authorization"]
             configuration.api_key["authorization"] = bearer.header(sent, _source(loader))
         proxy.use(configuration, loader._cluster.value)
-        # Named as in later clients; `connection` hands it on.
+        # Named as in later clients; `connection` passes it on.
         configuration.tls_server_name = loader._cluster.value.get("tls-server-name")
     except ClusterError:
         raise
@@ -64,10 +64,10 @@ def load(configuration: Any) -> None:
 
 
 def context_namespace() -> str | None:
-    """The namespace of the current context; None where it names none, or there is no kubeconfig.
+    """The namespace of the current context; None if it names none, or there is no kubeconfig.
 
     Raises:
-      ClusterError: there is a kubeconfig, and it cannot be read.
+      ClusterError: the kubeconfig cannot be read.
     """
     if not _files():
         return None
@@ -87,7 +87,7 @@ def _loader() -> Any:
         merged = kube_config.KubeConfigMerger(os.pathsep.join(files))
         for kind in _PARTS:
             for node in merged.config.value[kind]:
-                # The client's own name for it, which its errors tell, is all that is in it, tokens too.
+                # The client's own name for it, shown in its errors, is its whole content, tokens included.
                 node.name = f"{node.path}/{kind}[name={node.value['name']}]"
         return kube_config.KubeConfigLoader(
             config_dict=merged.config, config_base_path=None, config_persister=merged.save_changes
@@ -135,23 +135,23 @@ def _location() -> str:
 
 
 def _files() -> list[str]:
-    """The files that are there and say something."""
+    """The kubeconfig files that exist and are not empty."""
     found = [Path(name).expanduser() for name in _location().split(os.pathsep) if name]
     return [str(file) for file in found if file.exists() and _check(file)]
 
 
 def _check(file: Path) -> bool:
-    """Whether it says anything.
+    """Whether the file has any content.
 
     Raises:
-      ClusterError: it is no kubeconfig.
+      ClusterError: it is not a kubeconfig.
     """
     try:
         content = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
         raise ClusterError(f"the kubeconfig {file} cannot be read: {error.strerror}") from error
     except (ValueError, yaml.YAMLError) as error:
-        # The error's own words quote the line, which may hold a token.
+        # The error's own message quotes the line, which may hold a token.
         mark = getattr(error, "problem_mark", None)
         where = f": see line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ClusterError(f"the kubeconfig {file} is no YAML{where}") from None

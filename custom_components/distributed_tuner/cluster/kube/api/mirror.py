@@ -1,7 +1,7 @@
-"""A copy of a collection of objects, kept up to date by a watch in a thread of its own.
+"""A reflector: a copy of a collection of objects, kept up to date by a watch in a thread of its own.
 
-Whoever reads it never waits for the API server. A server that is away, busy, forgetful (410) or silent costs time only:
-the watch is taken up again where it broke, or everything is listed anew.
+Readers never wait for the API server. A server that is unreachable, busy, silent or has expired the resource version
+(410) costs time only: the watch is resumed where it broke, or everything is listed again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _WATCH_SECONDS = 30
 _STALL_SECONDS = 40.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
-# Whoever ends watches as soon as they are begun is not asked all the time.
+# So that a server or proxy that ends every watch at once is not flooded with requests.
 _SHORT_WATCH_SECONDS = 1.0
 _REFUSED = frozenset({403, 404})
-# An API server that has just started refuses, for some seconds, what it has not read the roles for yet.
+# An API server that has just started refuses, for some seconds, whatever it has not loaded the roles for yet.
 REFUSAL_SECONDS = 20.0
 
 
@@ -35,12 +35,12 @@ class Mirror:
     """Mirrors the objects at `path` that match `selector`.
 
     Args:
-      api: where they are.
+      api: the API server.
       path: of the collection.
       selector: a label selector.
       watch_seconds: how long one watch lasts.
-      stall_seconds: after so long a silence a watch is given up.
-      refusal_seconds: what is refused for so long is refused.
+      stall_seconds: a watch that is silent for this long is abandoned.
+      refusal_seconds: a refusal that lasts this long is taken as final.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Mirror:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Lists once, with the API's patience, then begins to watch.
+        """Lists once, with the API's patience, then starts the watch.
 
         Raises:
           ClusterError: the server refused or did not answer.
@@ -80,14 +80,14 @@ class Mirror:
         threading.Thread(target=self._run, name=f"watch {self._path}", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the watch, soon; nobody waits for it."""
+        """Ends the watch soon; does not wait for its thread."""
         self._stopped.set()
 
     def objects(self) -> list[Object]:
-        """All objects as of the last news.
+        """All objects as last reported.
 
         Raises:
-          ApiError: the server refuses to show them.
+          ApiError: the server refuses to list or watch them.
         """
         with self._lock:
             if self._refusal is not None and self._clock() - self._refusal[0] >= self._refusal_seconds:
@@ -95,21 +95,21 @@ class Mirror:
             return list(self._objects.values())
 
     def departed(self) -> list[Object]:
-        """Those that were seen to go since the last call, as they last were. To be asked after `objects`.
+        """Objects seen to be deleted since the last call, in their last state. Call it after `objects`.
 
-        Who goes while no watch is up is not among them.
+        An object that is deleted while no watch is up is not among them.
         """
         with self._lock:
             departed, self._departed = self._departed, []
             return departed
 
     def silence(self) -> float:
-        """Seconds since the server was last heard of."""
+        """Seconds since the server last answered."""
         with self._lock:
             return self._clock() - self._heard
 
     def trouble(self) -> str:
-        """What was wrong when the server was last asked; empty if nothing was."""
+        """What was wrong at the last request to the server; empty if nothing was."""
         with self._lock:
             return self._trouble
 
@@ -131,7 +131,7 @@ class Mirror:
                 self._note(error)
                 _LOG.info("%s", error)
             except Exception as error:
-                # Whatever it is that the server has sent: without this thread the search would go blind.
+                # Whatever the server has sent: without this thread the search would see nothing any more.
                 self._note(error)
                 self._version = None
                 _LOG.warning("what the API server answers to %s cannot be read", self._path, exc_info=True)
@@ -146,7 +146,7 @@ class Mirror:
             self._trouble = words
 
     def _hear(self) -> None:
-        """The server answered; the lock is held."""
+        """Notes that the server answered; the lock is held."""
         self._heard, self._refusal, self._trouble = self._clock(), None, ""
 
     def _take_refusal(self, error: ApiError) -> None:

@@ -16,14 +16,14 @@ _NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
 def use(configuration: Any, settings: Mapping[str, Any]) -> None:
-    """Sets it in the client's `Configuration`, which knows no environment.
+    """Sets the proxy in the client's `Configuration`, which ignores the environment.
 
     Args:
-      configuration: with its `host`.
+      configuration: the client's, its `host` set.
       settings: `cluster` of the kubeconfig.
 
     Raises:
-      ClusterError: it is one that this client cannot use.
+      ClusterError: this client cannot use the proxy.
     """
     server = urllib.parse.urlsplit(configuration.host)
     url, source = settings.get("proxy-url"), "the kubeconfig's proxy-url"
@@ -31,7 +31,7 @@ def use(configuration: Any, settings: Mapping[str, Any]) -> None:
         url, source = urllib.request.getproxies_environment().get(server.scheme), f"{server.scheme.upper()}_PROXY"
     if not url:
         return
-    # Without a scheme it is one of HTTP, for kubectl too. What it is may hold a password, and is not told.
+    # Without a scheme it is an HTTP proxy, for kubectl too. Its address may hold a password, so it is not shown.
     try:
         parts = urllib.parse.urlsplit(str(url) if "://" in str(url) else f"http://{url}")
         usable = parts.scheme in _SCHEMES and parts.hostname and parts.port != 0
@@ -48,7 +48,7 @@ def use(configuration: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _is_direct(host: str) -> bool:
-    """Whether the environment's proxy is not for this host: this machine itself, or one that NO_PROXY has."""
+    """Whether the environment's proxy is bypassed for this host: this machine itself, or one listed in NO_PROXY."""
     if host == "localhost" or urllib.request.proxy_bypass_environment(host):  # type: ignore[attr-defined]
         return True
     try:
@@ -60,7 +60,7 @@ def _is_direct(host: str) -> bool:
 
 
 def _networks(listed: str) -> list[Any]:
-    """Those that NO_PROXY names as 10.0.0.0/8: Python's own reading of it knows names and addresses only."""
+    """The networks in NO_PROXY, such as 10.0.0.0/8: Python's own parser knows names and addresses only."""
     found = []
     for entry in filter(None, map(str.strip, listed.split(","))):
         try:

@@ -1,22 +1,22 @@
-"""Pages for browsers, which a proxy or another server gives where the API server is looked for."""
+"""HTML pages, which a proxy or another server sends in place of the API server's answer."""
 
 from __future__ import annotations
 
 import html.parser
 
-# Of a page and of its words, characters.
+# Most of a page that is read, and of its words that are shown, in characters.
 _READ = 20_000
 _SHOWN = 80
 _UNSEEN = ("script", "style")
 
 
 def is_page(text: str) -> bool:
-    """Whether it is HTML, or XML. The API server sends JSON, and plain text at times."""
+    """Whether the text is HTML or XML. The API server sends JSON, and plain text at times."""
     return text.lstrip("\ufeff \t\r\n").startswith("<")
 
 
 def words(text: str) -> str:
-    """The first words that a person would see, in one line; of what is no page the first ones of all."""
+    """The first words that a person would see, in one line; of text that is not a page, simply its first words."""
     if not is_page(text):
         return " ".join(text[:_SHOWN].split())
     page = _Page()
