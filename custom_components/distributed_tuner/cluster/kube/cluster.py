@@ -1,7 +1,7 @@
 """Chief and workers as Jobs on Kubernetes.
 
-The Jobs' controllers restart what dies; this class creates or adopts them, follows them through two watches, and tells
-the search what it sees. While the API server is away, chief and workers go on, and so does whoever watches them.
+The Jobs' controllers restart what dies; this class creates or adopts the Jobs, follows them through two watches, and
+reports what it sees to the search. Chief and workers keep running while the API server is unreachable.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from custom_components.distributed_tuner.storage.search_dir import DIRECTORY_ID,
 
 _LOG = logging.getLogger(__name__)
 
-# Starting and ending outlive an API server that is away for minutes.
+# Starting and ending a search survive an API server that is unreachable for minutes.
 _START_PATIENCE_SECONDS = 180.0
-# An API server that has just started refuses, for a moment, what it has not read the roles for yet.
+# An API server that has just started refuses, for a moment, whatever it has not loaded the roles for yet.
 _RIGHTS_SECONDS = 5.0
 _EVENTS_EVERY_SECONDS = 5.0
-# A step that is cancelled has 30 s for everything.
+# A cancelled step has 30 s for everything.
 _LOGS_SECONDS = 5.0
-# As many as the stacks of all threads of a worker that crashed may have.
+# As many lines as the stacks of all threads of a crashed worker may have.
 _CRASH_LINES = 1000
 
 
@@ -53,9 +53,9 @@ class KubernetesCluster(Cluster):
     """The Jobs of one search.
 
     Args:
-      plan: what they are made from.
+      plan: what the Jobs are made from.
       api: the API server; that of the pod or kubeconfig if left out.
-      where: whom the search belongs to; found by the step's own pod if left out.
+      where: the owners of the search and its callers; looked up from the step's own pod if left out.
     """
 
     def __init__(self, plan: Plan, api: KubernetesApi | None = None, where: place.Place | None = None) -> None:
@@ -91,11 +91,11 @@ class KubernetesCluster(Cluster):
             for mirror in (self._jobs, self._pods):
                 mirror.start()
         except NameTaken:
-            # What is there is the other search's: nothing of it is removed.
+            # What exists belongs to the other search: none of it is removed.
             self._closed = True
             raise
         except ClusterError:
-            # What ran before this step came goes on without it.
+            # A search that was running before this step started goes on without it.
             self._out_of_reach = bool(made.adopted)
             raise
 
@@ -139,7 +139,7 @@ class KubernetesCluster(Cluster):
     def tail(self, member: str, lines: int = 20) -> str:
         """See `Cluster.tail`."""
         words = ""
-        # A pod that has just begun has said nothing yet; the one before it may have.
+        # A pod that has just started may have no log yet; the one before it may have one.
         for pod in next((seen.begun for seen in self._seen if seen.member.name == member), ()):
             try:
                 log = read_log(self._api, self._plan.namespace, pod, max(lines, _CRASH_LINES))
@@ -160,6 +160,10 @@ class KubernetesCluster(Cluster):
 
     def scale(self, group: str, count: int) -> None:
         """Changes how many workers a group has.
+
+        Args:
+          group: of workers.
+          count: how many it should have.
 
         Raises:
           ClusterError: there is no such group, or the API server refused.
@@ -211,7 +215,7 @@ class KubernetesCluster(Cluster):
         except ClusterError as error:
             _LOG.warning("no logs are kept: %s", error)
             return
-        # A folder that is not there is one that pods see and this machine does not.
+        # A missing folder is on a volume that the pods see and this machine does not.
         if directory.storage.path is None or directory.logs.is_dir():
             logs.keep(self._api, self._plan.namespace, jobs, pods, directory, _LOGS_SECONDS)
 
@@ -235,7 +239,7 @@ class KubernetesCluster(Cluster):
             )
 
     def _check_groups(self, jobs: Sequence[Object]) -> None:
-        """Tells of groups whose Jobs are gone; raises ClusterError where no other is left to do their work."""
+        """Warns of groups whose Jobs are gone; raises ClusterError if no group is left to do their work."""
         there = {job["metadata"]["name"] for job in jobs}
         wanted = {self._plan.search.group(group.name) for group in self._plan.options.groups}
         missing = wanted - there
@@ -249,13 +253,13 @@ class KubernetesCluster(Cluster):
         self._missing = missing
 
     def _with_events(self, seen: Seen, jobs: Sequence[Object]) -> Seen:
-        """Adds what only events tell: refused pods, an autoscaler's verdict, a volume that cannot be mounted."""
+        """Adds what only events show: refused pods, an autoscaler's verdict, a volume that cannot be mounted."""
         if not seen.member.waiting or seen.state.health in (Health.HOPELESS, Health.DOUBTFUL):
             return seen
         job = next(job for job in jobs if job["metadata"]["name"] == seen.job)
         if job["spec"].get("suspend"):
             return seen
-        # Members of a group wait for the same reasons: one of them is asked for all.
+        # Members of a group wait for the same reasons: the events of one stand for all.
         key = job["metadata"]["uid"] + ("" if seen.pod is None else "/pod")
         told = self._events(seen.about, key, "" if seen.pod is None else seen.state.reason)
         if told is None:
@@ -286,7 +290,7 @@ class KubernetesCluster(Cluster):
         return told
 
     def _check_events_refused(self, error: ClusterError) -> None:
-        """Raises the error where it is one that lasts: without events nobody knows why a pod is not there."""
+        """Raises the error if it persists: without events nobody knows why a pod is missing."""
         if not isinstance(error, ApiError) or error.code != 403:
             return
         if self._no_events_since is None:
@@ -296,7 +300,7 @@ class KubernetesCluster(Cluster):
 
 
 def _directory_id(root: str) -> str:
-    """What tells this search directory from one at the same path in another volume; empty where it cannot be seen."""
+    """Identifies the search directory among others at the same path in other volumes; empty if it cannot be seen."""
     storage = SearchDir(root).storage.patient(_START_PATIENCE_SECONDS)
     if storage.path is not None and not storage.path.is_dir():
         return ""

@@ -1,4 +1,4 @@
-"""Where the pipeline's step itself runs: its namespace, its pod, and whom its search belongs to."""
+"""Where the pipeline's step itself runs: its namespace, its pod, and the owners of its search."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LOG = logging.getLogger(__name__)
 
 DEFAULT_NAMESPACE = "default"
 
-# As Kubeflow Pipelines, and pods that tell it themselves, name the variable. A pod's host name is mostly its name
-# otherwise, but not in an Indexed Job, nor where the name has more than 63 characters.
+# The variable's name in Kubeflow Pipelines, and in pods that set it themselves. Otherwise the host name usually is the
+# pod's name, but not in an Indexed Job, nor if the name has more than 63 characters.
 _POD_VARIABLES = ("KFP_POD_NAME", "POD_NAME", "HOSTNAME")
-# Kubernetes gives it to every namespace.
+# A label that Kubernetes adds to every namespace.
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _API_SERVER = "kubernetes.default.svc"
 _WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
@@ -39,9 +39,9 @@ class Place:
     """Where a search is started from.
 
     Attributes:
-      owners: ownerReferences of the search: with the last of them it goes.
-      callers: the step's pod, and its retries too, as a NetworkPolicy's peer; None where all of the search's namespace
-        may be it: outside a pod, and where nothing but its name tells the step's pod from others.
+      owners: ownerReferences of the search: it is deleted with the last of them.
+      callers: the step's pod, and its retries too, as a NetworkPolicy's peer; None if any pod of the search's namespace
+        may be the step: outside a pod, and if only its name distinguishes the step's pod from others.
     """
 
     owners: tuple[Mapping[str, Any], ...] = ()
@@ -49,7 +49,7 @@ class Place:
 
 
 def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
-    """The namespace of the pod that this runs in, None outside one."""
+    """The namespace of the pod this process runs in, None outside a pod."""
     try:
         return (folder / "namespace").read_text("utf-8").strip() or None
     except OSError:
@@ -57,12 +57,12 @@ def own_namespace(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
 
 
 def plan(options: KubernetesOptions, search: SearchOptions, name: SearchName, root: Path | str) -> Plan:
-    """The plan of a new attempt at a search.
+    """Plans a new attempt at a search.
 
     Args:
-      options: where and how it runs; a namespace that is left open is the step's own, or the kubeconfig's.
+      options: where and how it runs; without a namespace, the step's own is used, or the kubeconfig's.
       search: leases, limits and deadlines.
-      name: what it is called.
+      name: the search's name.
       root: its directory: a path that is the same here and in its pods, or a gs:// address.
     """
     return Plan(
@@ -71,24 +71,24 @@ def plan(options: KubernetesOptions, search: SearchOptions, name: SearchName, ro
         root=str(root),
         options=options,
         grace_seconds=search.grace_seconds,
-        # Workers wait for a chief as long.
+        # Workers wait as long for a chief.
         lock_seconds=search.chief_timeout_seconds,
         attempt=secrets.token_hex(8),
     )
 
 
 def warn_outside(chief: str, seconds: float, namespace: str | None) -> None:
-    """Tells a step that will not reach its chief: the chief has an address in the cluster's network alone.
+    """Warns a step that will not reach its chief: the chief's address is valid in the cluster's network only.
 
     Args:
       chief: its `host:port`.
-      seconds: how long it is called for.
-      namespace: of the pod that this runs in, None outside one.
+      seconds: how long the step will try to call it.
+      namespace: of the pod this process runs in, None outside a pod.
     """
     if namespace is not None:
         return
     try:
-        # The chief's own name is not there yet; this one is in every cluster, and ends as it does.
+        # The chief's own name does not exist yet; this one exists in every cluster, and has the same ending.
         socket.getaddrinfo(_API_SERVER, None)
     except OSError:
         _LOG.warning(
@@ -105,7 +105,7 @@ def context_namespace() -> str:
     """The namespace of the kubeconfig's current context.
 
     Raises:
-      ClusterError: there is a kubeconfig, and it cannot be used.
+      ClusterError: the kubeconfig cannot be used.
     """
     return kubeconfig.context_namespace() or DEFAULT_NAMESPACE
 
@@ -113,12 +113,12 @@ def context_namespace() -> str:
 def find(
     api: KubernetesApi, namespace: str, environment: Mapping[str, str] = os.environ, own: str | None = None
 ) -> Place:
-    """Looks the step's own pod up.
+    """Looks up the step's own pod.
 
     Args:
       api: the API server.
       namespace: where the search will be; an owner must be in the same one.
-      environment: with the pod's name.
+      environment: holds the pod's name.
       own: the step's namespace.
 
     Raises:
@@ -145,7 +145,7 @@ def find(
 
 
 def of_pod(pod: Mapping[str, Any]) -> Place:
-    """Owners and labels of a search that this pod starts: those that its retry will find again."""
+    """Owners and labels for a search that this pod starts: the same ones that its retry will have."""
     metadata = pod["metadata"]
     # The workflow outlives the pod of one attempt at a step.
     owners = [
@@ -159,13 +159,13 @@ def of_pod(pod: Mapping[str, Any]) -> Place:
 
 
 def _elsewhere(api: KubernetesApi, own: str, name: str | None) -> dict[str, Any]:
-    """The peer that a step in another namespace is: its workflow, or all of its namespace where that is not known."""
+    """The peer of a step in another namespace: its workflow, or its whole namespace if the workflow is unknown."""
     workflow: dict[str, Any] = {}
     try:
         if name is not None:
             workflow = _workflow(api.get(f"/api/v1/namespaces/{own}/pods/{name}"))
     except ApiError as error:
-        # The Role is one of the search's namespace, and need not reach the step's.
+        # The Role belongs to the search's namespace, and need not cover the step's.
         if error.code not in (403, 404):
             raise
         _LOG.info("the step's pod in namespace %s is not shown: all of that namespace may reach the chief", own)
@@ -173,6 +173,6 @@ def _elsewhere(api: KubernetesApi, own: str, name: str | None) -> dict[str, Any]
 
 
 def _workflow(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """What selects the pods of the workflow that a pod belongs to; empty, which selects all pods, if it has none."""
+    """The selector for the pods of the workflow that a pod belongs to; empty, which selects all pods, without one."""
     labels = pod["metadata"].get("labels", {})
     return {"matchLabels": {_WORKFLOW_LABEL: labels[_WORKFLOW_LABEL]}} if _WORKFLOW_LABEL in labels else {}

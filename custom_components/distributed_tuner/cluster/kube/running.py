@@ -1,4 +1,4 @@
-"""A search that runs on Kubernetes, found by its name from anywhere that reaches the API server."""
+"""A search that runs on Kubernetes, found by its name from anywhere that can reach the API server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from custom_components.distributed_tuner.record import formatting, progress_log
 from custom_components.distributed_tuner.storage import BUCKET_SCHEME
 from custom_components.distributed_tuner.storage.search_dir import RECORD
 
-# The chief says little.
+# The chief logs little.
 _LINES = 1000
 
 
@@ -27,7 +27,7 @@ class Running:
     Attributes:
       directory: the search directory, as the pods see it.
       members: chief and workers.
-      progress: when the chief told last how the search goes, and what; None where nothing is to be had.
+      progress: when the chief last logged the search's progress, and what; None if unavailable.
     """
 
     directory: str
@@ -36,17 +36,17 @@ class Running:
 
     @property
     def chief_runs(self) -> bool:
-        """Whether its chief does."""
+        """Whether the chief is running."""
         return any(member.name == names.CHIEF and member.state is MemberState.RUNNING for member in self.members)
 
     @property
     def readable(self) -> bool:
-        """Whether the directory may be read from here: a bucket, or a volume that this machine has at the same path."""
+        """Whether the directory can be read from here: a bucket, or a volume that this machine has at the same path."""
         return self.directory.startswith(BUCKET_SCHEME) or os.access(Path(self.directory) / RECORD, os.R_OK)
 
     @property
     def elsewhere(self) -> str:
-        """What to do for more, where it is not."""
+        """What to do for more, if it cannot."""
         return (
             f"the search directory is {self.directory}, on a volume of the pods: where that is mounted, `status`, "
             f"`leaderboard` and `report` of {self.directory} tell all"
@@ -54,10 +54,10 @@ class Running:
 
 
 def find(api: KubernetesApi, namespace: str, search: str) -> Running:
-    """Looks a search up.
+    """Looks up a search.
 
     Raises:
-      ClusterError: there is none, or the API server refused.
+      ClusterError: no such search, or the API server refused.
     """
     seen = see(api, namespace, search)
     chief = objects.find(api, objects.path("Job", namespace, names.secrets(search)[0]))
@@ -66,10 +66,10 @@ def find(api: KubernetesApi, namespace: str, search: str) -> Running:
 
 
 def see(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
-    """Chief and workers of a search.
+    """The chief and workers of a search.
 
     Raises:
-      ClusterError: there is none, or the API server refused.
+      ClusterError: no such search, or the API server refused.
     """
     selector = names.selector(search)
     jobs, pods = (api.get(objects.path(kind, namespace), labelSelector=selector)["items"] for kind in ("Job", "Pod"))
@@ -79,18 +79,18 @@ def see(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
 
 
 def line(member: Member) -> str:
-    """A member in one line."""
+    """Describes a member in one line."""
     restarts = f", {formatting.plural(member.restarts, 'restart')}" if member.restarts else ""
     return f"{member.name}: {member.state.value}{restarts}{f': {member.reason}' if member.reason else ''}"
 
 
 def _progress(api: KubernetesApi, namespace: str, seen: list[Seen]) -> tuple[str, str] | None:
-    # A chief that has just been replaced has told nothing yet; the one before it has.
+    # A chief that has just been replaced has logged nothing yet; the one before it has.
     for pod in next((each.begun for each in seen if each.member.name == names.CHIEF), ()):
         try:
             told = progress_log.last_in(objects.read_log(api, namespace, pod, _LINES))
         except ClusterError:
-            # A log goes with its node; the members tell what became of it.
+            # A log is lost with its node; the members show what became of it.
             continue
         if told is not None:
             return told

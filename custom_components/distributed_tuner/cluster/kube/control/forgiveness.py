@@ -1,10 +1,10 @@
-"""Keeps a Job's controller from replacing a pod the more slowly, the more often its member was taken away.
+"""Resets the Job controller's backoff for pods whose members were preempted or evicted.
 
 The controller waits 10 s before it replaces a pod, and twice as long after each further end of the same index, up to 10
-minutes. It counts ends that the Job's podFailurePolicy ignores as well, and never begins anew while the Job lasts: a
-chief, or a spot worker that was preempted seven times in a week, would be missed for ten minutes each time. The count
-is an annotation of the pod, so it is set back there. Ends by a fault of the member's own have a count of their own,
-which is left alone.
+minutes. It also counts ends that the Job's podFailurePolicy ignores, and never resets the count while the Job exists: a
+chief, or a spot worker that was preempted seven times in a week, would be missing for ten minutes each time. The count
+is an annotation of the pod, so it is reset there. The member's own failures have a separate count, which is left
+alone.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _LOG = logging.getLogger(__name__)
 
 IGNORED_ENDS = "batch.kubernetes.io/job-index-ignored-failure-count"
 
-# An API server that is away, or has just started and does not know the roles yet, is asked again after this time.
+# An API server that is unreachable, or has just started and not loaded the roles yet, is asked again after this time.
 _PAUSE_SECONDS = 5.0
 
 
 class Forgiveness:
-    """Sets back, once in each pod, what its member's ends that were nobody's fault have added up to.
+    """Resets, once for each pod, its member's count of ends that were not its fault.
 
     Args:
       api: the API server.
@@ -45,7 +45,7 @@ class Forgiveness:
         self._told = False
 
     def grant(self, pods: Iterable[Object]) -> None:
-        """Called with all pods of the search; while the API server cannot be asked, nothing is lost but time."""
+        """Resets the counts of all pods of the search; an unreachable API server costs nothing but time."""
         if self._clock() < self._not_before:
             return
         for pod in pods:
@@ -65,16 +65,16 @@ class Forgiveness:
 
 
 def forgive(api: KubernetesApi, namespace: str, pod: Object) -> None:
-    """Sets back the count of a pod; one that is gone needs none.
+    """Resets the count of a pod; one that is gone needs nothing.
 
     Raises:
       ClusterError: the API server refused or did not answer.
     """
-    # By way of its status: that gives no right to change what the pod runs.
+    # Through its status: that gives no right to change what the pod runs.
     metadata = pod["metadata"]
     change = {"metadata": {"uid": metadata["uid"], "annotations": {IGNORED_ENDS: "0"}}}
     try:
         api.patch(f"{path('Pod', namespace, metadata['name'])}/status", change, patience_seconds=0.0)
     except ApiError as error:
-        if error.code not in (404, 409):  # 409: another one of this name is there
+        if error.code not in (404, 409):  # 409: another pod has the name by now
             raise

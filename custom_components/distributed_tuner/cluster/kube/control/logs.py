@@ -1,4 +1,4 @@
-"""Keeps the pods' logs, which go with the pods, in the search directory."""
+"""Saves the pods' logs, which are deleted with the pods, in the search directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 
 _LINES = 10_000
 _AT_ONCE = 8
-# Of one member's pods, of which there may be hundreds; eight members' are in memory at once.
+# Of one member's pods, of which there may be hundreds; the logs of eight members are in memory at once.
 _MEMBER_CHARACTERS = 8 << 20
 _LEFT_OUT = "(the logs of pods between these are left out)\n"
 
@@ -26,9 +26,9 @@ Object = Mapping[str, Any]
 
 
 def _began(pod: Object) -> bool:
-    """Whether a container of the pod has run, or may have: one that is on a lost node, say, or whose state is not told.
+    """Whether a container of the pod has run, or may have: on a lost node, say, or if its state is not reported.
 
-    A pod that failed before its containers were started, because its node had no room say, tells of none.
+    A pod that failed before its containers started, because its node had no room say, reports no container.
     """
     status = pod.get("status", {})
     states = [
@@ -49,17 +49,17 @@ def keep(
     directory: SearchDir,
     seconds: float,
 ) -> None:
-    """Writes MEMBER.log for each member that has a pod with a log, the pods of one member one after another.
+    """Writes MEMBER.log for each member that has a pod with a log: the logs of its pods, one after another.
 
-    A pod that never began has none: to ask for it would be an error, or give an empty file.
+    A pod that never started is skipped: asking for its log would be an error, or give an empty file.
 
     Args:
-      api: where they are.
+      api: the API server.
       namespace: of the pods.
-      jobs: the search's.
-      pods: the search's.
+      jobs: the search's Jobs.
+      pods: the search's pods.
       directory: the search directory.
-      seconds: what is not there after that time is left out: nobody waits for a node that is gone.
+      seconds: logs not read within this time are left out: a lost node is not waited for.
     """
     by_member: dict[str, list[str]] = {}
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"]):
@@ -78,7 +78,7 @@ def keep(
             except ClusterError as error:
                 texts.append(f"(the log of pod {pod} is not to be had: {error})\n")
             if sum(map(len, texts)) > _MEMBER_CHARACTERS:
-                # The first one may tell what the others died of, too.
+                # The first of them may say what the others died of, too.
                 texts[1:-1] = [_LEFT_OUT]
         if texts:
             directory.storage.write(log_file(member), "".join(texts).encode())

@@ -1,4 +1,4 @@
-"""The objects of a search on its API server: where they are, and what is done to those that are there."""
+"""The objects of a search on its API server: their paths, and operations on existing ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from custom_components.distributed_tuner.cluster.kube.observe import diagnosis
 
 _LOG = logging.getLogger(__name__)
 
-# How long something that was deleted may take to be gone, and how often that is looked at.
+# How long a deleted object may take to be gone, and how often to check.
 GONE_SECONDS = 120.0
 LOOK_SECONDS = 0.2
 
@@ -32,7 +32,7 @@ _PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "Event": "events",
 }
-# In the order of their removal. Secrets are known by name: whoever may list them reads them all.
+# In the order of their removal. Secrets are addressed by name: the right to list them is the right to read them all.
 _LISTED = ("Job", "Pod", "Service", "NetworkPolicy")
 
 
@@ -43,12 +43,12 @@ def path(kind: str, namespace: str, name: str | None = None) -> str:
 
 
 def find(api: KubernetesApi, target: str, patience_seconds: float | None = None) -> Object | None:
-    """An object, None where there is none.
+    """An object, None if there is none.
 
     Args:
-      api: where it is looked for.
+      api: the API server.
       target: its path.
-      patience_seconds: instead of the client's own.
+      patience_seconds: overrides the client's own.
 
     Raises:
       ClusterError: the API server refused or did not answer.
@@ -56,14 +56,14 @@ def find(api: KubernetesApi, target: str, patience_seconds: float | None = None)
     try:
         return api.get(target, patience_seconds=patience_seconds)
     except ApiError as error:
-        # A namespace that does not exist has nothing in it, but that is not what was asked.
+        # A missing namespace contains nothing, but that is not what was asked.
         if error.code == 404 and "namespaces " not in error.message:
             return None
         raise
 
 
 def read_log(api: KubernetesApi, namespace: str, pod: str, lines: int) -> str:
-    """The last lines of a pod's log: fewer where they are so long that a mebibyte does not hold them.
+    """The last lines of a pod's log: fewer if they exceed a mebibyte.
 
     Raises:
       ClusterError: the API server refused, or the pod has no log.
@@ -80,19 +80,25 @@ def read_log(api: KubernetesApi, namespace: str, pod: str, lines: int) -> str:
             return text
         if lines == 1:
             return f"{text}\n[the rest of this line is left out]\n"
-        # The server counts bytes from the first of these lines, so that it is the last ones that are missing.
+        # The server counts bytes from the first of these lines, so it is the last ones that are missing.
         lines = max(1, lines // 4)
 
 
 def no_such_search(api: KubernetesApi, namespace: str, search: str) -> ClusterError:
-    """What to say where no search has this name, or there is no such namespace to have one."""
+    """The error for a search that does not exist, or whose namespace does not.
+
+    Args:
+      api: the API server.
+      namespace: where the search was looked for.
+      search: its name.
+    """
     try:
-        # An empty list is the answer for a namespace that does not exist, too.
+        # A namespace that does not exist gives an empty list, too.
         api.get(f"/api/v1/namespaces/{namespace}", patience_seconds=0.0)
     except ClusterError as error:
         if isinstance(error, ApiError) and error.code == 404:
             return error
-        # Mostly the right to ask is missing: namespaces are in no Role.
+        # Usually the right to ask is missing: a Role does not cover namespaces.
         _LOG.debug("whether there is a namespace %s is not known", namespace, exc_info=True)
     return ClusterError(
         f"no search {search} runs in namespace {namespace}. Those that run: "
@@ -101,17 +107,17 @@ def no_such_search(api: KubernetesApi, namespace: str, search: str) -> ClusterEr
 
 
 def scale(api: KubernetesApi, namespace: str, search: str, group: str, count: int) -> None:
-    """Changes how many workers a group has. Those with the highest numbers go first, and are told to stop.
+    """Changes how many workers a group has. Those with the highest indexes are stopped first, by SIGTERM.
 
     Args:
-      api: where the search runs.
-      namespace: in which.
+      api: the API server.
+      namespace: where the search runs.
       search: the name that its objects are labelled with.
       group: of workers.
       count: how many it should have.
 
     Raises:
-      ClusterError: there is no such search or group, its queue decides, or the API server refused.
+      ClusterError: there is no such search or group, its queue sets the number, or the API server refused.
     """
     selector = f"{names.selector(search)},{names.GROUP_LABEL}"
     jobs = {
@@ -129,7 +135,7 @@ def scale(api: KubernetesApi, namespace: str, search: str, group: str, count: in
         raise ClusterError(
             f"group {group} is in a Kueue queue, which decides when it runs: it needs at least one worker"
         )
-    # A Job of no completions would be complete for ever.
+    # A Job with no completions would be complete for ever.
     spec: Object = {"completions": count, "parallelism": count} if count else {}
     if QUEUE_LABEL not in job["metadata"]["labels"]:
         spec["suspend"] = count == 0
@@ -137,16 +143,16 @@ def scale(api: KubernetesApi, namespace: str, search: str, group: str, count: in
 
 
 def remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: float) -> None:
-    """Removes everything of a search, workers before the chief, and looks that nothing is left.
+    """Removes everything of a search, workers before the chief, and checks that nothing is left.
 
     Args:
-      api: where the search runs.
-      namespace: in which.
+      api: the API server.
+      namespace: where the search runs.
       search: the name that its objects are labelled with.
       grace_seconds: how long its pods may take to end.
 
     Raises:
-      ClusterError: something is left, or the API server refused; with the command that removes it.
+      ClusterError: something is left, or the API server refused; the message has the command that removes it.
     """
     try:
         _remove(api, namespace, search, grace_seconds)
@@ -180,9 +186,15 @@ def _remove(api: KubernetesApi, namespace: str, search: str, grace_seconds: floa
 
 
 def end_pods(api: KubernetesApi, namespace: str, selector: str, until: float) -> None:
-    """Waits for the end of pods whose Job is being deleted; those that are still there at `until` are removed at once.
+    """Waits for the pods of a Job that is being deleted; those still there at `until` are deleted without grace.
 
-    A pod on a node that is lost would stay as long as the node.
+    A pod on a lost node would otherwise stay as long as the node object.
+
+    Args:
+      api: the API server.
+      namespace: of the pods.
+      selector: a label selector.
+      until: the deadline, on `time.monotonic`.
     """
     collection = path("Pod", namespace)
     while names_left := _names(api.get(collection, labelSelector=selector)["items"]):

@@ -1,8 +1,8 @@
-"""Pods that should be gone and are not, since nobody on their node ends them.
+"""Pods that should have ended and have not, because their node does not respond.
 
-Where a node falls silent and its object stays, as that of a machine that hangs, the cluster marks its pods as being
-deleted and waits for the node to end them. The Job's controller waits for the same before it makes others. So the step
-says that they have ended, as the cluster's own garbage collector does once a node's object is gone.
+When a node stops responding but its object stays, as for a machine that hangs, the cluster marks its pods for deletion
+and waits for the node to end them. The Job's controller waits for that too before it creates replacements. So the step
+marks the pods as failed, as the cluster's own garbage collector does once a node's object is gone.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterable
 from custom_components.distributed_tuner.cluster.kube.api.call import Object
 from custom_components.distributed_tuner.cluster.kube.observe import diagnosis
 
-# A node that is there kills a pod at the end of its grace, and may take a while to tell.
+# A healthy node kills a pod at the end of its grace, and may take a while to report it.
 _SLACK_SECONDS = 15.0
-# What the API server gives a pod that asks for no grace of its own.
+# The API server's default for a pod without a grace period of its own.
 _DEFAULT_GRACE_SECONDS = 30.0
 
 
 class Overdue:
-    """Notices pods that are still there when their grace is over.
+    """Finds pods that still exist after their grace period.
 
     Measured from when this step first saw them being deleted: the API server's clock is not this machine's.
 
     Args:
-      clock: seconds; any that never goes back.
+      clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,13 +34,13 @@ class Overdue:
         self._named: set[str] = set()
 
     def among(self, pods: Iterable[Object]) -> list[Object]:
-        """Those of all the pods of a search that are overdue, each once."""
+        """The overdue ones among all the pods of a search; each is returned once."""
         now, before, self._since = self._clock(), self._since, {}
         found: list[Object] = []
         for pod in pods:
             metadata = pod["metadata"]
             uid = metadata["uid"]
-            # What has ended and is kept by a finalizer is no trouble: its Job makes another one.
+            # A pod that has ended and is kept by a finalizer does no harm: its Job creates another one.
             if "deletionTimestamp" not in metadata or diagnosis.ended(pod):
                 continue
             self._since[uid] = before.get(uid, now)

@@ -1,7 +1,7 @@
-"""Ends pods that do not end by themselves, as soon as the API server lets it be done.
+"""Ends pods that do not end by themselves, as soon as the API server permits it.
 
-Those whose processes say nothing are killed by their node. Where there is no node that answers, the pod is said to have
-failed first, as the cluster's own garbage collector does it: its Job makes another one only then.
+Pods whose processes are silent are killed by their node. If the node does not respond, the pod is first marked as
+failed, as the cluster's own garbage collector does: only then does its Job create another one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from custom_components.distributed_tuner.cluster.kube.manifests.end_rules import
 
 _LOG = logging.getLogger(__name__)
 
-# An API server that is away is asked again after this time.
+# An unreachable API server is asked again after this time.
 _PAUSE_SECONDS = 5.0
 
 
 class Replacements:
-    """The pods that are to be ended. One attempt at a time: whoever asks has a search to look after.
+    """The pods that are to be ended. One attempt at a time: the caller has a search to look after.
 
     Args:
       api: the API server.
@@ -41,17 +41,17 @@ class Replacements:
         self._told = ""
 
     def add(self, pod: str, uid: str, *, abandoned: bool = False) -> None:
-        """Has a pod ended, now or later. Only this one, and none that has come in its place meanwhile.
+        """Has a pod ended, now or later: this one only, never its replacement.
 
         Args:
           pod: its name.
-          uid: its own.
-          abandoned: whether its node does not do it.
+          uid: its uid.
+          abandoned: whether its node has failed to end it.
         """
         self._pods[uid] = pod, abandoned
 
     def go_on(self) -> None:
-        """Ends those that are still to be; called again and again."""
+        """Tries to end the pods that remain; called again and again."""
         if self._clock() < self._not_before:
             return
         for uid, (pod, abandoned) in list(self._pods.items()):
@@ -60,7 +60,7 @@ class Replacements:
                     self._say_failed(pod, uid)
                 self._api.delete(path("Pod", self._namespace, pod), grace_seconds=0, uid=uid, patience_seconds=0.0)
             except ClusterError as error:
-                # Nor is a refusal the end of a search whose other workers go on.
+                # A refusal does not end the search either: its other workers go on.
                 self._not_before = self._clock() + _PAUSE_SECONDS
                 if str(error) != self._told:
                     self._told = str(error)
@@ -71,7 +71,7 @@ class Replacements:
             self._told = ""
 
     def _say_failed(self, pod: str, uid: str) -> None:
-        # Without the condition the Job would count it as a failure.
+        # Without this condition the Job would count a failure of the pod's own.
         words = {"reason": "NodeDoesNotAnswer", "message": "its node did not end it in time, and was given up for it"}
         change = {
             "metadata": {"uid": uid},
@@ -82,5 +82,5 @@ class Replacements:
                 f"{path('Pod', self._namespace, pod)}/status", change, STRATEGIC_PATCH, patience_seconds=0.0
             )
         except ApiError as error:
-            if error.code not in (404, 409):  # 409: another one of this name is there
+            if error.code not in (404, 409):  # 409: another pod has the name by now
                 raise

@@ -1,4 +1,4 @@
-"""Makes or adopts the objects of one search, in an order that survives being killed anywhere in it."""
+"""Creates or adopts the objects of one search, in an order that survives a kill at any point."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _LOOK_PATIENCE_SECONDS = 5.0
-# Workers that are replaced give their trials back.
+# Workers that are being replaced give their trials back.
 _LONGEST_GRACE_SECONDS = 10.0
 
 
 class NameTaken(ClusterError):
-    """Another search has this one's name."""
+    """Another search already uses this search's name."""
 
 
 class SearchObjects:
@@ -43,11 +43,11 @@ class SearchObjects:
 
     Args:
       api: the API server.
-      plan: what they are made from.
+      plan: what the objects are made from.
       owners: ownerReferences of the chief's Job, which owns the others.
 
     Attributes:
-      adopted: whether the search ran before this step came and is gone on with; None before that is known.
+      adopted: whether the search was already running and has been adopted; None before that is known.
     """
 
     def __init__(self, api: KubernetesApi, plan: Plan, owners: Sequence[Mapping[str, Any]]) -> None:
@@ -57,20 +57,19 @@ class SearchObjects:
         self.adopted: bool | None = None
 
     def ensure(self, counts: Mapping[str, int]) -> Access:
-        """Creates what is not there and adopts what is; a search that is over is replaced by a new one.
+        """Creates the objects that are missing and adopts the others; a search that has ended is replaced by a new one.
 
-        Jobs of other settings are replaced too, and those kept of a failed search: whoever mended a setting, or what it
-        names, and runs the same run id again wants it used.
+        Jobs with other settings are replaced too, and those kept from a failed search: whoever fixed a setting, or what
+        it refers to, and runs the same run id again wants the fix to be used.
 
         Args:
-          counts: how many workers each group has; a group that is adopted keeps its own number, since somebody may have
-            scaled it.
+          counts: how many workers each group has; an adopted group keeps its own number, since it may have been scaled.
 
         Returns:
-          What the chief asks of its callers.
+          The credentials that the chief requires of its callers.
 
         Raises:
-          NameTaken: another search has this one's name.
+          NameTaken: another search uses this search's name.
           ClusterError: the API server refused.
         """
         for _ in range(_ATTEMPTS):
@@ -78,7 +77,7 @@ class SearchObjects:
             access = self._ensure_secrets(chief)
             if access is not None:
                 break
-            # The credentials of a chief that runs are gone: it cannot be spoken to any more.
+            # A running chief has lost its credentials: nobody can talk to it any more.
             self._replace(0.0)
         else:
             raise ClusterError(f"the Secrets of search {self._plan.search.name} vanish as soon as they are made")
@@ -95,19 +94,19 @@ class SearchObjects:
         return access
 
     def is_ours(self) -> bool:
-        """Whether the search is this step's: not another's of the same name, nor taken over by a later step."""
+        """Whether the search belongs to this step: not to another search of the same name, nor to a later step."""
         chief = None
         try:
             chief = objects.find(self._api, self._path("Job", self._plan.search.chief), _LOOK_PATIENCE_SECONDS)
         except ClusterError as error:
             _LOG.info("whose the search is by now cannot be looked up: %s", error)
         if chief is None:
-            # Without its chief something of it may be left all the same.
+            # Even without its chief, parts of the search may be left.
             return self.adopted is not None
         return bool(chief["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION) == self._plan.attempt)
 
     def keep(self) -> None:
-        """Leaves the objects of a failed search where they are, marked as what the next attempt does not go on with.
+        """Keeps the objects of a failed search, marked so that the next attempt replaces them.
 
         Raises:
           ClusterError: the API server refused.
@@ -147,10 +146,10 @@ class SearchObjects:
         raise ClusterError(f"the Job {name} in namespace {self._plan.namespace} can be neither made nor adopted")
 
     def _take_over(self, chief: Object) -> Object | None:
-        """Makes a running search this step's, since it would go with an earlier one's; None where it is gone by now."""
+        """Makes a running search this step's, lest it be deleted with an earlier step; None if it is gone by now."""
         _LOG.info("search %s runs already and is gone on with", self._plan.search.name)
         self.adopted = True
-        # The uid makes the server refuse where another Job has the name by now.
+        # The uid makes the server refuse if another Job has the name by now.
         change = {
             "uid": chief["metadata"]["uid"],
             "ownerReferences": [dict(owner) for owner in self._owners] or None,
@@ -166,7 +165,7 @@ class SearchObjects:
     def _check_same_search(self, chief: Object) -> None:
         annotations = chief["metadata"].get("annotations", {})
         directory = annotations.get(DIRECTORY_ANNOTATION)
-        # One of an earlier version has none.
+        # A chief made by an earlier version has none.
         known = annotations.get(DIRECTORY_ID_ANNOTATION, self._plan.directory_id)
         if directory != self._plan.root or known != self._plan.directory_id:
             where = f"not {self._plan.root}" if directory != self._plan.root else "in another volume"
@@ -178,7 +177,7 @@ class SearchObjects:
             )
 
     def _ensure_secrets(self, chief: Object) -> Access | None:
-        """The search's credentials, made if need be; None where a running chief has lost them."""
+        """The search's credentials, created if needed; None if a running chief has lost them."""
         owners = [manifests.owner_reference(chief)]
         found = [self._find("Secret", name) for name in names.secrets(self._plan.search.name)]
         if all(secret is not None and _owned(secret, chief["metadata"]["uid"]) for secret in found):
@@ -186,7 +185,7 @@ class SearchObjects:
             return Access(data[credentials.TOKEN_FILE].decode(), data[credentials.AUTHORITY_FILE])
         if chief.get("status", {}).get("startTime"):
             return None
-        # Half of a pair that a step left that was killed between the two, or those of an earlier search.
+        # Half of a pair, left by a step that was killed between the two, or the Secrets of an earlier search.
         for secret in filter(None, found):
             self._delete(secret)
             self._wait_until_gone(secret)
@@ -199,7 +198,7 @@ class SearchObjects:
         return made.access
 
     def _retire_groups(self, wanted: Sequence[Object]) -> None:
-        """Removes the Jobs of groups that are not wanted any more, or with other settings; their trials go on."""
+        """Deletes the Jobs of groups that are no longer wanted or have other settings; their trials go on."""
         by_name = {job["metadata"]["name"]: job for job in wanted}
         groups = f"{names.selector(self._plan.search.name)},{names.GROUP_LABEL}"
         changed, gone = [], []
@@ -216,7 +215,7 @@ class SearchObjects:
             self._plan.search.name,
             *(", ".join(map(_group, jobs)) or "none" for jobs in (changed, gone)),
         )
-        # All at once: a pod may take all of its time to end.
+        # All at once: a pod may take all of its grace to end.
         until = time.monotonic() + self._grace_seconds()
         stale = [{"kind": "Job", **job} for job in (*changed, *gone)]
         for job in stale:
@@ -229,7 +228,7 @@ class SearchObjects:
         return min(self._plan.grace_seconds, _LONGEST_GRACE_SECONDS)
 
     def _ensure(self, manifest: Object) -> None:
-        """Creates an object; one of the same name is adopted if it has the same owner and settings, else replaced."""
+        """Creates an object; one of the same name is adopted if owner and settings are the same, otherwise replaced."""
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         owner = manifest["metadata"]["ownerReferences"][0]["uid"]
         deadline = time.monotonic() + objects.GONE_SECONDS
@@ -251,7 +250,7 @@ class SearchObjects:
         objects.remove(self._api, self._plan.namespace, self._plan.search.name, grace_seconds)
 
     def _create(self, manifest: Object) -> Object | None:
-        """The object, None where one of this name is there."""
+        """The object as created, None if the name is taken."""
         try:
             made = self._api.create(objects.path(manifest["kind"], self._plan.namespace), manifest)
         except ApiError as error:

@@ -1,10 +1,11 @@
 """The Kubernetes objects of a search, as pure functions from a `Plan` to dicts.
 
-Dicts, and not the client's models: those of kubernetes 12, which the pipeline's packages ask for, know neither
+Dicts rather than the client's models: those of kubernetes 12, which the pipeline's packages require, know neither
 podFailurePolicy nor Indexed Jobs.
 
-The chief's Job owns the others, so that all go with it; it is owned by whatever the caller names, the pipeline's step
-or workflow. A Job needs to be there to own anything, and its pod needs what it owns: hence it begins suspended.
+The chief's Job owns the other objects, so that all are deleted with it; the Job is owned by whatever the caller names,
+the pipeline's step or workflow. A Job must exist before it can own anything, and its pod needs what it owns: hence it
+is created suspended.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SETTINGS_ANNOTATION = "distributed-tuner/settings"
 KEPT_ANNOTATION = "distributed-tuner/kept-on-failure"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
-# The caller decides when a search is given up, not the Job's controller.
+# The caller decides when to give up a search, not the Job's controller.
 _NO_LIMIT = 1_000_000
 _DIGEST_LENGTH = 16
 RESTART_CODES = [int(ExitCode.FAULT), int(ExitCode.ABANDONED), int(ExitCode.CHIEF_LOST), int(ExitCode.PREEMPTED)]
@@ -44,7 +45,7 @@ FATAL_CODES = sorted(end_rules.FATAL_CODES)
 
 
 def chief_job(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """The chief's Job, suspended. It is Indexed, though of one, since only then `forgiveness` works."""
+    """The chief's Job, suspended. It is Indexed, with one index, because `forgiveness` works only then."""
     wanted = _chief_spec(dataclasses.replace(plan, attempt=""))
     manifest = _job(plan, plan.search.chief, CHIEF, None, plan.options.chief.queue, _chief_spec(plan), owners, wanted)
     manifest["metadata"]["annotations"][ATTEMPT_ANNOTATION] = plan.attempt
@@ -86,10 +87,10 @@ def _chief_spec(plan: Plan) -> Manifest:
 
 
 def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """The Indexed Job of a group of `count` workers; suspended where that is 0, since a Job of none is a finished one.
+    """The Indexed Job of a group of `count` workers; suspended if 0, since a Job without completions is complete.
 
-    A worker that gave up for good fails its index only: the others end their epochs first, and the search hears of it
-    from the worker itself and from whoever watches.
+    A worker that gave up for good fails its index only: the others finish their epochs first, and the search learns of
+    it from the worker itself and from its cluster.
     """
     template = pod_template(
         plan,
@@ -123,13 +124,13 @@ def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
     """The chief's address, the same for each of its pods."""
     labels = {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}
     port = {"name": "grpc", "port": plan.options.port, "targetPort": "grpc", "appProtocol": "grpc"}
-    # A pod whose node is not heard of for a while counts as not ready, and serves all the same.
+    # A pod whose node has not been heard from for a while counts as not ready, yet serves all the same.
     spec = {"type": "ClusterIP", "selector": labels, "ports": [port], "publishNotReadyAddresses": True}
     return _object(plan, "v1", "Service", plan.search.chief, CHIEF, owners, {"spec": spec})
 
 
 def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """Lets the search's workers and the pipeline's step reach the chief's port, and nobody anything else of it."""
+    """Lets the search's workers and the pipeline's step reach the chief's port, and blocks everything else."""
     workers = {"podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name}}}
     callers = dict(plan.callers) if plan.callers is not None else {"podSelector": {}}
     spec = {
@@ -142,22 +143,22 @@ def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Mani
 
 
 def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """What chief or workers find in their credentials folder, by file name."""
+    """The files that chief or workers find in their credentials folder, by file name."""
     name = plan.search.chief if component == CHIEF else plan.search.worker_secret
     body = {"type": "Opaque", "immutable": True, "stringData": dict(files)}
     return _object(plan, "v1", "Secret", name, component, owners, body)
 
 
 def same_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether an object is made from the same settings as this manifest, whatever the server and others added to it."""
+    """Whether an object was made from the same settings as this manifest, ignoring what the server and others added."""
     digests = [one["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION) for one in (found, wanted)]
     return digests[0] == digests[1]
 
 
 def owner_reference(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the garbage collector remove an object with this one.
+    """Makes the garbage collector delete an object together with this one.
 
-    It does not block the owner's deletion: that would take a right to the owner's finalizers.
+    It does not block the owner's deletion: that would require a right to the owner's finalizers.
     """
     metadata = manifest["metadata"]
     return {
@@ -171,20 +172,20 @@ def owner_reference(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ENV = {
-    # A crash while Python still imports leaves its stack too; later `crash.tell` sees to it.
+    # A crash while Python is still importing leaves its stack too; later `crash.tell` takes over.
     "PYTHONFAULTHANDLER": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
     "TF_CPP_MIN_LOG_LEVEL": "1",
 }
-# Where GKE mounts the driver of a node with GPUs; the image has CUDA itself, and cannot have the driver.
+# Where GKE mounts the GPU driver of a node; the image has CUDA itself, but cannot have the driver.
 _GPU_ENV = {"LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}
 
 
 def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
     return {
         "ttlSecondsAfterFinished": plan.options.ttl_seconds,
-        # A second process with the same id while the first one is ending would only be in its way.
+        # A second process with the same id would only be in the way of the first one while that is ending.
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {
             "rules": [
@@ -192,7 +193,8 @@ def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
                     "action": fatal,
                     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": FATAL_CODES},
                 },
-                # Eviction, preemption, a drained or lost node: nobody's fault, and no use of the backoff limit.
+                # Eviction, preemption, a drained or lost node: not its fault, and not counted against the backoff
+                # limit.
                 {"action": "Ignore", "onPodConditions": [{"type": end_rules.DISRUPTED, "status": "True"}]},
                 {
                     "action": "Ignore",
@@ -221,9 +223,9 @@ def _job(
 
 
 def _with_settings(manifest: Manifest, spec: Mapping[str, Any]) -> Manifest:
-    """Adds a digest that tells objects of other settings apart.
+    """Adds a digest of the settings.
 
-    How many members a Job has is not part of it: its queue or `scale` may change that meanwhile.
+    The number of members is left out: the Job's queue or `scale` may change it later.
     """
     settings = {key: value for key, value in spec.items() if key not in ("suspend", "completions", "parallelism")}
     text = json.dumps([manifest["metadata"]["labels"], settings], sort_keys=True)

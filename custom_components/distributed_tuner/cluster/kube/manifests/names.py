@@ -1,4 +1,4 @@
-"""Names and labels of a search's objects: stable, so that a step that is run again finds them, and short enough."""
+"""Names and labels of a search's objects: stable, so that a rerun step finds them, and short enough."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import re
 from pathlib import Path
 
-# SEARCH-GROUP-INDEX is a host name, which has 63 characters at most: 36 + 1 + 15 (`groups.MAX_GROUP_LENGTH`) + 1 + 5
-# leave some to spare for the suffixes of pods.
+# SEARCH-GROUP-INDEX is a host name, limited to 63 characters: 36 + 1 + 15 (`groups.MAX_GROUP_LENGTH`) + 1 + 5 leave
+# room for the suffixes of pods.
 _MAX_LENGTH = 36
 _HASH_LENGTH = 10
 _SEARCH = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -37,7 +37,7 @@ class SearchName:
 
     @property
     def name(self) -> str:
-        """A DNS label of at most 36 characters: what people read, and a hash of all of it that tells searches apart."""
+        """A DNS label of at most 36 characters: a readable part, and a hash of all three parts that makes it unique."""
         digest = hashlib.sha256(json.dumps([self.pipeline, self.run, self.node]).encode()).hexdigest()[:_HASH_LENGTH]
         slug = re.sub(r"[^a-z0-9]+", "-", f"{self.run}-{self.node}".lower()).strip("-")
         if not slug[:1].isalpha():
@@ -47,16 +47,16 @@ class SearchName:
 
     @property
     def chief(self) -> str:
-        """The chief's Job, Service, Secret and NetworkPolicy."""
+        """The name of the chief's Job, Service, Secret and NetworkPolicy."""
         return secrets(self.name)[0]
 
     @property
     def worker_secret(self) -> str:
-        """What workers need to speak to the chief; no group can have this name."""
+        """The name of the Secret with which workers reach the chief; no group can have this name."""
         return secrets(self.name)[1]
 
     def group(self, group: str) -> str:
-        """The Job of a group of workers."""
+        """The name of the Job of a group of workers."""
         return f"{self.name}-{group}"
 
     def labels(self, component: str, group: str | None = None) -> dict[str, str]:
@@ -71,7 +71,7 @@ class SearchName:
         return labels if group is None else {**labels, GROUP_LABEL: group}
 
     def annotations(self) -> dict[str, str]:
-        """For people: what the name was made of."""
+        """Annotations for people: what the name was made of."""
         return {
             "distributed-tuner/pipeline": self.pipeline,
             "distributed-tuner/run": self.run,
@@ -80,7 +80,7 @@ class SearchName:
 
 
 def selector(search: str) -> str:
-    """The label selector of everything of a search, by its `SearchName.name`."""
+    """The label selector for everything that belongs to a search, by its `SearchName.name`."""
     return f"{SEARCH_LABEL}={search}"
 
 
@@ -95,5 +95,5 @@ def member(group: str, index: int) -> str:
 
 
 def is_search(text: str) -> bool:
-    """Whether this may be the name of a search on Kubernetes, rather than its directory."""
+    """Whether the text may be the name of a search on Kubernetes, rather than its directory."""
     return _SEARCH.fullmatch(text) is not None and not Path(text).exists()

@@ -1,4 +1,4 @@
-"""All that the manifests of one search are made from."""
+"""Everything that the manifests of one search are made from."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from custom_components.distributed_tuner.cluster.kube.settings.options import Ku
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One search on one cluster. Holds no secret.
+    """One search on one cluster. Contains no secrets.
 
     Attributes:
       search: what its objects are named after.
       namespace: where they are.
-      root: the path of the search directory, as the pods see it, or its gs:// address.
+      root: the path of the search directory as the pods see it, or its gs:// address.
       options: what the user set.
       grace_seconds: from `SearchOptions`: between SIGTERM and SIGKILL.
-      lock_seconds: how long a new chief waits for an old one, on a node that is lost, to let go of the directory.
-      attempt: tells a chief that is started anew from one that goes on with an earlier run of the search.
-      directory_id: tells the search directory from another one at the same path; empty where it is not known.
+      lock_seconds: how long a new chief waits for an old one, on a lost node, to release the directory.
+      attempt: distinguishes a chief of a new attempt from one that resumes an earlier run of the search.
+      directory_id: distinguishes the search directory from another one at the same path; empty if unknown.
       callers: who may reach the chief besides the search's pods, as a NetworkPolicy's peer: the pipeline's step. None
-        lets every pod of the namespace in, who then still needs the token.
+        admits every pod of the namespace, which still needs the token.
     """
 
     search: SearchName
@@ -44,5 +44,5 @@ class Plan:
 
     @property
     def chief_address(self) -> str:
-        """`host:port` of the chief for pods."""
+        """`host:port` of the chief, as pods see it."""
         return f"{self.chief_host}:{self.options.port}"

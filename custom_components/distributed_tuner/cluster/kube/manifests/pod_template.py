@@ -1,4 +1,4 @@
-"""The pods of chief and workers, under the restricted Pod Security Standard."""
+"""The pods of chief and workers, within the restricted Pod Security Standard."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CREDENTIALS_DIR = "/etc/distributed-tuner"
 SPOT_LABEL = "cloud.google.com/gke-spot"
 ACCELERATOR_LABEL = "cloud.google.com/gke-accelerator"
 GPU_RESOURCE = "nvidia.com/gpu"
-# The pod's name, unlike a process id, differs between two processes that bear the same worker's id.
+# The pod's name, unlike a process id, differs between two processes with the same worker id.
 
 _MODULE = "custom_components.distributed_tuner"
 _HOME = "/home/tuner"
-# Tuners keep small things there; what is large belongs on a volume.
+# Tuners keep small files there; large ones belong on a volume.
 SCRATCH_FOLDERS = {"tmp": "/tmp", "home": _HOME}
 SCRATCH_LIMIT = "2Gi"
 
@@ -40,13 +40,13 @@ def pod_template(
 
     Args:
       plan: the search.
-      settings: of this chief or group.
+      settings: those of this chief or group.
       component: `names.CHIEF` or `names.WORKER`.
       group: the workers' group.
-      secret: the Secret that is mounted at `CREDENTIALS_DIR`.
-      arguments: of `python -m custom_components.distributed_tuner`.
-      env: what this component sets, below what the user sets.
-      annotations: what this component sets.
+      secret: the name of the Secret mounted at `CREDENTIALS_DIR`.
+      arguments: for `python -m custom_components.distributed_tuner`.
+      env: variables set by this component; the user's override them.
+      annotations: set by this component.
     """
     options = plan.options
     volumes = (*options.volumes, *settings.volumes)
@@ -65,7 +65,7 @@ def pod_template(
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        # A traceback, at the end of the log, becomes the message of a container that failed.
+        # A traceback at the end of the log becomes the termination message of a failed container.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "credentials", "mountPath": CREDENTIALS_DIR, "readOnly": True},
@@ -77,7 +77,7 @@ def pod_template(
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": math.ceil(plan.grace_seconds),
         "serviceAccountName": settings.service_account or options.service_account,
-        # Neither chief nor worker speaks to the API server.
+        # Neither chief nor worker calls the API server.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -111,7 +111,7 @@ def pod_template(
 
 def _resources(settings: PodSettings) -> dict[str, Any]:
     requests = {"cpu": settings.cpu, "memory": settings.memory}
-    # No limit of CPUs where nobody asks for it: an idle one helps whoever is there, and throttling helps nobody.
+    # No CPU limit unless asked for: idle CPUs help whoever is there, and throttling helps nobody.
     limits = {"memory": settings.memory, **({"cpu": settings.cpu_limit} if settings.cpu_limit else {})}
     if settings.ephemeral_storage:
         requests["ephemeral-storage"] = limits["ephemeral-storage"] = settings.ephemeral_storage
@@ -131,7 +131,7 @@ def _node_selector(settings: PodSettings) -> dict[str, str]:
 
 def _tolerations(plan: Plan, settings: PodSettings) -> list[dict[str, Any]]:
     own = [
-        # Without these a pod stays five minutes on a node that nobody hears of.
+        # Without these a pod stays five minutes on an unreachable node.
         {
             "key": f"node.kubernetes.io/{state}",
             "operator": "Exists",

@@ -1,4 +1,4 @@
-"""All of a search's objects at once, for people to read before there is a search."""
+"""All of a search's objects at once, for people to review before the search exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ _SECRET = "made at the start of the search"
 
 
 def rendered(plan: Plan, counts: Mapping[str, int]) -> Iterator[Manifest]:
-    """All manifests of a search in the order in which they are made, without owners and secrets."""
+    """All manifests of a search in the order of their creation, without owners and secrets.
+
+    Args:
+      plan: the search.
+      counts: how many workers each group has.
+    """
     yield manifests.chief_job(plan)
     files = {
         names.CHIEF: (credentials.TOKEN_FILE, credentials.CERTIFICATE_FILE, credentials.KEY_FILE),

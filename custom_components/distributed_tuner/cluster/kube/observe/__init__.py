@@ -1,1 +1,1 @@
-"""What is seen of a search's pods, and what it means."""
+"""What is observed of a search's pods, and what it means."""

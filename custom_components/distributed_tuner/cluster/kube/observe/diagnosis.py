@@ -1,4 +1,4 @@
-"""What pods and Jobs say of a chief or worker: pure functions from dicts to words and states."""
+"""What the status of pods and Jobs means for a chief or worker: pure functions from dicts to words and states."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ _FAULTY_WAITS = {
     "CreateContainerError": ("the container cannot be created", "Look at the volumes and mount paths"),
     "RunContainerError": ("the container cannot be run", _RUN_FIX),
 }
-# A first failure to pull is told as the later ones are.
+# A first failure to pull is reported like the later ones.
 _FIRST_PULL = "ErrImagePull"
-# What a look at the settings alone would have told.
+# Failures that are evident from the settings alone.
 _PLAIN_WAITS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
-# A registry, a node or the API server that is away or busy.
+# A registry, a node or the API server is unreachable or busy.
 _BUSY = re.compile(
     r"i/o timeout|handshake timeout|timed out|deadline exceeded|connection (refused|reset)|no route to host"
     r"|network is unreachable|unexpected EOF|: EOF|too ?many ?requests|internal server error|bad gateway"
     r"|service unavailable|gateway time-?out|temporary failure|server misbehaving|try again|name .* is reserved",
     re.IGNORECASE,
 )
-# What another attempt is answered in the same way.
+# A retry would get the same answer.
 _REFUSAL = re.compile(
     r"not found|denied|unauthorized|forbidden|manifest unknown|no such host|couldn't find key|runAsNonRoot",
     re.IGNORECASE,
@@ -57,28 +57,28 @@ _REFUSAL = re.compile(
 
 
 class Health(enum.Enum):
-    """How a pod's matters stand, for whoever decides whether to wait."""
+    """The prospects of a pod, for deciding whether to wait for it."""
 
     FINE = "fine"
-    # For a machine, an image, a volume: may take long.
+    # Waits for a machine, an image, a volume: may take long.
     WAITING = "waiting"
-    # It may become better by itself, but for no known reason: not if it lasts for minutes.
+    # May recover by itself, but for no known reason: not if it lasts for minutes.
     DOUBTFUL = "doubtful"
-    # It will not become better by itself.
+    # Will not recover by itself.
     HOPELESS = "hopeless"
 
 
 @dataclasses.dataclass(frozen=True)
 class PodState:
-    """A pod in short.
+    """A pod's status, summarized.
 
     Attributes:
-      state: of the member that it is, were this its only pod.
+      state: that of its member, if this were the member's only pod.
       health: whether to wait for it.
       reason: why it is pending or how it ended, for people.
-      exit_code: of its container, None while it runs and where a pod ended without one.
-      fault: whether it ended by a fault of its own, and not by an eviction, a preemption or an order.
-      incurable: whether its settings are at fault.
+      exit_code: of its container; None while it runs, and for a pod that ended without one.
+      fault: whether it failed by itself, rather than by an eviction, a preemption or an order to stop.
+      incurable: whether its settings are the cause.
     """
 
     state: MemberState
@@ -95,7 +95,7 @@ def index(pod: Object) -> int:
 
 
 def latest(pods: Iterable[Object]) -> Object | None:
-    """The pod that is the member now: a live one before an ended one, then the youngest."""
+    """The pod that currently stands for the member: a live one before an ended one, then the youngest."""
     return max(
         pods,
         key=lambda pod: (not ended(pod), pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]),
@@ -104,7 +104,7 @@ def latest(pods: Iterable[Object]) -> Object | None:
 
 
 def of_pod(pod: Object) -> PodState:
-    """What a pod says of itself."""
+    """The state according to a pod's status."""
     status = pod.get("status", {})
     phase = status.get("phase")
     if phase == "Succeeded":
@@ -119,7 +119,7 @@ def of_pod(pod: Object) -> PodState:
 
 
 def of_job(job: Object) -> PodState | None:
-    """What a Job says of members that have no pod; None where it says nothing."""
+    """The state of members without a pod according to their Job; None if it says nothing of them."""
     conditions = {c["type"]: c for c in job.get("status", {}).get("conditions", ()) if c.get("status") == "True"}
     if "Failed" in conditions:
         failed = conditions["Failed"]
@@ -135,18 +135,18 @@ def of_job(job: Object) -> PodState | None:
 
 
 def finished(job: Object) -> bool:
-    """Whether a Job will start no pod any more."""
+    """Whether a Job will create no more pods."""
     state = of_job(job)
     return state is not None and state.state in (MemberState.FAILED, MemberState.SUCCEEDED)
 
 
 def ended(pod: Object) -> bool:
-    """Whether none of its containers runs any more, nor will again."""
+    """Whether no container of the pod runs any more, nor ever will again."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def taken_away(pod: Object) -> str:
-    """That a pod's machine was taken away, or it from its machine, and why; empty if neither was."""
+    """Why the pod was evicted or preempted, or its machine taken away; empty if none of these happened."""
     for condition in pod.get("status", {}).get("conditions", ()):
         if condition["type"] == end_rules.DISRUPTED and condition["status"] == "True":
             return f"its pod was taken away ({condition.get('reason', '')}): {condition.get('message', '')}".rstrip(
@@ -158,7 +158,7 @@ def taken_away(pod: Object) -> str:
 def _failed(pod: Object) -> PodState:
     status = pod["status"]
     disruption, verdict = taken_away(pod), _pods_verdict(pod)
-    # A group was made smaller, or somebody deleted the pod.
+    # The group was scaled down, or somebody deleted the pod.
     ordered = "deletionTimestamp" in pod["metadata"]
     terminated = next(
         (c["state"]["terminated"] for c in status.get("containerStatuses", ()) if "terminated" in c.get("state", {})),
@@ -176,7 +176,7 @@ def _failed(pod: Object) -> PodState:
     elif disruption:
         reason = f"{reason}; {disruption}"
     elif verdict:
-        # The code says no more than that the kubelet killed it.
+        # The exit code only says that the kubelet killed it.
         reason = f"exit code {code}: {verdict}"
     elif terminated.get("reason") in _NOT_STARTED:
         said = str(terminated.get("message", "")).strip().rstrip(".")
@@ -189,7 +189,7 @@ def _failed(pod: Object) -> PodState:
 
 
 def _pods_verdict(pod: Object) -> str:
-    """Why the pod failed as a whole, whatever its container ended with, and what to change; often empty."""
+    """Why the pod as a whole failed, whatever its container ended with, and what to change; often empty."""
     status = pod["status"]
     message = str(status.get("message") or "").strip()
     told = ": ".join(filter(None, [status.get("reason"), message]))
@@ -221,7 +221,7 @@ def _pending(pod: Object) -> PodState:
 
 
 def _faulty(image: str, reason: str, message: str) -> PodState:
-    """A container that the node cannot make."""
+    """The state of a pod with a container that the node cannot create."""
     fault, fix = _FAULTY_WAITS["ImagePullBackOff" if reason == _FIRST_PULL else reason]
     words = f"{image}: {reason}: {message}"
     if reason not in _PLAIN_WAITS and _BUSY.search(message):

@@ -1,4 +1,4 @@
-"""Which setting mends what the scheduler and the kubelet complain of."""
+"""Which setting fixes what the scheduler and the kubelet complain of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from custom_components.distributed_tuner.cluster.kube.manifests.pod_template import SCRATCH_FOLDERS, SCRATCH_LIMIT
 
-# The scheduler's words for what a node lacks, and the settings of a group or of the chief that ask for it.
+# The scheduler's words for what a node lacks, and the settings of a group or of the chief that request it.
 _SETTINGS = (
     (re.compile(r"Insufficient (?P<what>cpu|memory|ephemeral-storage)"), "{what}"),
     (re.compile(r"Insufficient nvidia\.com/gpu"), "gpu"),
@@ -21,7 +21,7 @@ _SETTINGS = (
 _MISSING = re.compile(
     r'\b(?P<kind>persistentvolumeclaim|configmap|secret)s? "(?P<name>[^"]+)" not found', re.IGNORECASE
 )
-# The kubelet's words for a pod that it evicts for what it wrote to its node's disk.
+# The kubelet's words when it evicts a pod for what it wrote to its node's disk.
 _FULL_FOLDER = re.compile(r'EmptyDir volume "(?P<name>[^"]+)" exceeds')
 _FULL_DISK = re.compile(r"ephemeral[- ](local )?storage")
 _NOT_THE_CHIEFS = ("gpu", "gpu.type", "count")
@@ -30,15 +30,15 @@ _KINDS = {"persistentvolumeclaim": "PersistentVolumeClaim", "configmap": "Config
 
 
 def settings_of(group: str | None) -> str:
-    """Where the settings of a group's pods, or of the chief's, are."""
+    """Names the settings of a group's pods, or of the chief's."""
     return f"groups[{group}]" if group else "chief"
 
 
 def scheduling_fix(message: str, group: str | None) -> str:
-    """What to change where the scheduler finds no node; empty where its words point to no setting.
+    """What to change if the scheduler finds no node; empty if its message points to no setting.
 
     Args:
-      message: the scheduler's.
+      message: the scheduler's message.
       group: the group of workers, None for the chief.
     """
     if fix := missing_fix(message):
@@ -57,13 +57,13 @@ def scheduling_fix(message: str, group: str | None) -> str:
 
 
 def missing_name(message: str) -> str | None:
-    """The name of an object that is named and not there."""
+    """The name of the object that the message reports as missing."""
     match = _MISSING.search(message)
     return match["name"] if match else None
 
 
 def missing_fix(message: str) -> str:
-    """What to do for an object that is named and not there; empty where the message names none."""
+    """What to do about a missing object; empty if the message names none."""
     match = _MISSING.search(message)
     if match is None:
         return ""
@@ -72,10 +72,10 @@ def missing_fix(message: str) -> str:
 
 
 def disk_fix(message: str, group: str | None) -> str:
-    """What to change for a pod that wrote too much to its node's disk; empty where the words are about something else.
+    """What to change if a pod wrote too much to its node's disk; empty if the message is about something else.
 
     Args:
-      message: the kubelet's, of an eviction.
+      message: the kubelet's message on an eviction.
       group: the group of workers, None for the chief.
     """
     if match := _FULL_FOLDER.search(message):

@@ -1,4 +1,4 @@
-"""The members of a search as its Jobs and pods show them: a pure view, and who was lost since the last one."""
+"""The members of a search as its Jobs and pods show them: a pure view, and which were lost since the last one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import H
 
 Object = Mapping[str, Any]
 
-# Who has no pod yet, though its Job should have made one.
+# A member without a pod, although its Job should have created one.
 _MISSING = PodState(MemberState.PENDING, Health.WAITING, "its Job has not made its pod yet")
 
 
@@ -23,13 +23,13 @@ class Seen:
     """A member and what its latest pod says.
 
     Attributes:
-      member: for the search.
-      state: of the pod, or of the Job where it has none.
+      member: what the search sees.
+      state: of the pod, or of the Job if there is no pod.
       job: the Job's name.
-      pod: the name of the latest pod, None where there is none.
-      about: the uid of that pod, or of the Job where there is none: events of an earlier one of the same name are not
+      pod: the name of the latest pod, None if there is none.
+      about: the uid of that pod, or of the Job if there is none: events of an earlier object of the same name are not
         about this member.
-      begun: the names of its pods that have run, and may have a log, the latest first.
+      begun: the names of its pods that have started, and may have a log, the latest first.
     """
 
     member: Member
@@ -41,13 +41,13 @@ class Seen:
 
 
 def name_of(job: Object, index: int) -> str:
-    """The member that the pod with this index of the Job is."""
+    """The name of the member that the pod with this index of the Job belongs to."""
     group = job["metadata"]["labels"].get(names.GROUP_LABEL)
     return names.member(group, index) if group else names.CHIEF
 
 
 def member_of(pod: Object, jobs: Iterable[Object]) -> str | None:
-    """The member that a pod is, None if it is of none of these Jobs."""
+    """The name of the member that a pod belongs to, None if it belongs to none of these Jobs."""
     owner = _owner(pod)
     job = next((job for job in jobs if job["metadata"]["uid"] == owner), None)
     return None if job is None else name_of(job, diagnosis.index(pod))
@@ -67,7 +67,7 @@ def view(jobs: Iterable[Object], pods: Sequence[Object], namespace: str) -> list
 
 def _members_of(job: Object) -> int:
     labels = job["metadata"]["labels"]
-    # A group that was scaled to none: its Job is suspended, and not by a queue.
+    # A group scaled to zero: its Job is suspended, and not by a queue.
     if job["spec"].get("suspend") and names.GROUP_LABEL in labels and QUEUE_LABEL not in labels:
         return 0
     return int(job["spec"].get("completions") or 1)
@@ -78,7 +78,7 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
     state = diagnosis.of_pod(pod) if pod is not None else diagnosis.of_job(job) or _MISSING
     if pod is None or state.state is MemberState.PENDING:
         verdict = diagnosis.of_job(job)
-        # A Job that is over makes no other pod.
+        # A Job that has ended creates no other pod.
         if verdict is not None and verdict.state is MemberState.FAILED:
             state = dataclasses.replace(verdict, exit_code=state.exit_code, reason=f"{state.reason}; {verdict.reason}")
     name = pod["metadata"]["name"] if pod is not None else None
@@ -105,7 +105,7 @@ def _see(job: Object, index: int, pods: Sequence[Object], namespace: str) -> See
 
 
 class LossWatch:
-    """Notices workers' pods that ended or vanished, each once."""
+    """Notices workers' pods that ended or vanished; reports each once."""
 
     def __init__(self) -> None:
         self._alive: dict[str, tuple[str, str]] | None = None
@@ -117,17 +117,17 @@ class LossWatch:
         departed: Sequence[Object] = (),
         silenced: Collection[str] = (),
     ) -> list[Loss]:
-        """Who was alive at the last call and is not now.
+        """Workers that were alive at the last call and are not now.
 
-        At the first call, those that ended by no fault of their own while nobody looked: the chief, which has taken
-        their silence for a fault by now, should know.
+        The first call returns those that ended by no fault of their own while nobody watched: the chief has by now
+        counted their silence as a failure, and has to be corrected.
 
         Args:
           jobs: of the search.
           pods: of the search.
-          departed: pods that are gone, as they last were.
-          silenced: the names of pods that were to be killed for their silence. Those whose machine was gone are not to
-            blame for it.
+          departed: deleted pods, in their last state.
+          silenced: the names of pods that were to be killed because they were silent. A pod whose machine was gone is
+            not at fault.
         """
         by_uid = {job["metadata"]["uid"]: job for job in jobs}
         gone = {pod["metadata"]["uid"] for pod in departed}

@@ -1,4 +1,4 @@
-"""Whether chief and workers can still start: what is waited for, and when waiting is in vain."""
+"""Whether chief and workers can still start: what they wait for, and when waiting is pointless."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from custom_components.distributed_tuner.cluster.kube.observe.diagnosis import H
 from custom_components.distributed_tuner.cluster.kube.observe.members import Seen
 
 _ENDED = (MemberState.FAILED, MemberState.SUCCEEDED)
-# What may pass for no known reason has so long to do it: some attempts, with the pauses that a node makes between them.
+# How long a state that may pass for no known reason may last: several attempts, with a node's pauses between them.
 _DOUBT_SECONDS = 300.0
 
 
 class Prospects:
-    """Looks at the members again and again.
+    """Judges the members each time they are checked.
 
     Args:
       pending_seconds: how long the chief, or all workers, may wait.
-      clock: seconds; any that never goes back.
+      clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, pending_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,10 +31,10 @@ class Prospects:
         self._doubted: dict[str, float] = {}
 
     def check(self, who: str, members: Sequence[Seen]) -> None:
-        """Looks at the chief, or at all workers.
+        """Checks the chief, or all workers.
 
         Args:
-          who: they are, for people.
+          who: what the members are, for people.
           members: as they are now.
 
         Raises:
@@ -56,15 +56,15 @@ class Prospects:
 
     def _check_hopeless(self, groups: Sequence[Sequence[Seen]]) -> None:
         hopeless = [group for group in groups if self._is_hopeless(group)]
-        # A group that can start does the work of one that cannot, as soon as it has its machines; and a worker that
-        # succeeded says that the search is over, which the chief will be asked next.
+        # A group that can start does the work of one that cannot, once it has its machines; and a worker that succeeded
+        # means that the search is over: the chief is asked next.
         rest = [group for group in groups if group not in hopeless]
         if not hopeless or any(seen.member.state is not MemberState.FAILED for group in rest for seen in group):
             return
         raise ClusterError("; ".join(f"{_who(group)} cannot start: {_why(group)}" for group in hopeless))
 
     def _is_hopeless(self, group: Sequence[Seen]) -> bool:
-        # What ran once may run again; what never could is a fault that no time mends.
+        # A group that has run once may run again; one that never could has a fault that time does not fix.
         left = [seen for seen in group if seen.member.state not in _ENDED]
         return bool(left) and group[0].job not in self._ran and all(self._cannot_start(seen) for seen in left)
 

@@ -1,4 +1,4 @@
-"""The workers' pods that were killed since they said nothing: nothing of them is left that anybody could count."""
+"""Workers' pods killed because they were silent: no trace of them remains in the cluster that could be counted."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from custom_components.distributed_tuner.cluster.kube.observe.members import See
 
 
 class Silences:
-    """Counts them, by member.
+    """Counts such kills by member.
 
     Attributes:
-      pods: the names of those that were to be killed, be it that their node was there to do it or not.
+      pods: the names of the pods that were to be killed, whether or not their node was there to do it.
     """
 
     def __init__(self) -> None:
         self.pods: set[str] = set()
         self._counts: Counter[str] = Counter()
-        self._last: set[str] = set()  # the members whose last end by a fault of their own was such a one
+        self._last: set[str] = set()  # members whose last failure was such a kill
 
     def note(self, losses: Iterable[Loss]) -> None:
-        """Takes notice of workers that were lost."""
+        """Records the workers that were lost."""
         for loss in losses:
             if loss.fault and loss.process in self.pods:
                 self._counts[loss.name] += 1
@@ -32,7 +32,7 @@ class Silences:
                 self._last.discard(loss.name)
 
     def shown(self, seen: Seen) -> Seen:
-        """A member with those of its ends."""
+        """The member with these kills added to its restarts."""
         member = seen.member
         if not self._counts[member.name]:
             return seen
