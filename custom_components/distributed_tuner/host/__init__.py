@@ -1,1 +1,1 @@
-"""What the operating system has a say in: files, children, signals, memory, disks, GPUs."""
+"""What depends on the operating system: files, children, signals, memory, disks, GPUs."""

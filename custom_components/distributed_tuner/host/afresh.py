@@ -1,8 +1,8 @@
-"""A program that starts itself anew in its own place, where another process would cost more than this one's memory.
+"""Restarts a program in place (exec), to shed its memory where a replacement process would cost more.
 
-A pod that took the place of a worker's would have to wait for a machine, and a worker that somebody started by hand
-has nobody who starts it again. The number of the process stays, and with it all that others know it by; its memory, its
-threads, its descriptors and what it has started do not.
+A replacement pod for a worker would have to wait for a machine, and a worker started by hand has nobody to restart it.
+The process keeps its id, and with it everything that others know it by; its memory, threads, descriptors and child
+processes are gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from custom_components.distributed_tuner.host import descendants, variables
 
-# A signal that comes meanwhile waits for the handlers of the program that begins, instead of being lost.
+# Signals that arrive meanwhile wait for the restarted program's handlers, instead of being lost.
 _KEPT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _END_SECONDS = 5.0
 
@@ -32,7 +32,7 @@ class Start:
       command: its arguments.
       folder: its working directory.
       environment: its variables.
-      again: whether it began itself anew.
+      again: whether it has restarted itself.
     """
 
     command: list[str]
@@ -42,16 +42,16 @@ class Start:
 
     @classmethod
     def of_this_program(cls) -> Start:
-        """Called as it begins; descendants of it that lose their parent are adopted from now on."""
+        """Call it at the program's start; from then on, orphaned descendants are adopted by this process."""
         descendants.adopt()
         again = os.environ.pop(variables.AGAIN, None) is not None
         return cls([sys.executable, *sys.orig_argv[1:]], Path.cwd(), dict(os.environ), again)
 
     def repeat(self) -> NoReturn:
-        """Ends this program and all it has started, and begins it anew.
+        """Ends everything that this program has started, and restarts it in place.
 
         Raises:
-          OSError: that cannot be done: the folder or the interpreter is gone.
+          OSError: that is impossible: the folder or the interpreter is gone.
         """
         descendants.end(_END_SECONDS)
         os.chdir(self.folder)
@@ -61,12 +61,12 @@ class Start:
 
 
 def hear_signals() -> None:
-    """Called once the program has handlers: what came while it began anew is heard now."""
+    """Call it once the program has handlers: delivers the signals that arrived during the restart."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _KEPT_SIGNALS)
 
 
 def _let_go_of_files() -> None:
-    """Nothing but input and output goes on: a library's descriptors (of a GPU, of a connection) end with it."""
+    """Marks all but the standard streams close-on-exec: a library's descriptors (of a GPU, a connection) end here."""
     for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if number > 2:
             with contextlib.suppress(OSError):

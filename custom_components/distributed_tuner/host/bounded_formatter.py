@@ -1,4 +1,4 @@
-"""Lines of a log that nobody has to wait for, whatever is in them."""
+"""Log lines of bounded length, whatever they contain."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from custom_components.distributed_tuner.errors import storable
 
 
 class BoundedFormatter(logging.Formatter):
-    """Leaves the middle out of an entry that is very long, and of its traceback, see `errors.storable`.
+    """Cuts the middle out of a very long entry, and of its traceback, see `errors.storable`.
 
-    An error that holds a whole table would be some hundred megabytes in the log otherwise, once for each time that it
-    is told.
+    Otherwise an error that contains a whole table would take some hundred megabytes of the log, each time it is logged.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,7 +1,7 @@
-"""What the user's code forks in a worker or the chief: ordinary processes that do not outlive it.
+"""Turns whatever the user's code forks in a worker or the chief into ordinary processes that do not outlive it.
 
-A fork inherits everything that its parent does with signals. Without this, a SIGTERM to a child (`terminate()`, the end
-of a `multiprocessing.Pool`) would be told to the parent, and would not end the child.
+A forked child inherits its parent's signal handling. Without this, a SIGTERM to a child (`terminate()`, the end of a
+`multiprocessing.Pool`) would be reported to the parent, and would not end the child.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class Wakeup:
-    """Tells a thread of the signals of this process, and of no other, within milliseconds.
+    """Wakes a thread on the signals of this process, and of no other, within milliseconds.
 
-    Python runs a signal handler between two bytecodes of the main thread, which a long TensorFlow call puts off; the
-    wake-up descriptor is written by the C handler itself.
+    Python runs a signal handler between two bytecodes of the main thread, which a long TensorFlow call delays; the C
+    handler itself writes to the wake-up descriptor.
     """
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
-        # A child may meet a signal before its hooks have run, and writes to the same socket then.
+        # A signal may reach a child before its hooks have run; the child then writes to the same socket.
         self._reader.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
     def wait(self, numbers: Iterable[signal.Signals]) -> signal.Signals:
-        """Waits, as long as it takes, for one of these signals; every signal that Python handles wakes it up.
+        """Waits, as long as it takes, for one of these signals; any signal that Python handles wakes it up.
 
         Raises:
-          OSError: the user's code closed what this process hears signals with.
+          OSError: the user's code closed the descriptors through which this process receives signals.
         """
         while True:
             received, ancillary, _, _ = self._reader.recvmsg(16, socket.CMSG_SPACE(_CREDENTIALS.size))
@@ -53,26 +53,26 @@ class Wakeup:
                 return told[0]
 
     def tell(self, number: int, frame: object) -> None:
-        """The handler that Python needs: wakes up the thread also where an asyncio loop took the descriptor."""
-        with contextlib.suppress(BlockingIOError):  # so many signals are waiting already
+        """The signal handler that Python needs: wakes the thread even if asyncio has taken the wake-up descriptor."""
+        with contextlib.suppress(BlockingIOError):  # the buffer is full of signals already
             self._writer.send(bytes([number]))
 
     def close(self) -> None:
-        """In a child: its signals are its own."""
+        """Called in a child, which handles its own signals."""
         signal.set_wakeup_fd(-1)
         self._reader.close()
         self._writer.close()
 
 
 def make_ordinary(let_go: Callable[[], object], handler: object, numbers: Sequence[signal.Signals]) -> None:
-    """Every process that is forked from here on gets the default for these signals, where `handler` handles them now.
+    """Resets these signals to their default in every process forked from here on, where `handler` handles them now.
 
-    A child of the main thread is killed when this process ends, however it does. The kernel would kill another thread's
-    child with that thread; of those takes care whoever ends the process, see `fork_server`.
+    A child of the main thread is killed when this process ends, however it ends. For a child of another thread the
+    kernel would do so when that thread ends; those are killed by whoever ends this process, see `fork_server`.
 
     Args:
-      let_go: called in the child: its signals wake up nobody any more.
-      handler: what this process does with the signals, for lack of another one set by the user's code.
+      let_go: called in the child: disconnects it from the parent's wake-up.
+      handler: this process's handler for the signals, unless the user's code has set another one.
       numbers: the signals.
     """
     parent, main = os.getpid(), threading.main_thread().ident
@@ -81,7 +81,7 @@ def make_ordinary(let_go: Callable[[], object], handler: object, numbers: Sequen
 
     def block() -> None:
         before.parent = os.getpid()
-        # Until the child has its own handlers: a signal that comes in between must not be lost to the parent's.
+        # Until the child has its own handlers: a signal that arrives in between must not go to the parent's.
         before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
     def unblock() -> None:
@@ -92,7 +92,7 @@ def make_ordinary(let_go: Callable[[], object], handler: object, numbers: Sequen
         for number in numbers:
             if signal.getsignal(number) is handler:
                 signal.signal(number, signal.SIG_DFL)
-        # A fork keeps the identity of the thread that called it.
+        # A fork keeps the identity of the calling thread.
         if before.parent == parent and threading.get_ident() == main:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:

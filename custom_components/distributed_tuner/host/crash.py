@@ -1,4 +1,4 @@
-"""What Python tells of a crash in native code, which leaves no other trace, and which part of that people need."""
+"""Python's report of a crash in native code, which leaves no other trace, reduced to what people need."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ _STANDARD_ERROR = 2
 _BEGIN = "Fatal Python error: "
 _THREAD = re.compile(r"(Current thread|Thread) 0x")
 _DUMP = re.compile(r'(Current thread|Thread) 0x|  File "|  \.\.\.|\s*<|Python runtime state: |$')
-# All that were loaded, in one line of thousands of characters.
+# The list of all loaded modules, in one line of thousands of characters.
 _MODULES = "Extension modules: "
 # A library often says what it is about to die of.
 _LINES_BEFORE = 5
 
 
 def tell() -> None:
-    """From now on a crash of this process writes the stacks of all threads to standard error, wherever that is then."""
-    # By its number: a process that is forked, and has another log, writes to that.
+    """From now on a crash of this process writes the stacks of all threads to its standard error."""
+    # By number: a forked process that has redirected it to another log writes there.
     faulthandler.enable(_STANDARD_ERROR)
 
 
 def last_lines(text: str, lines: int) -> str:
-    """The last lines of a log; where a crash is among them, with the stack that led to it.
+    """The last lines of a log; if they include a crash, with the stack that led to it.
 
-    Python writes that stack's innermost call first, and after it the stacks of other threads, which may be hundreds of
+    Python writes that stack innermost call first, followed by the stacks of other threads, which may be hundreds of
     lines.
 
     Args:
@@ -44,7 +44,7 @@ def last_lines(text: str, lines: int) -> str:
 
 
 def _stack(dump: list[str], calls: int) -> list[str]:
-    """Of the thread that crashed; of the main thread, which comes last, where that one runs no Python."""
+    """The stack of the crashed thread, or of the main thread, which comes last, if the crashed one runs no Python."""
     heads = [index for index, line in enumerate(dump) if _THREAD.match(line)]
     if not heads:
         return []

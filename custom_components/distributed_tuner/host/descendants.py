@@ -1,8 +1,8 @@
-"""What the user's code leaves behind of its processes, also where they have detached themselves (`setsid`, a daemon).
+"""Processes that the user's code leaves behind, even detached ones (`setsid`, a daemon).
 
 Such a process is in no group that could be killed, and its parent has ended. A process that has called `adopt` becomes
-the parent of every descendant that loses its own, so that it can be found: init, or a container's first process, needs
-no call for that.
+the parent of every orphaned descendant, so that it can be found; init, or a container's first process, needs no such
+call.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _POLL_SECONDS = 0.02
 
 
 def adopt() -> None:
-    """From now on this process, though not those that it forks, takes the place of init for its descendants.
+    """Makes this process, but not its forks, take the place of init for its orphaned descendants from now on.
 
-    What it adopts and never waits for stays in the kernel's table, once it has ended, until this process ends too.
+    An adopted process that ends and is never waited for stays in the kernel's table until this process ends too.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def kill(but: Collection[int] = ()) -> None:
-    """Kills the children of this process, `but` those with these numbers, and the descendants of those it kills."""
+    """Kills the children of this process, except the pids in `but`, and the descendants of those it kills."""
     for child in psutil.Process().children():
         if child.pid in but:
             continue
@@ -39,10 +39,10 @@ def kill(but: Collection[int] = ()) -> None:
 
 
 def end(seconds: float) -> bool:
-    """Kills all descendants of this process, which is about to end, and waits for their end.
+    """Kills all descendants of this process, which is about to end, and waits for them.
 
     Args:
-      seconds: for how long at most.
+      seconds: how long to wait at most.
 
     Returns:
       Whether none is left.
@@ -51,7 +51,7 @@ def end(seconds: float) -> bool:
     while True:
         kill()
         try:
-            # Those of the killed are this process's now.
+            # The children of those killed are this process's now.
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
         except ChildProcessError:

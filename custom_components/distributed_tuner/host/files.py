@@ -1,4 +1,4 @@
-"""Files written so that a reader, or a crash, never meets half of one."""
+"""Files that are written atomically: neither a reader nor a crash ever sees half of one."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 from custom_components.distributed_tuner.errors import CorruptState
 from custom_components.distributed_tuner.host import crash
 
-# What to do about a damaged file of which nothing else is known.
+# The advice for a damaged file about which nothing else is known.
 REMEDY = "Restore it from a copy, or remove it"
-# The stacks of all threads of a worker that crashed.
+# The size of the stacks of all threads of a crashed worker.
 _TAIL_BYTES = 256 * 1024
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
-    """Replaces `path` by `data` in one step.
+    """Replaces the content of `path` atomically.
 
     Args:
       path: of the file.
-      data: what it holds then.
-      durable: whether that also survives a power cut.
-      mode: who may do what with the file, as far as the process's umask lets them.
+      data: the new content.
+      durable: whether it also survives a power failure.
+      mode: the file's permissions, before the process's umask.
 
     Raises:
-      OSError: the disk is full or may not be written; `path` is as before.
+      OSError: the disk is full or not writable; `path` is unchanged.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -46,7 +46,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False, mode: in
 
 
 def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
+    """Makes the names in a directory durable (fsync)."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,11 +55,11 @@ def sync_directory(directory: Path) -> None:
 
 
 def read_json(path: Path, remedy: str = REMEDY) -> Any | None:
-    """The JSON in `path`, None where there is no such file.
+    """The JSON in `path`, None if there is no such file.
 
     Args:
       path: of the file.
-      remedy: what to do about one that is damaged.
+      remedy: what to do about a damaged one.
 
     Raises:
       CorruptState: the file holds no JSON.
@@ -73,15 +73,15 @@ def read_json(path: Path, remedy: str = REMEDY) -> Any | None:
 
 
 def parse_json(data: bytes, where: str, remedy: str = REMEDY) -> Any:
-    """The JSON that a file holds.
+    """Parses the JSON content of a file.
 
     Args:
       data: the file's content.
       where: its path or address.
-      remedy: what to do about one that is damaged.
+      remedy: what to do about a damaged one.
 
     Raises:
-      CorruptState: it holds none.
+      CorruptState: the content is not JSON.
     """
     try:
         return json.loads(data.decode("utf-8"))
@@ -90,7 +90,7 @@ def parse_json(data: bytes, where: str, remedy: str = REMEDY) -> Any:
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """The last lines of a log, see `crash.last_lines`; empty where there is no file."""
+    """The last lines of a log, see `crash.last_lines`; empty if there is no file."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)

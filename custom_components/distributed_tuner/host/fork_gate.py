@@ -1,7 +1,7 @@
-"""Keeps forks of this process out of its calls to the chief.
+"""Keeps forks of this process apart from its calls to the chief.
 
-gRPC has handlers that make a fork safe, and skips them while a thread is within a call. The child then has the same
-connection, and what it does to it as it begins or ends spoils the parent's calls.
+gRPC has handlers that make a fork safe, but skips them while a thread is in a call. The child then shares the
+connection, and what it does to it when it starts or ends breaks the parent's calls.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import threading
 from collections.abc import Iterator
 
-# A question that the chief holds open lasts longer. A fork beside it goes on, and a spoilt call is repeated.
+# A call that the chief holds open lasts longer. A fork during it proceeds, and a broken call is repeated.
 _PATIENCE_SECONDS = 2.0
 
 
 class ForkGate:
-    """Lets many calls through at a time, or one fork."""
+    """Admits many calls at a time, or one fork."""
 
     def __init__(self, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._patience = patience_seconds
@@ -26,7 +26,7 @@ class ForkGate:
 
     @contextlib.contextmanager
     def call(self) -> Iterator[None]:
-        """A call, which waits for the end of a fork that has begun."""
+        """Wraps a call, which waits for the end of a fork that has begun."""
         with self._changed:
             self._changed.wait_for(lambda: not self._forks, self._patience)
             self._calls += 1
@@ -38,7 +38,7 @@ class ForkGate:
                 self._changed.notify_all()
 
     def watch(self) -> None:
-        """From now on every fork of this process waits for the calls under way, up to the patience."""
+        """From now on every fork of this process waits for the calls in flight, up to the patience."""
         os.register_at_fork(before=self._begin, after_in_parent=self._end, after_in_child=self._forget)
 
     def _begin(self) -> None:
@@ -52,7 +52,7 @@ class ForkGate:
             self._changed.notify_all()
 
     def _forget(self) -> None:
-        # Of the parent's threads there is none left that would open it, or let go of its lock.
+        # None of the parent's threads exists here to open the gate or release its lock.
         self._changed = threading.Condition()
         self._calls = self._forks = 0
 

@@ -1,7 +1,7 @@
-"""Tells a full disk that the search is stored on, which is no fault of a trial, from any other.
+"""Distinguishes a full disk that holds the search, which is not the trial's fault, from any other full disk.
 
-All that is there to go by is the text of the trial's error. Where it leaves a doubt, the disk counts as the search's:
-no trial should fail for want of room that is there again tomorrow.
+The only evidence is the text of the trial's error. In doubt, the disk counts as the search's: no trial should fail for
+lack of space that is there again tomorrow.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-# As the kernel puts it, through Python, TensorFlow and HDF5 alike.
+# The kernel's message, which Python, TensorFlow and HDF5 pass on alike.
 _WORDS = "|".join(re.escape(os.strerror(number)) for number in (errno.ENOSPC, errno.EDQUOT))
 _FULL = re.compile(_WORDS)
-# OSError's text, with the file's name as `repr` gives it; of a copy the second one is written to.
+# OSError's text, with the file's name as `repr` gives it; for a copy, the second name is the target.
 _OF_PYTHON = re.compile(rf"(?:{_WORDS}): (?:.* -> )?('.*'|\".*\")$")
 _OF_TENSORFLOW = re.compile(rf"(?:: |\}}\}} )(/[^;]*); (?:{_WORDS})")
 
-# A disk that has less may be the full one under another name: layers of a container, volumes of one pool.
+# A disk with less free space may be the full one under another name: layers of a container, volumes of one pool.
 _ROOM_BYTES = 64 << 20
 
 
 def reason(message: str, places: Sequence[str]) -> str | None:
-    """What a trial's error says of a full disk that the search is on.
+    """Whether a trial's error reports a full disk that the search is on.
 
     Args:
       message: the error, with its traceback.
       places: where the search and its checkpoints are stored: paths and addresses.
 
     Returns:
-      In words, with the file's name where it is told; None where the error is about something else.
+      The reason in words, with the file's name if known; None if the error is about something else.
     """
     full = [line for line in message.splitlines() if _FULL.search(line)]
     paths = [_path(line) for line in full]
@@ -54,20 +54,20 @@ def _path(line: str) -> str | None:
 
 
 def _is_elsewhere(path: str, places: Sequence[str]) -> bool:
-    """Whether it is on a file system of its own, for certain, and those of the search have room."""
-    # TensorFlow writes what is for a bucket to a file of this machine first.
+    """Whether the path is certainly on a different file system from the search, and those of the search have space."""
+    # TensorFlow writes files for a bucket to this machine first.
     if not Path(path).is_absolute() or not places or any("://" in place for place in places):
         return False
     try:
         device = _standing(path).stat().st_dev
         return all(at.stat().st_dev != device and _has_room(at) for at in map(_standing, places))
     except (OSError, RuntimeError, ValueError):
-        # Links that lead in a circle, and names that are none.
+        # Circular links, and names that are invalid.
         return False
 
 
 def _standing(name: str) -> Path:
-    """The file, or the nearest folder above where it would be."""
+    """The file, or the nearest existing folder above its path."""
     path = Path(name).resolve()
     while not path.exists():
         path = path.parent

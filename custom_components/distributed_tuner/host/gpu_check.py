@@ -1,4 +1,4 @@
-"""Whether TensorFlow sees the GPU that a worker's pod was given: one that trains on the CPU is paid for in vain."""
+"""Checks that TensorFlow sees the GPU that a worker's pod was given: training on its CPU would waste the money."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from custom_components.distributed_tuner.errors import SearchError
 from custom_components.distributed_tuner.host import variables
 
-# For clusters whose GPUs are only claimed, such as those of tests: `off` leaves the check out.
+# For clusters that only pretend to have GPUs, such as those of tests: `off` skips the check.
 
 _OFF = "off"
 
 
 def check(gpus: int, group: str, environment: Mapping[str, str]) -> None:
-    """Asks TensorFlow, once, which finds the GPUs and takes no memory of them.
+    """Asks TensorFlow once; that lists the GPUs and allocates none of their memory.
 
     Args:
-      gpus: how many the group asks for; nothing is asked where that is 0.
-      group: of the worker.
-      environment: may switch the check off.
+      gpus: how many the group requests; 0 skips the check.
+      group: the worker's group.
+      environment: may disable the check.
 
     Raises:
-      SearchError: it sees none; the message says whether image or driver is at fault.
+      SearchError: TensorFlow sees none; the message says whether image or driver is at fault.
     """
     if not gpus or environment.get(variables.GPU_CHECK) == _OFF:
         return

@@ -1,7 +1,7 @@
-"""Keeps the logs of this machine's processes from growing without end: a long one loses its middle.
+"""Keeps the logs of this machine's processes from growing without bound: a long one loses its middle.
 
-A process, and what it starts, writes to its log by a descriptor of its own, also as it crashes, so that nobody is asked
-before a line is written. What is written is cut afterwards, in place: who writes at the end goes on at the new end.
+A process, and whatever it starts, writes to its log through a descriptor of its own, even as it crashes, so no line can
+be checked before it is written. Logs are cut afterwards, in place: an appending writer continues at the new end.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
 
-# A log that is longer is cut to its first and its last bytes, in which the first error is, and what led to the end.
+# A longer log is cut to its first bytes, which have the first error, and its last, which led to the end.
 MOST_BYTES = 32 << 20
 _FIRST_BYTES = 1 << 20
 _LAST_BYTES = 8 << 20
-# A program that does nothing but print gets some hundred megabytes further between two looks.
+# A program that does nothing but print writes some hundred megabytes between two checks.
 _EVERY_SECONDS = 0.25
 
 _MARK = re.compile(rb"\[([\d,]+) bytes are left out here\] *\n")
-# It is written before the number is known for good.
+# The mark is written before the number is final.
 _MARK_BYTES = 64
-# A longer line may be cut.
+# A longer line may be cut in two.
 _LONGEST_LINE = 4096
-# So often what is written during a cut is brought along; what a process that prints fast adds to it is left out too.
+# How many times output written during a cut is carried over; what a fast-printing process adds after that is dropped.
 _ROUNDS = 3
 
 
 class LogBounds:
-    """Looks after the logs in one folder, in a thread of its own, until it is closed."""
+    """Watches the logs in one folder, in a thread of its own, until closed."""
 
     def __init__(self, folder: Path, every_seconds: float = _EVERY_SECONDS) -> None:
         self._folder = folder
@@ -43,7 +43,7 @@ class LogBounds:
         self._thread.start()
 
     def close(self) -> None:
-        """Looks once more, and ends. May be called twice."""
+        """Checks once more, and ends. May be called twice."""
         self._closed.set()
         self._thread.join()
 
@@ -63,16 +63,16 @@ class LogBounds:
 
 
 def cut(log: Path, most: int = MOST_BYTES, first: int = _FIRST_BYTES, last: int = _LAST_BYTES) -> None:
-    """Takes the middle out of a log that has more than `most` bytes, and says so there.
+    """Removes the middle of a log that has more than `most` bytes, and marks the gap.
 
     Args:
-      log: the file, which others append to (O_APPEND) meanwhile. What they write in the instant of the cut may be lost.
-      most: in bytes.
+      log: the file, to which others may be appending (O_APPEND). What they write at the instant of the cut may be lost.
+      most: the limit, in bytes.
       first: how many bytes are kept of its beginning, at most.
       last: how many are kept of its end, at least.
 
     Raises:
-      OSError: the file cannot be read or written; one that is gone is fine.
+      OSError: the file cannot be read or written; a missing one is fine.
     """
     with _opened(log) as file:
         if file is None or (size := os.fstat(file).st_size) <= most:
@@ -110,7 +110,7 @@ def _opened(log: Path) -> Iterator[int | None]:
 
 
 def _beginning(data: bytes, first: int) -> tuple[int, int]:
-    """(how many bytes to keep, how many earlier cuts left out, less what they put in their place)."""
+    """(how many bytes to keep, how many bytes earlier cuts left out, less the length of their mark)."""
     mark = _MARK.search(data)
     if mark:
         return mark.start(), int(mark[1].replace(b",", b"")) - len(mark[0])

@@ -15,12 +15,12 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def resident() -> int:
-    """What this process has in memory, in bytes, pages that it shares with others included."""
+    """The resident memory of this process, in bytes, including pages that it shares with others."""
     return int((_PROC / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def allowance(groups: Path = _GROUPS, membership: Path = _PROC / "cgroup") -> int:
-    """What all processes here may have together, in bytes: the machine's memory, or less where a control group says so.
+    """What all processes here may use together, in bytes: the machine's memory, or less if a control group limits it.
 
     Args:
       groups: where the control groups are mounted.
@@ -30,15 +30,15 @@ def allowance(groups: Path = _GROUPS, membership: Path = _PROC / "cgroup") -> in
 
 
 def tidy() -> None:
-    """Gives back to the machine what nobody refers to any more."""
+    """Returns unused memory to the machine."""
     gc.collect()
-    # Of glibc; another C library does without.
+    # glibc only; other C libraries have no such call.
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 
 
 def _limits(groups: Path, membership: Path) -> Iterator[int]:
-    """Those of each control group above this process, of either version, as far as they can be read."""
+    """The limits of each control group above this process, of either version, as far as they can be read."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Tells a shortage that passes, of descriptors or memory, from a disk that refuses, which only a person can mend."""
+"""Distinguishes a transient shortage, of descriptors or memory, from a failing disk, which only a person can fix."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, e
 
 
 def passes(error: BaseException | None) -> bool:
-    """Whether the same attempt may do better a little later, with nobody's help."""
+    """Whether a retry a little later may succeed without anybody's help."""
     return isinstance(error, OSError) and error.errno in _PASSING

@@ -1,1 +1,1 @@
-"""How the processes of a search begin and end, on one machine and in a pod."""
+"""How the processes of a search start and end, on one machine and in a pod."""

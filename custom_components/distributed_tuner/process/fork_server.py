@@ -4,19 +4,19 @@ It reads one JSON object a line from standard input and writes one a line to sta
 
     {"start": name, "role": "chief" | "worker", "log": path, "env": {}, "arguments": {}}
                                    is answered by  {"started": name, "pid": n}
-    the end of a child is told as                  {"ended": name, "pid": n, "code": n, "renewed": true | false}
+    the end of a child is reported as              {"ended": name, "pid": n, "code": n, "renewed": true | false}
     {"kill": name, "signal": n}    is not answered
 
-`renewed` says that a worker gave way to a fresh process, which is to be started: its exit code alone would not tell,
-since the user's code may end a process with any.
+`renewed` says that a worker gave way to a fresh process, which is to be started: the exit code alone would not show it,
+since the user's code may end a process with any code.
 
-The token of the search comes this way too, so that it is in no argument list and no environment. When standard input
-ends, whoever started the server is gone: the children are told to stop, killed after a while, and the server ends.
+The token of the search comes this way too, which keeps it out of argument lists and environments. When standard input
+ends, the process that started the server is gone: the children get SIGTERM, then SIGKILL, and the server ends.
 
-When a child ends, however it does, what it has started and left is killed: nothing of the user's code (a
-`multiprocessing.Pool`, a program, a daemon) goes on behind the back of the next one. Each child leads a process group
-of its own, for what stays in it, and adopts those of its descendants that lose their parent; the server adopts them
-when the child has ended. So whoever is the server's child and was not forked by it is such a descendant.
+When a child ends, however it ends, whatever it has started and left behind is killed: nothing of the user's code (a
+`multiprocessing.Pool`, a program, a daemon) runs on beside the next one. Each child leads a process group of its own,
+for whatever stays in it, and adopts its orphaned descendants; the server adopts them when the child has ended. So a
+child of the server that was not forked by it is such a descendant.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from custom_components.distributed_tuner.errors import ExitCode
 from custom_components.distributed_tuner.host import crash, descendants, descriptors
 
 # Imported before the first fork, each only as a module: no channel is opened and no TensorFlow operation is run here,
-# since neither survives a fork. TFX's part is what `fn_args` is made with.
+# since neither survives a fork. The TFX part is what builds `fn_args`.
 PRELOAD = (
     "tensorflow",
     "keras_tuner",
@@ -57,14 +57,14 @@ class ForkServer:
 
     def __init__(self, output: int) -> None:
         self._output = output
-        # Where a worker notes its number when it gives way to a fresh process.
+        # Where a worker writes its pid when it gives way to a fresh process.
         self._notes, self._note = os.pipe()
         os.set_blocking(self._notes, False)
         self._noted: set[int] = set()
         self._pids: dict[int, str] = {}
 
     def serve(self, requests: int) -> None:
-        """Answers until `requests` ends."""
+        """Serves requests until the descriptor `requests` ends."""
         wake_reader, wake_writer = os.pipe()
         os.set_blocking(wake_writer, False)
         os.set_blocking(wake_reader, False)
@@ -104,7 +104,7 @@ class ForkServer:
         self._tell({"started": request["start"], "pid": pid})
 
     def _reap(self) -> bool:
-        """Takes note of the children that have ended. Returns whether there are others, adopted ones among them."""
+        """Reaps the children that have ended. Returns whether there are others, including adopted ones."""
         ended, others = [], True
         while True:
             try:
@@ -114,13 +114,13 @@ class ForkServer:
                 break
             if found is None:
                 break
-            # Before the wait: until then nobody else can get its number.
+            # Before the wait: until then the pid cannot be reused.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(found.si_pid, signal.SIGKILL)
             pid, status = os.waitpid(found.si_pid, 0)
             ended.append((self._pids.pop(pid, None), pid, os.waitstatus_to_exitcode(status)))
         if ended and others:
-            # What they have left is the server's now; it ends before the caller hears of it and starts the next one.
+            # Their orphans are the server's now; they end before the caller learns of the end and starts the next one.
             descendants.kill(but=self._pids)
         for name, pid, code in ended:
             if name is not None:
@@ -130,14 +130,14 @@ class ForkServer:
 
     def _gave_way(self, pid: int) -> bool:
         with contextlib.suppress(BlockingIOError):
-            # Each note is written in one piece.
+            # Each note is written atomically.
             self._noted.update(map(int, os.read(self._notes, 1 << 16).split()))
         noted = pid in self._noted
         self._noted.discard(pid)
         return noted
 
     def _tell(self, message: dict[str, Any]) -> None:
-        # The reader may be gone already; its end of the requests tells that too.
+        # The reader may be gone already; the end of its requests shows that too.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._output, json.dumps(message).encode() + b"\n")
 
@@ -152,7 +152,7 @@ class ForkServer:
 
 
 def _become(request: dict[str, Any], parent: int, note: int) -> NoReturn:
-    """Turns the forked child into a chief or worker, which notes in `note` that it gives way; never returns."""
+    """Turns the forked child into a chief or worker, which writes its pid to `note` if it gives way; never returns."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -173,7 +173,7 @@ def _become(request: dict[str, Any], parent: int, note: int) -> NoReturn:
             os.dup2(source, target)
         os.environ.update(request.get("env", {}))
         sys.stdin = open(0)  # noqa: SIM115
-        # No text of the user's code, such as a file name that is not UTF-8, may fail on its way into the log.
+        # Text of the user's code, such as a file name that is not UTF-8, must not fail on its way into the log.
         sys.stdout = open(1, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
 
@@ -196,7 +196,7 @@ def _become(request: dict[str, Any], parent: int, note: int) -> NoReturn:
 
 
 def share_cores(workers: int) -> None:
-    """Workers on one machine that each used every core would hinder each other."""
+    """Limits TensorFlow's threads: workers on one machine that each used every core would slow each other down."""
     import tensorflow as tf
 
     threads = max(1, len(os.sched_getaffinity(0)) // max(1, workers))
@@ -204,23 +204,23 @@ def share_cores(workers: int) -> None:
 
 
 def main() -> None:
-    """Imports, says so, and serves standard input."""
+    """Imports the modules, reports that it is ready, and serves standard input."""
     crash.tell()
     descriptors.raise_limit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for whoever started the server
     requests, output = os.dup(0), os.dup(1)
     os.set_inheritable(output, False)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what an import prints must not get between the messages
+    os.dup2(2, 1)  # output of an import must not mix with the messages
     for module in PRELOAD + (PRELOAD_TFX if "--tfx" in sys.argv else ()):
         importlib.import_module(module)
-    # keras-tuner collects garbage before each model it builds; what was imported here is none, and there is much of it.
+    # keras-tuner collects garbage before each model it builds; the many objects imported here are not garbage.
     gc.freeze()
     descendants.adopt()
     server = ForkServer(output)
     os.write(output, b'{"ready": true}\n')
     server.serve(requests)
-    # Nothing is left to do, and taking down TensorFlow's modules one by one takes seconds.
+    # Nothing is left to do, and tearing down TensorFlow's modules one by one takes seconds.
     os._exit(0)
 
 

@@ -24,19 +24,19 @@ _LOG = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
 _WATCH_SECONDS = 1.0
-# From the end of the run: a worker that is idle hears from the chief itself that the search is over, and ends well.
+# From the end of the run: an idle worker learns from the chief itself that the search is over, and ends well.
 _FAREWELL_SECONDS = 10.0
 _RUN_ENDED = "the run that this worker joined has ended"
 
 
 def admit(directory: SearchDir) -> tuple[str, int]:
-    """Makes sure that a search runs here and lets this user's workers in.
+    """Checks that a search runs here and admits workers started by this user.
 
     Returns:
-      (the search's token, how many workers it has now).
+      (the search's token, how many workers the search has now).
 
     Raises:
-      SearchError: no search runs here, or it lets nobody in.
+      SearchError: no search runs here, or it admits nobody.
     """
     try:
         if not directory.spec.exists():
@@ -57,7 +57,7 @@ def join(root: Path, *, again: bool = False) -> ExitCode:
 
     Args:
       root: the search directory. The user's function is imported as the run imports it: from the same folder.
-      again: whether this worker had joined before, and began itself anew.
+      again: whether this worker had joined before, and has restarted itself.
 
     Returns:
       How the process should end.
@@ -66,7 +66,7 @@ def join(root: Path, *, again: bool = False) -> ExitCode:
       SearchError: see `admit`.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Until the worker has handlers of its own there is no trial to give back.
+        # Until the worker has handlers of its own, there is no trial to give back.
         signal.signal(number, lambda number, frame: os._exit(ExitCode.PREEMPTED))
     afresh.hear_signals()
     directory = SearchDir(root)
@@ -109,7 +109,7 @@ def _ask(directory: SearchDir, token: str) -> messages.Search:
 
 
 def _closed(directory: SearchDir) -> str:
-    """Why a search that was set up lets nobody in."""
+    """Why a search that was set up admits nobody."""
     record = directory.read_record()
     if record is not None and record.ended is not None:
         return f"the search in {directory.root} has ended; the same run id with more trials goes on with it"
@@ -134,7 +134,7 @@ def _closed(directory: SearchDir) -> str:
 def _leave_with_the_run(directory: SearchDir, token: str) -> None:
     """Ends this process some time after the run that it joined.
 
-    A run that is interrupted takes its chief with it, and a worker would wait for another one for minutes.
+    An interrupted run takes its chief with it, and a worker would wait minutes for another one.
     """
     while _still_open(directory, token):
         time.sleep(_WATCH_SECONDS)

@@ -26,11 +26,11 @@ from custom_components.distributed_tuner.storage.search_dir import LOCK, SearchD
 
 _LOG = logging.getLogger(__name__)
 
-# A chief whose oracle computes in another thread must still answer a heartbeat at once: Python's own 5 ms for a thread
-# that wants the interpreter would be paid several times in each call.
+# A chief whose oracle computes in another thread must still answer a heartbeat at once: with Python's default switch
+# interval, each call would wait for the interpreter several times, 5 ms each.
 _CHIEF_SWITCH_SECONDS = 0.0005
 
-# An earlier run's chief, whose run was killed, holds the lock until it is told to stop, or is killed in turn.
+# The chief of an earlier run that was killed holds the lock until it is told to stop, or is killed too.
 _LOCK_SECONDS = 10.0
 
 
@@ -51,19 +51,20 @@ def run_chief(
 
     Args:
       root: the path or gs:// address of the search directory, with its spec.
-      token: the bearer token that callers must show.
+      token: the bearer token that callers must present.
       host: the address to listen on.
       port: the port, 0 for any.
-      fixed_port: whether it must be this port. Otherwise another one is taken where somebody else has it.
+      fixed_port: whether it must be this port. Otherwise another one is taken if it is in use.
       go_on: whether this is a new attempt at an earlier search, see `Study.restore`.
-      server_key: for TLS; without it the chief speaks in the clear, for this machine only.
-      lock_seconds: how long another chief of the same search, on a machine that is being lost, is waited for.
+      server_key: for TLS; without it the chief serves unencrypted, for this machine only.
+      lock_seconds: how long to wait for another chief of the same search, on a machine that is being lost.
       owner: the same for all chiefs of one cluster, of which one runs at a time. In a bucket, where nobody can tell at
-        once whether a process is dead, a chief takes the search from an earlier one of the same owner without waiting.
-      called: told when serving begins, and of each call by somebody who has the token.
+        once whether a process is dead, a chief takes the search over from an earlier one of the same owner without
+        waiting.
+      called: called when serving begins, and at each call by a client with the token.
 
     Returns:
-      How the process should end; the reason of a fatal end is in the search directory's error file.
+      How the process should end; the reason for a fatal end is in the search directory's error file.
     """
     environment.drop()
     descriptors.raise_limit()
@@ -81,15 +82,15 @@ def run_chief(
     except (SearchError, OSError) as error:
         _LOG.error("the chief gives up", exc_info=True)
         if shortage.passes(error):
-            # Another start may find what this one lacked; its cluster counts how often.
+            # A restart may find what was short this time; the cluster counts the restarts.
             return ExitCode.FAULT
         if isinstance(error, StorageError):
-            # A bucket that is out of reach is so for the reason too; it is in the log.
+            # The reason could not be stored in an unreachable bucket either; it is in the log.
             return ExitCode.CANNOT_STORE
         trace = getattr(error, "trace", "") if isinstance(error, SearchError) else traceback.format_exc()
         return ExitCode.FATAL if _leave_word(directory, str(error), trace) else ExitCode.CANNOT_STORE
     except BaseException as error:
-        # SystemExit too. Whatever it is, another start would meet it again.
+        # SystemExit too. Whatever it is, a restart would meet it again.
         _LOG.critical("the chief met an error of its own", exc_info=True)
         message = f"the chief met an error of its own, {cause.of_error(error)}"
         return ExitCode.FATAL if _leave_word(directory, message, traceback.format_exc()) else ExitCode.CANNOT_STORE
@@ -113,7 +114,7 @@ def run_worker(
       worker: this worker's id.
       token: the search's bearer token.
       address: `host:port` of the chief; read from the search directory if left out.
-      authority: the certificate that the chief's is signed with, where it asks for TLS.
+      authority: the certificate that signed the chief's, if the chief requires TLS.
       process: see `worker.work`.
       share: see `worker.work`.
       guest: see `worker.work`.
@@ -123,7 +124,7 @@ def run_worker(
     """
     from custom_components.distributed_tuner.worker import worker as worker_module
 
-    # The tuner looks at them again when its search begins.
+    # The tuner reads the variables again when its search begins.
     environment.drop()
     descriptors.raise_limit()
     directory = SearchDir(root)
@@ -148,13 +149,13 @@ def run_worker(
         _LOG.error("%s", "\n".join(filter(None, (str(error), getattr(error, "trace", "")))))
         return ExitCode.FATAL
     except BaseException:
-        # SystemExit too: the user's code has no say in what the exit code tells the cluster.
+        # SystemExit too: the user's code must not decide what the exit code tells the cluster.
         _LOG.exception("the worker failed")
         return ExitCode.FAULT
 
 
 def set_up_logging() -> None:
-    """Timestamps on standard error, which is the process's log file; and there the stack, should the process crash."""
+    """Logs to standard error, the process's log file, with timestamps; in a crash the stacks go there too."""
     crash.tell()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(BoundedFormatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
@@ -192,7 +193,7 @@ def _serve(
     user_tuner.check_space(tuner)
     project_dir = _project_dir(tuner, directory)
     sys.setswitchinterval(_CHIEF_SWITCH_SECONDS)
-    # TensorFlow's million objects stay for good: a collection that walks through them holds up every call.
+    # TensorFlow's million objects are permanent: a collection that walks through them delays every call.
     gc.collect()
     gc.freeze()
 
@@ -222,12 +223,12 @@ def _serve(
         )
 
     asyncio.run(main())
-    # It was told to stop. Only its cluster knows whether that is the end of the search; if not, it starts it again.
+    # It was told to stop. Only its cluster knows whether the search is over; if not, the cluster restarts it.
     return ExitCode.PREEMPTED
 
 
 def _project_dir(tuner: Any, directory: SearchDir) -> str:
-    """Where keras-tuner's own files are, in the search directory."""
+    """The folder of keras-tuner's own files, in the search directory."""
     project = os.path.relpath(f"{tuner.directory}/{tuner.project_name}", directory.url)
     if directory.storage.path is None and project.startswith(os.pardir):
         _LOG.warning(
@@ -240,11 +241,11 @@ def _project_dir(tuner: Any, directory: SearchDir) -> str:
 
 
 def _leave_word(directory: SearchDir, message: str, trace: str) -> bool:
-    """Whether the chief's reason could be stored."""
+    """Stores the chief's reason; returns whether that succeeded."""
     try:
         directory.write_error("chief", message, trace)
     except OSError:
-        # A full disk has no room for the reason either; it is in the log then.
+        # A full disk has no room for the reason either; it is then in the log only.
         _LOG.exception("the reason could not be stored")
         return False
     return True

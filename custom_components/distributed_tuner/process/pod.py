@@ -1,8 +1,8 @@
-"""The main functions of chief and worker containers: `process`, with what a pod has instead of a fork server.
+"""The main functions of chief and worker containers: `process`, with a pod's means instead of a fork server.
 
-Credentials come from a mounted folder. The process is the container's first, for which the kernel carries out no signal
-that it has no handler for. And exit codes are all that a Job's controller sees, so that a chief that was told to stop
-must not look like one that is done.
+Credentials come from a mounted folder. The process is the container's first, to which the kernel delivers no signal
+without a handler. And a Job's controller sees nothing but exit codes, so a chief that was told to stop must not look
+like one that has finished.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 _ANY_ADDRESS = "0.0.0.0"
 _WATCH_SECONDS = 1.0
-# A record may have megabytes.
+# A record may have megabytes: it is read rarely.
 _RECORD_SECONDS = 30.0
 
 
@@ -54,9 +54,9 @@ def chief(
       folder: where the credentials are mounted.
       port: to listen on.
       attempt: the same for all chiefs of one attempt at the search.
-      lock_seconds: how long an earlier chief, whose node may be lost, is waited for.
-      linger_seconds: this chief ends by itself so long after the end of the search.
-      deserted_seconds: or when neither step nor workers have called it for so long.
+      lock_seconds: how long to wait for an earlier chief, whose node may be lost.
+      linger_seconds: how long this chief stays after the end of the search.
+      deserted_seconds: how long it stays without any call from the step or workers.
 
     Returns:
       How the process should end: DONE only when it waited long enough.
@@ -83,7 +83,7 @@ def chief(
             go_on=watch.is_new_attempt,
             server_key=server_key,
             lock_seconds=lock_seconds,
-            # The Job has one pod at a time: an earlier one is dead, or cut off on a machine that is lost.
+            # The Job has one pod at a time: an earlier one is dead, or cut off on a machine that is being lost.
             owner=attempt,
             called=watch.called,
         )
@@ -102,15 +102,15 @@ def worker(
     gpus: int = 0,
     environment: Mapping[str, str] = os.environ,
 ) -> ExitCode:
-    """Runs trials of the search in `root`, as the member of its group that the Job's controller made it.
+    """Runs trials of the search in `root`, as the member of its group that the Job's controller assigned.
 
     Args:
       root: the path or gs:// address of the search directory.
       folder: where the credentials are mounted.
       address: `host:port` of the chief.
       group: the worker's group.
-      gpus: how many the group asks for: TensorFlow must see one then.
-      environment: with the index in the group, and what tells this pod from others.
+      gpus: how many the group requests; if any, TensorFlow must see one.
+      environment: has the index in the group, and the pod's own id.
 
     Returns:
       How the process should end.
@@ -125,7 +125,7 @@ def worker(
     try:
         gpu_check.check(gpus, group, environment)
     except SearchError as error:
-        # Another start would be on the same image, and another node mostly has the same driver.
+        # A restart would use the same image, and usually a node with the same driver.
         _LOG.error("the worker cannot start: %s", error)
         return ExitCode.FATAL
     return main.run_worker(
@@ -139,11 +139,11 @@ def worker(
 
 
 def leave(code: ExitCode, start: Start | None = None) -> NoReturn:
-    """Ends the process, without waiting for threads that the user's code may have left.
+    """Ends the process, without waiting for threads that the user's code may have left behind.
 
     Args:
-      code: how.
-      start: how it was started, for one that gives way to itself.
+      code: the exit code.
+      start: how the process was started, for one that restarts itself in place.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
@@ -159,7 +159,7 @@ def leave(code: ExitCode, start: Start | None = None) -> NoReturn:
 
 
 class _Desertion:
-    """What a chief in a pod looks after besides serving: which attempt it is, and whether anybody still wants it."""
+    """A chief's duties in a pod besides serving: noting which attempt it is, and ending if nobody wants it any more."""
 
     def __init__(self, directory: SearchDir, attempt: str, linger_seconds: float, deserted_seconds: float) -> None:
         self._storage = directory.storage
@@ -173,7 +173,7 @@ class _Desertion:
         self.in_vain = False
 
     def called(self) -> None:
-        """The chief begins to serve, or somebody who has the search's token called: the step, or a worker."""
+        """Call it when serving begins, and at each call by a client with the search's token: the step or a worker."""
         self._quiet = 0.0
 
     def start(self) -> None:
@@ -187,7 +187,7 @@ class _Desertion:
             self._look_who_calls()
             try:
                 if not noted and self._storage.journal_position() != self._journal:
-                    # Only now: a chief that dies before it stored anything has not begun the attempt.
+                    # Only now: a chief that dies before it has stored anything has not begun the attempt.
                     self._storage.write(ATTEMPT, self._attempt.encode())
                     noted = True
                 if time.monotonic() - looked >= look_every:
@@ -197,10 +197,10 @@ class _Desertion:
                 _LOG.warning("the search directory cannot be looked at", exc_info=True)
 
     def _look_who_calls(self) -> None:
-        # A search that is over has a limit of its own.
+        # A search that is over has its own limit.
         if self._quiet is None or self._ended is not None:
             return
-        # Not by the clock: while this process is suspended nobody can call it.
+        # Not by the clock: nobody can call this process while it is suspended.
         self._quiet += _WATCH_SECONDS
         if self._quiet >= self._deserted:
             # The step is dead, and no worker can start: such a search never ends, and nobody else would end it.
@@ -234,7 +234,7 @@ def _index(environment: Mapping[str, str]) -> int:
 
 
 def _no_start(name: str, error: Exception, directory: SearchDir | None) -> ExitCode:
-    """A fault of the image or of what is mounted, which no other start mends."""
+    """Reports a fault of the image or of what is mounted, which no restart fixes."""
     trace = traceback.format_exc()
     message = str(error) if isinstance(error, SearchError) else cause.of_error(error)
     _LOG.error("the %s cannot start: %s\n%s", name, message, trace)
@@ -247,6 +247,6 @@ def _no_start(name: str, error: Exception, directory: SearchDir | None) -> ExitC
 
 
 def _end_at_once_on_sigterm() -> None:
-    """Until chief or worker have a handler of their own."""
+    """Applies until chief or worker have a handler of their own."""
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(ExitCode.PREEMPTED))
     afresh.hear_signals()

@@ -37,16 +37,21 @@ _LOG = logging.getLogger(__name__)
 CHIEF = "chief"
 
 _FINAL = frozenset({int(ExitCode.DONE), int(ExitCode.FATAL), int(ExitCode.CANNOT_STORE)})
-# A process that dies at its start would otherwise be started some hundred times a second.
+# Otherwise a process that dies at its start would be restarted some hundred times a second.
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
-# A process that lived so many times its pause is none of those: it was killed, and is started at once.
+# A process that lived this many times its pause did not crash-loop: it was killed, and is restarted at once.
 _STEADY_PAUSES = 10.0
 _KILL_SECONDS = 5.0
 
 
 def next_pause(lived_seconds: float, pause_seconds: float) -> float:
-    """How long to wait before a process is started anew that lived so long, and waited so for its own start."""
+    """The backoff before a process is restarted.
+
+    Args:
+      lived_seconds: how long the process ran.
+      pause_seconds: the backoff before its own start.
+    """
     if lived_seconds > _STEADY_PAUSES * pause_seconds:
         return _FIRST_PAUSE_SECONDS
     return min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
@@ -66,7 +71,7 @@ class _Process:
         self.log = log
         self.state = MemberState.PENDING
         self.pid: int | None = None
-        # What the chief knows its process by: the number, or that of the one that gave way to it.
+        # How the chief knows its process: by its pid, or the pid of the first process if it has renewed itself.
         self.identity = ""
         self.renewed = False
         self.restarts = 0
@@ -77,13 +82,13 @@ class _Process:
         self.due: float | None = 0.0
 
     def to_start(self) -> dict[str, Any]:
-        """What the fork server is asked for."""
+        """The request to the fork server."""
         if not self.renewed:
             return self.request
         return {**self.request, "arguments": {**self.request["arguments"], "process": self.identity}}
 
     def begin(self, pid: int) -> None:
-        """It has been started."""
+        """Notes that the process has been started."""
         self.pid = pid
         self.identity = self.identity if self.renewed else str(pid)
 
@@ -101,22 +106,22 @@ class _Process:
         )
 
     def reason(self) -> str:
-        """Of its last end."""
+        """The reason of its last end."""
         if self.exit_code is None:
             return ""
         return f"exit code {self.exit_code}: {SILENCED}" if self.silenced else exit_reason(self.exit_code)
 
 
 class LocalCluster(Cluster):
-    """Chief and workers as processes of this machine, forked from one that has imported what they need.
+    """Chief and workers as processes of this machine, forked from one that has already imported what they need.
 
     Args:
-      directory: the search.
-      token: its bearer token.
+      directory: the directory of the search.
+      token: the search's bearer token.
       with_tfx: whether the user's function gets TFX's `FnArgs`.
-      server: a fork server that is started already; it stays up when the cluster is closed. Without it the cluster
-        starts one of its own.
-      longest_pause_seconds: a process that dies again and again is started after a pause that doubles up to this.
+      server: a fork server that is already running; it stays up when the cluster is closed. Without it the cluster
+        starts its own.
+      longest_pause_seconds: the limit of the backoff, which doubles each time for a process in a crash loop.
     """
 
     def __init__(
@@ -129,7 +134,7 @@ class LocalCluster(Cluster):
         longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._directory = directory
-        # A process writes its log to a file; a bucket gets it at the end.
+        # A process writes its log to a file; for a bucket it is uploaded at the end.
         self._scratch: Path | None = None
         self._bounds: LogBounds | None = None
         self._owner = uuid.uuid4().hex
@@ -141,7 +146,7 @@ class LocalCluster(Cluster):
         self._longest_pause = longest_pause_seconds
         self._processes: dict[str, _Process] = {}
         self._losses: list[Loss] = []
-        self._silenced: set[int] = set()  # processes that are being killed for their silence
+        self._silenced: set[int] = set()  # processes that are being killed because they are silent
         self._address: str | None = None
         self._closed = False
 
@@ -154,7 +159,7 @@ class LocalCluster(Cluster):
         if self._bounds is None:
             self._bounds = LogBounds(self._log(CHIEF).parent)
         if self._directory.storage.path is not None:
-            # In a bucket others than the user may read it.
+            # In a bucket, others than the user may read it.
             credentials.store_token(self._directory.token, self._token)
         root = self._directory.url
         if CHIEF not in self._processes:
@@ -179,7 +184,7 @@ class LocalCluster(Cluster):
         return Snapshot(self._processes[CHIEF].member(), workers, losses)
 
     def chief_address(self) -> str | None:
-        """See `Cluster.chief_address`. The last one that is known, where somebody has done away with the file."""
+        """See `Cluster.chief_address`. The last known one, if somebody has deleted the file."""
         self._address = self._find_chief() or self._address
         return self._address
 
@@ -200,7 +205,7 @@ class LocalCluster(Cluster):
             self._server.send({"kill": member, "signal": int(signal.SIGKILL)})
 
     def pid(self, member: str) -> int | None:
-        """The process of a member, None while it has none."""
+        """The process id of a member, None while it has none."""
         return self._processes[member].pid
 
     def close(self, *, grace_seconds: float, failed: bool = False) -> None:
@@ -218,7 +223,7 @@ class LocalCluster(Cluster):
             # The server is gone, and its children with it.
             return
         finally:
-            # Workers that joined by hand take it for the end of the run.
+            # Workers that joined by hand take this as the end of the run.
             if self._directory.storage.path is not None:
                 self._directory.token.unlink(missing_ok=True)
             if self._owns_server:
@@ -241,7 +246,7 @@ class LocalCluster(Cluster):
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _end(self, names: list[str], number: int, until: float) -> None:
-        """Sends a signal to those that still run and waits for their end, at the latest until `until`."""
+        """Sends a signal to those that still run and waits for their end, at most until `until`."""
         assert self._server is not None
         self._take_messages()
         for name in names:
@@ -284,7 +289,7 @@ class LocalCluster(Cluster):
     def _take_end(self, process: _Process, code: int, *, renewed: bool) -> None:
         process.renewed = renewed
         if renewed and not self._closed:
-            # No end in anybody's eyes: the next one takes its place at once, and its name in the books of the chief.
+            # Not an end: the next process takes its place at once, under the same identity with the chief.
             self._silenced.discard(process.pid or 0)
             process.pid, process.state, process.due = None, MemberState.PENDING, time.monotonic()
             return
@@ -305,7 +310,7 @@ class LocalCluster(Cluster):
         process.due = now + process.pause
         process.restarts += 1
         if process.name == CHIEF:
-            # A chief that comes back goes on with the same attempt, if it can at the address that its workers know.
+            # A restarted chief resumes the same attempt, if possible at the address that its workers know.
             address = self.chief_address()
             if address is not None:
                 process.request["arguments"]["go_on"] = False

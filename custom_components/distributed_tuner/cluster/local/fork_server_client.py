@@ -1,4 +1,4 @@
-"""The caller's side of a fork server; see `fork_server` for what is said."""
+"""The client side of a fork server; see `fork_server` for the protocol."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from custom_components.distributed_tuner.host import files
 
 
 class ForkServerHandle:
-    """This side of a fork server; see `fork_server` for what is said."""
+    """The client side of a fork server; see `fork_server` for the protocol."""
 
     def __init__(self, log: Path, *, with_tfx: bool) -> None:
         self._log = log
         command = [sys.executable, "-m", "custom_components.distributed_tuner.process.fork_server"]
-        # What the caller can import, chief and workers can: the user's module may be on a path that the caller added.
+        # Whatever the caller can import, chief and workers can: the user's module may be on a path that the caller
+        # added.
         path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, sys.path)])
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -30,7 +31,8 @@ class ForkServerHandle:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                # Of its own session: ctrl-C at the terminal is for the person's program, which then closes this one.
+                # In a session of its own: ctrl-C at the terminal is for the user's program, which then closes this
+                # server.
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "1"},
             )

@@ -1,4 +1,4 @@
-"""Deals the GPUs of one machine out to its workers."""
+"""Assigns the GPUs of one machine to its workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from custom_components.distributed_tuner.host import variables
 
 
 def visible(environment: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> tuple[str, ...]:
-    """The GPUs that this process may use, as CUDA names them: those that the environment lists, else all there are."""
+    """The GPUs that this process may use, as CUDA names them: those listed in the environment, else all of them."""
     if variables.VISIBLE_GPUS in environment:
         return tuple(
             gpu.strip() for gpu in environment[variables.VISIBLE_GPUS].split(",") if gpu.strip() not in ("", "-1")
@@ -20,10 +20,10 @@ def visible(environment: Mapping[str, str] = os.environ, devices: Path = Path("/
 
 
 def deal(gpus: Sequence[str], workers: int) -> list[dict[str, str]]:
-    """The environment of each worker.
+    """The environment variables of each worker.
 
-    More GPUs than workers: each worker gets several. Fewer: workers share, one GPU each, and memory is taken as needed
-    so that they can. None: no worker is told anything.
+    With more GPUs than workers, each worker gets several. With fewer, workers share, one GPU each, and TensorFlow
+    allocates memory as needed so that they can. Without GPUs nothing is set.
     """
     if not gpus or workers < 1:
         return [{} for _ in range(workers)]

@@ -1,7 +1,7 @@
 """A fork server started ahead of the search that will use it.
 
-Its imports take seconds of one core. A pipeline that runs whole on one machine starts it at its own start, while the
-nodes before the tuner keep another core busy. Without that the local cluster starts its own, and all works the same.
+Its imports take seconds of one core. A pipeline that runs entirely on one machine starts it at its own start, while the
+nodes before the tuner keep another core busy. Otherwise the local cluster starts its own, with the same result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _server: ForkServerHandle | None = None
 
 @contextlib.contextmanager
 def prewarmed(log: Path) -> Iterator[None]:
-    """Within it local clusters find a server that is importing already, or done with it; `log` takes its output."""
+    """In this context, local clusters use a server started at its beginning, whose output goes to `log`."""
     global _server
     server = _server = ForkServerHandle(log, with_tfx=True)
     try:
@@ -28,5 +28,5 @@ def prewarmed(log: Path) -> Iterator[None]:
 
 
 def server() -> ForkServerHandle | None:
-    """The server of the surrounding `prewarmed`, if it still runs."""
+    """The server of the enclosing `prewarmed`, if it is still running."""
     return _server if _server is not None and _server.alive else None

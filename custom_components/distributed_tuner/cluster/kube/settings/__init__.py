@@ -1,1 +1,1 @@
-"""What a user sets for a search on Kubernetes, checked."""
+"""The user's settings for a search on Kubernetes, validated."""

@@ -1,4 +1,4 @@
-"""Reads the settings of a search on Kubernetes from the file that a user wrote."""
+"""Reads the settings of a search on Kubernetes from the user's file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from custom_components.distributed_tuner.cluster.kube.settings.options import KI
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a file of settings says; none of them is checked yet.
+    """Parses a settings file; does not validate the settings yet.
 
     Args:
-      file: YAML or JSON; of JSON not all is YAML, tabs for example.
+      file: YAML or JSON; not all JSON is YAML: tabs, for example.
 
     Raises:
-      ValueError: it cannot be read, is neither, holds no names and values, or is for a cluster of another kind. The
-        text says so without the file's name.
+      ValueError: the file cannot be read, is neither, is not a mapping, or is for a cluster of another kind. The
+        message leaves out the file's name.
     """
     try:
         text = file.read_text("utf-8")

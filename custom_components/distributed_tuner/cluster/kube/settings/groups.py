@@ -13,7 +13,7 @@ from custom_components.distributed_tuner.cluster.kube.settings.strict import Str
 from custom_components.distributed_tuner.cluster.kube.settings.volumes import Volume
 from custom_components.distributed_tuner.host import variables
 
-# A Job's name is SEARCH-GROUP and its pods' host names end in -INDEX: all of it has to fit 63 characters, see `names`.
+# A Job's name is SEARCH-GROUP, and its pods' host names add -INDEX: all of it must fit into 63 characters, see `names`.
 MAX_GROUP_LENGTH = 15
 MAX_WORKERS_OF_GROUP = 10_000
 _MAX_PRICE = 1e6
@@ -22,7 +22,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Set by the manifests themselves.
 _OWN_PREFIXES = ("app.kubernetes.io/", "distributed-tuner/", "batch.kubernetes.io/")
-# The Jobs' controller sets these too, by their old names.
+# The Jobs' controller sets these too, under their old names.
 _OWN_LABELS = ("job-name", "controller-uid")
 _OWN_VARIABLES = frozenset({"HOME", variables.PROCESS, variables.INDEX})
 
@@ -68,18 +68,18 @@ class PodSettings(Strict):
 
     Attributes:
       image: the container image; None takes the search's.
-      cpu: CPUs that the pod asks for; it may use more where there are more.
-      cpu_limit: CPUs that it may not exceed, at least `cpu`; None sets no limit. Only for a namespace whose
-        ResourceQuota counts `limits.cpu`: a pod that is throttled trains no better.
-      memory: memory that it asks for and may not exceed.
-      ephemeral_storage: local disk that it asks for and may not exceed; None leaves it open.
+      cpu: CPUs requested; the pod may use more if the node has more.
+      cpu_limit: CPUs that the pod may not exceed, at least `cpu`; None sets no limit. Only for a namespace whose
+        ResourceQuota counts `limits.cpu`: throttling does not make a pod train better.
+      memory: memory requested, which is also the limit.
+      ephemeral_storage: local disk requested, which is also the limit; None sets neither.
       gpu: GPUs.
       spot: whether the pod runs on GKE's spot nodes, and only there.
-      node_selector: labels of the nodes that it may run on.
-      tolerations: taints that it bears.
+      node_selector: labels that a node must have.
+      tolerations: taints that the pod tolerates.
       priority_class: name of a PriorityClass.
-      env: environment variables. No place for secrets.
-      volumes: besides those of the search.
+      env: environment variables. Not for secrets.
+      volumes: in addition to those of the search.
       service_account: name of the pod's service account; None takes the search's. Its token is not mounted.
       labels: of the pods.
       annotations: of the pods.
@@ -101,7 +101,7 @@ class PodSettings(Strict):
     service_account: str | None = None
     labels: dict[str, str] = Field(default={})
     annotations: dict[str, str] = Field(default={})
-    # It is the value of a label, too.
+    # It is used as the value of a label, too.
     queue: str | None = Field(default=None, max_length=63)
 
     _cpus = syntax.checked("cpu", "cpu_limit", by=syntax.cpu)
@@ -151,9 +151,10 @@ class WorkerGroup(PodSettings):
 
     Attributes:
       name: of the group; its workers are NAME-0, NAME-1, …
-      count: how many workers; None takes what `num_workers` leaves for this group. At least one in a `queue`.
-      price_per_hour: what the machine of one worker costs for an hour, in any currency; where several workers share a
-        node, each one's part. Only for the report; None where nobody said.
+      count: how many workers; None takes what other groups leave of `num_workers`. At least one with a `queue`.
+      price_per_hour: what the machine of one worker costs per hour, in any currency; if several workers share a node,
+      each
+        one's share. Only for the report; None if unknown.
       on_demand_price_per_hour: what the same machine costs on demand, for a group on spot machines.
     """
 

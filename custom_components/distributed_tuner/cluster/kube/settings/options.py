@@ -30,25 +30,28 @@ class KubernetesOptions(Strict):
     """Where and how chief and workers run.
 
     Attributes:
-      image: the container image of chief and workers; it holds this package and the user's module.
-      namespace: where; None takes the step's own, or that of the kubeconfig's context.
+      image: the container image of chief and workers; it contains this package and the user's module.
+      namespace: where chief and workers run; None takes the step's own, or that of the kubeconfig's context.
       groups: the workers, see `WorkerGroup`. At most one leaves its count open and gets the rest of `num_workers`.
       chief: the chief's pod.
       volumes: of chief and workers; the search directory must be on one of them, at the same path for all, or in a
         bucket.
       service_account: of chief and workers. They need no right to the API; it is for what they read elsewhere.
       image_pull_secrets: names of Secrets.
-      port: the chief's.
+      port: the port that the chief listens on.
       pending_seconds: how long the chief, or all workers, may wait for a machine before the search gives up.
-      api_patience_seconds: how long the API server may be away before the search gives up.
-      node_loss_seconds: a pod on a node that is not heard of is given up after this time, and replaced when its grace
+      api_patience_seconds: how long the API server may be unreachable before the search gives up.
+      node_loss_seconds: how long a node may be unreachable before its pods are given up; they are replaced when their
+      grace
         is over too.
-      ttl_seconds: a finished Job that nobody removed, because the step died, is removed after this time.
-      linger_seconds: a chief whose search is over, and that nobody asks for its results, ends after this time.
-      deserted_seconds: a chief that neither step nor workers have called for so long ends, whatever the search's state:
-        the step is dead, and no worker can start. `ttl_seconds` later the chief's Job goes, and with it all it owns.
-      keep_on_failure: whether Jobs and pods stay for debugging when the search failed. They go as those of a step that
-        died, `linger_seconds` or `deserted_seconds`, then `ttl_seconds` later, or when the run is run again.
+      ttl_seconds: how long a finished Job is kept if nobody removes it, because the step died.
+      linger_seconds: how long a chief whose search is over stays if nobody fetches its results.
+      deserted_seconds: how long a chief stays without any call from the step or workers, whatever the search's state:
+      the
+        step is dead, and no worker can start. `ttl_seconds` later the chief's Job is deleted with all that it owns.
+      keep_on_failure: whether Jobs and pods of a failed search stay for debugging. They are deleted like those of a
+      step
+        that died, after `linger_seconds` or `deserted_seconds` plus `ttl_seconds`, or when the run is repeated.
       run_as_user: the user and group id of the container; not 0.
     """
 
@@ -61,7 +64,7 @@ class KubernetesOptions(Strict):
     image_pull_secrets: tuple[str, ...] = ()
     port: int = Field(default=50051, ge=1024, le=65535)
     pending_seconds: float = Field(default=900.0, gt=0)
-    # A watch of what does not change is silent for half a minute.
+    # Without changes a watch is silent for half a minute.
     api_patience_seconds: float = Field(default=600.0, ge=60.0)
     node_loss_seconds: int = Field(default=30, ge=0, le=syntax.MAX_NUMBER)
     ttl_seconds: int = Field(default=3600, ge=60, le=syntax.MAX_NUMBER)
@@ -117,16 +120,20 @@ class KubernetesOptions(Strict):
         return values
 
     def counts(self, workers: int) -> dict[str, int]:
-        """How many workers each group has, when so many are wanted in all; groups with a count of their own keep it.
+        """How many workers each group has; groups with a count of their own keep it.
+
+        Args:
+          workers: how many are wanted in all.
 
         Raises:
-          KubernetesOptionsError: none are left for a group in a queue.
+          KubernetesOptionsError: none are left for a group with a queue.
         """
         fixed = sum(group.count or 0 for group in self.groups)
         counts = {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
         for group in self.groups:
             if group.queue and not counts[group.name]:
-                # Its Job could not be kept suspended: Kueue runs those that it admits, and a Job of none is finished.
+                # Its Job could not be kept suspended: Kueue resumes Jobs that it admits, and one without completions is
+                # complete.
                 raise KubernetesOptionsError(
                     f"groups {group.name}: count: none of the {workers} workers (num_workers) is left for it, and a "
                     "group in a queue needs at least one. Raise num_workers, lower another group's count, or leave "
@@ -135,10 +142,13 @@ class KubernetesOptions(Strict):
         return counts
 
     def check_root(self, root: str) -> None:
-        """Makes sure that chief and workers find the search directory where the step does: a bucket is everywhere.
+        """Checks that chief and workers find the search directory at the step's path; a bucket is the same everywhere.
+
+        Args:
+          root: the path or gs:// address of the search directory.
 
         Raises:
-          KubernetesOptionsError: a pod has no volume there that it may write to.
+          KubernetesOptionsError: a pod has no writable volume there.
         """
         if root.startswith(BUCKET_SCHEME):
             return
@@ -153,7 +163,7 @@ class KubernetesOptions(Strict):
                 )
 
     def prices(self) -> dict[str, Price]:
-        """What the groups cost, by name, as far as the user said."""
+        """The prices of the groups, by name, if the user gave any."""
         return {
             group.name: Price(group.price_per_hour, group.on_demand_price_per_hour)
             for group in self.groups
@@ -179,7 +189,7 @@ class KubernetesOptions(Strict):
 
     @classmethod
     def from_mapping(cls, values: Any) -> KubernetesOptions:
-        """Checks settings as JSON has them; a key `kind` is passed over.
+        """Validates settings in their JSON form; ignores the key `kind`.
 
         Raises:
           KubernetesOptionsError: a setting is unknown or out of range; each is named.

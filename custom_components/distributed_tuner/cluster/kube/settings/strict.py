@@ -1,4 +1,4 @@
-"""Settings that are taken as they are written, or refused."""
+"""Settings that are taken as written, or rejected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _PLAIN = (bool, int, float, str)
 
 
 class Strict(pydantic.BaseModel):
-    """Refuses unknown fields, and is immutable."""
+    """Rejects unknown fields, and is immutable."""
 
     class Config:
-        """pydantic's."""
+        """pydantic's configuration."""
 
         allow_mutation = False
         extra = "forbid"
@@ -22,7 +22,7 @@ class Strict(pydantic.BaseModel):
 
     @pydantic.validator("*", pre=True)
     def _no_conversions(cls, value: Any, field: pydantic.fields.ModelField) -> Any:  # noqa: N805
-        """pydantic would make 2 of 2.7 and of "2", and "1" of 1."""
+        """pydantic would turn 2.7 and "2" into 2, and 1 into "1"."""
         if isinstance(value, (dict, list, tuple)) and field.type_ is str:
             for place, each in value.items() if isinstance(value, dict) else enumerate(value):
                 if not isinstance(each, str):
@@ -44,5 +44,5 @@ class Strict(pydantic.BaseModel):
 
 
 def _quoted(value: Any) -> str:
-    """What a person who wrote this without quotes in YAML meant, mostly."""
+    """What a person who wrote this in YAML without quotes probably meant."""
     return json.dumps(str(value).lower() if isinstance(value, bool) else str(value))

@@ -1,4 +1,4 @@
-"""What Kubernetes takes for a name, a quantity, a label or a path. What it does not take is told in words."""
+"""Kubernetes' syntax of names, quantities, labels and paths. What it rejects is explained in words."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import pydantic
 
-#: The largest whole number that the API has in most of its fields.
+#: The largest integer that most fields of the API accept.
 MAX_NUMBER = 2**31 - 1
 
 _LABEL_LENGTH = 63
 _NAME_LENGTH = 253
-# The API's limit for all of an object is 256 KiB; what is left is for those that the search and controllers add.
+# The API's limit for all annotations of an object is 256 KiB; the rest is for those of the search and of controllers.
 _ANNOTATIONS_BYTES = 250 * 1024
 
 # A part of a name between dots. The API limits the name as a whole, not its parts.
@@ -28,12 +28,12 @@ _SMALLEST_BYTES = 2**20
 
 
 def checked(*fields: str, by: Callable[[str], str]) -> Any:
-    """A validator of pydantic: the rule holds for these fields where they are not None."""
+    """A pydantic validator that applies the rule to these fields, unless they are None."""
     return pydantic.validator(*fields, allow_reuse=True)(lambda cls, text: text if text is None else by(text))
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """The rule of a field that takes these words alone."""
+    """The rule of a field that accepts only these words."""
 
     def rule(text: str) -> str:
         if text not in words:
@@ -47,7 +47,7 @@ def dns_label(text: str) -> str:
     """A name without dots.
 
     Raises:
-      ValueError: it is none; likewise below.
+      ValueError: the text is not one; the same holds for the functions below.
     """
     if len(text) > _LABEL_LENGTH or not _DNS_LABEL.fullmatch(text):
         raise ValueError(
@@ -58,7 +58,7 @@ def dns_label(text: str) -> str:
 
 
 def dns_name(text: str) -> str:
-    """A name that may have dots, as most objects have it."""
+    """A name that may contain dots, like that of most objects."""
     if not _is_dns_name(text):
         raise ValueError(
             f"{text!r} is no name of an object of Kubernetes: expected small letters, digits, - and ., a letter or a "
@@ -94,9 +94,9 @@ def value(text: str, of: str = "a label") -> str:
 
 
 def check_annotations(texts: Mapping[str, str]) -> None:
-    """Annotations, all that one object has."""
+    """The annotations of one object, all together."""
     for name in texts:
-        # Capitals in a prefix, which a label may not have, are taken by the API here.
+        # Here the API accepts a prefix with capitals, which a label may not have.
         key(name.lower(), "an annotation")
     size = sum(len(name.encode()) + len(text.encode()) for name, text in texts.items())
     if size > _ANNOTATIONS_BYTES:
@@ -114,7 +114,7 @@ def cpu(text: str) -> str:
 
 
 def size(text: str) -> str:
-    """An amount of memory or disk. One below a mebibyte lacks its unit, or has that of CPUs."""
+    """An amount of memory or disk. Less than a mebibyte means that the unit is missing, or is that of CPUs."""
     held = amount(text)
     if held < _SMALLEST_BYTES:
         told = f"{held.normalize():f} bytes" if held else "nothing"
@@ -123,7 +123,7 @@ def size(text: str) -> str:
 
 
 def amount(text: str) -> Decimal:
-    """What a quantity says: `500m` is 0.5."""
+    """The value of a quantity: `500m` is 0.5."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no quantity of Kubernetes, such as 500m, 4 or 4Gi")
@@ -133,9 +133,9 @@ def amount(text: str) -> Decimal:
 
 
 def folder(path: str) -> str:
-    """A path in a container that something can be mounted at.
+    """A path in a container at which something can be mounted.
 
-    Kubernetes takes `..` there; the container's runtime resolves it, so that the folder is another one than is read.
+    Kubernetes accepts `..` there, but the container runtime resolves it, so the folder is not the one that it seems.
     """
     if not path.startswith("/") or ":" in path or "\0" in path or ".." in path.split("/"):
         raise ValueError(f"{path!r}: expected a folder's whole path, such as /data, without : and without .. in it")
@@ -152,5 +152,5 @@ def part(path: str) -> str:
 
 
 def normal(path: str) -> str:
-    """A whole path with nothing in it that makes no difference."""
+    """The absolute path without redundant parts."""
     return "/" + "/".join(each for each in path.split("/") if each not in ("", "."))

@@ -20,12 +20,12 @@ VOLUME_KINDS = (
     "projected",
     "secret",
 )
-# Those that several pods may share; the others are each pod's own, or read-only.
+# Kinds that several pods may share; the others belong to one pod, or are read-only.
 _SHARED_KINDS = ("csi", "persistentVolumeClaim")
 _CLAIM = "persistentVolumeClaim"
 _CREDENTIALS_PATH = "/etc/distributed-tuner"
 _OWN_PATHS = ("/tmp", "/home/tuner", _CREDENTIALS_PATH)
-# Those in which nobody can make the folder that another volume is mounted at.
+# Kinds in which the folder for mounting another volume cannot be created.
 _READ_ONLY_KINDS = ("configMap", "downwardAPI", "projected", "secret")
 
 
@@ -52,12 +52,12 @@ class Volume(Strict):
 
     @property
     def shared(self) -> bool:
-        """Whether what one pod writes there is seen by another one, for all that its kind tells."""
+        """Whether other pods see what one pod writes there, as far as the volume's kind tells."""
         kind, how = next(iter(self.source.items()))
         return kind in _SHARED_KINDS and not self.read_only and not how.get("readOnly")
 
     def takes(self, other: Volume) -> bool:
-        """Whether the other volume can be mounted where it wants to be, for all that this one has to do with it."""
+        """Whether the other volume can be mounted at its path, as far as this one is concerned."""
         kind, how = next(iter(self.source.items()))
         read_only = kind in _READ_ONLY_KINDS or self.read_only or bool(how.get("readOnly"))
         return not (read_only and _lies_in(other.mount_path, self.mount_path))
