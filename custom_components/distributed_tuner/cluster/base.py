@@ -65,6 +65,7 @@ class Loss:
     Attributes:
       name: the worker's id.
       reason: of its end, for people.
+      process: as in `Study.ask`.
       fault: whether it ended by itself, as far as is known, or was replaced because it was silent; False if its machine
         was taken away, or it was told to end for another reason.
     """

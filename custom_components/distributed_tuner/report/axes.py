@@ -42,7 +42,7 @@ class Axis:
 
 
 def hyperparameter_axis(name: str, values: Sequence[HyperparameterValue | None]) -> Axis:
-    """Lays out one hyperparameter; None marks a trial that does not have it.
+    """Lays out one hyperparameter; None marks a trial without it.
 
     Text, booleans and numbers with few distinct values that recur become evenly spaced choices, other numbers a linear
     or a logarithmic scale. The trials of one choice fan out a little in the order given, to be told apart.

@@ -84,8 +84,8 @@ def render_html(
       generated_at: the moment of the picture, seconds since the epoch; running trials are drawn up to it.
       title: the heading; by default made from the search's name.
       top_n: how many of the best distinct configurations to mark as chosen.
-      state: how the search stands, in a word; by the record alone, if left out: whether it ended.
-      prices: of the groups of workers, by name; without any the report tells no cost.
+      state: the state of the search, in a word; if left out, taken from the record: whether it has ended.
+      prices: of the groups of workers, by name; without prices the report shows no cost.
 
     Returns:
       A whole HTML document of about 5 MB, nearly all of which is plotly.js. It loads nothing from anywhere, and its

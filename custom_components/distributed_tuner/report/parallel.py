@@ -1,6 +1,7 @@
-"""Parallel coordinates: how the hyperparameters go together with the score.
+"""Parallel coordinates: how hyperparameters and score relate.
 
-Drawn as plain lines. Plotly's own chart of that kind needs WebGL and `eval`, blurs in print and knows no missing value.
+Drawn as plain lines. Plotly's own chart of that kind needs WebGL and `eval`, prints blurred and supports no missing
+values.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The step's side: starts a search, watches it, and collects what it found."""
+"""The step's side: starts a search, watches it, and collects its results."""

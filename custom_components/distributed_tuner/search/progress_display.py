@@ -1,4 +1,4 @@
-"""Shows how a search goes: a live line on a terminal, a line now and then in a log."""
+"""Shows the progress of a search: a live line on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ class ProgressDisplay:
     """Shows the progress of a search on the project's console while the context lasts.
 
     On a terminal one live line is redrawn with every update. Elsewhere lines are printed: a changed one no sooner than
-    `log_every` seconds after the one before, an unchanged one after `LOG_AT_LEAST_EVERY`, and the last state at the
-    end. Time is what the updates say it is.
+    `log_every` seconds after the previous one, an unchanged one after `LOG_AT_LEAST_EVERY`, and the last state at the
+    end. The time is taken from the updates.
     """
 
     def __init__(self, *, log_every: float = LOG_EVERY) -> None:
-        """Takes the least time between two log lines, seconds; opens nothing yet."""
+        """Opens nothing yet.
+
+        Args:
+          log_every: the least time between two log lines, in seconds.
+        """
         self._log_every = log_every
         self._console = Console(file=console.stream(), highlight=False)
         live = self._console.is_terminal and not self._console.is_dumb_terminal
@@ -44,7 +48,7 @@ class ProgressDisplay:
         self._printed_at = -float("inf")
 
     def __enter__(self) -> ProgressDisplay:
-        """Begins the display."""
+        """Starts the display."""
         if self._live is not None:
             self._live.start()
         return self
@@ -72,7 +76,7 @@ class ProgressDisplay:
         self._print_when_due(now)
 
     def tell(self, words: str) -> None:
-        """Shows what the search waits for: with the next updates, or alone before the first one. Empty words end it."""
+        """Shows what the search waits for: with the next updates, or alone before the first one. Empty text ends it."""
         if words == self._words:
             return
         self._words = words

@@ -1,4 +1,4 @@
-"""Runs one search on a cluster: starts chief and workers, watches them, and collects what they found."""
+"""Runs one search on a cluster: starts chief and workers, watches them, and collects the results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _tell_nobody(words: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """The results of a search.
 
     Attributes:
       record: the search as data.
@@ -62,18 +62,18 @@ def run(
     watch: Watcher,
     tell: Teller = _tell_nobody,
 ) -> Found:
-    """Runs a search to its end, or goes on with an earlier one in the same directory.
+    """Runs a search to its end, or resumes an earlier one in the same directory.
 
     Args:
       spec: what to search.
       directory: where its state is.
       cluster: where chief and workers run; it is closed in any case.
-      workers: how many.
+      workers: how many to start.
       watch: called about four times a second with (record, time, workers alive).
-      tell: called as often with who waits for a machine and why; with an empty text when nobody does.
+      tell: called as often with which members wait for a machine and why; with an empty text if none does.
 
     Returns:
-      What was found, be it enough or not.
+      The results, whether or not they are enough.
 
     Raises:
       SearchLocked: another run works on the same directory.
@@ -88,7 +88,7 @@ def run(
         failed = False
         try:
             cluster.start(workers)
-            # Not patient: a dead chief is started again by the cluster, which has to be polled for that.
+            # Without patience: a dead chief is restarted by the cluster, which has to be polled for that.
             with contextlib.closing(ChiefClient(cluster.chief_address, cluster.access(), 0.0)) as client:
                 found = _Watch(spec, directory, cluster, client, watch, tell).until_over(hold)
                 failed = found.error is not None
@@ -107,7 +107,7 @@ def run(
 
 
 def _close(cluster: Cluster, *, grace_seconds: float, failed: bool) -> None:
-    """Ends what the cluster runs; what cannot be ended takes away no result, nor hides an error that came first."""
+    """Ends what the cluster runs; a failure to do so neither loses results nor hides an earlier error."""
     try:
         cluster.close(grace_seconds=grace_seconds, failed=failed)
     except ClusterError as error:
@@ -116,10 +116,10 @@ def _close(cluster: Cluster, *, grace_seconds: float, failed: bool) -> None:
 
 @contextlib.contextmanager
 def cancellable() -> Iterator[None]:
-    """Within it SIGTERM raises KeyboardInterrupt, so that a search is ended.
+    """In this context SIGTERM raises KeyboardInterrupt, so that a search is ended.
 
-    Without that Python ends at once, and leaves behind what is not its child. Someone else's handler stays, and in
-    threads other than the main one nothing can be done.
+    Otherwise Python ends at once, and leaves behind whatever is not its child. An existing handler is kept, and in
+    threads other than the main one this has no effect.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -158,7 +158,7 @@ class _Watch:
         self._watchdog = Watchdog(spec.options, cluster)
 
     def until_over(self, hold: Hold) -> Found:
-        """Returns what was found when the chief says that the search is over.
+        """Returns the results once the chief says that the search is over.
 
         Raises:
           Locked: another run has taken the search over.
@@ -176,15 +176,15 @@ class _Watch:
                 if over:
                     return self._collect(record)
             except ChiefUnreachable:
-                # It may die at any moment, also at the end; the cluster starts it again.
+                # The chief may die at any moment, even at the end; the cluster restarts it.
                 if self._record is not None:
                     self._watchdog.check_silence()
             time.sleep(_POLL_SECONDS)
 
     def _ask(self, snapshot: Snapshot) -> tuple[SearchRecord, bool]:
-        """The search so far, and whether that is all."""
+        """The search so far, and whether it is over."""
         while self._untold:
-            # A chief that is away hears of it when it is back.
+            # Losses wait here until an unreachable chief is back.
             loss = self._untold[0]
             self._client.ask(messages.Gone(loss.name, loss.reason, loss.process, loss.fault))
             del self._untold[0]
@@ -197,11 +197,11 @@ class _Watch:
             record = changed if status.whole or record is None else record.updated(changed)
         assert record is not None, "the first answer holds the whole record"
         if record != self._record:
-            # A chief that comes back tells all anew, which is no news.
+            # A restarted chief sends the whole record again, which is no progress.
             self._watchdog.changed(snapshot)
         self._record = record
         alive = sum(member.state is MemberState.RUNNING for member in snapshot.workers)
-        # Who joined by hand is no member, and works all the same.
+        # Workers that joined by hand are not members, but work all the same.
         joined = set(status.workers) - {member.name for member in snapshot.workers}
         self._watch(record, time.time(), alive + len(joined))
         if status.stop_reason is None and not status.over:
@@ -212,10 +212,10 @@ class _Watch:
         return record, status.over
 
     def _report_fatal(self, snapshot: Snapshot) -> None:
-        """Ends the search, with what there is, for a worker that gave up for good and could not tell the chief.
+        """Ends the search, with the results so far, if a worker gave up for good and could not tell the chief.
 
-        The snapshot is older than the chief's word that the search is not over: a worker in it that ended of itself
-        cannot have been told that it is.
+        The snapshot is older than the chief's answer that the search is not over: a worker that has ended in it by
+        itself cannot have been told that it is.
         """
         for member in snapshot.workers:
             if member.state in (MemberState.FAILED, MemberState.SUCCEEDED):

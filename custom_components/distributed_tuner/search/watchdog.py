@@ -1,4 +1,4 @@
-"""Notices that a search, or one of its workers, will not go on by itself, however alive its processes are."""
+"""Notices that a search, or one of its workers, is stuck, even if its processes are alive."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import formatting
 from custom_components.distributed_tuner.record.record import SearchRecord
 
-# Before the first trial ran, a worker that dies so often has a fault that another start does not mend; later all
-# workers have to, with nothing else happening meanwhile. More often where somebody killed them: a loaded machine, or
-# nodes that are taken away, may do that for a while.
+# Before the first trial has run, a worker in such a crash loop has a fault that a restart does not fix; later, all
+# workers must be in one, with nothing else happening meanwhile. More restarts are allowed after kills: a loaded
+# machine, or nodes that are taken away, may cause them for a while.
 _MAX_STARTS = 4
 _MAX_KILLED_STARTS = 16
-# A chief comes back from more: each of its starts is quick, and all of the search hangs on it.
+# The chief is allowed more: its restarts are quick, and the whole search depends on it.
 _MAX_CHIEF_STARTS = 12
 _MAX_CHIEF_KILLED_STARTS = 40
-# But not from these: its memory, or the image, is too small for what it does before it answers the first time.
+# But not for these ends: its memory, or the image, is too small for what it does before its first answer.
 _MAX_INCURABLE_STARTS = 3
 _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
-# How Python ends when it cannot import what it should run; our programs end with other codes once they have begun.
+# Python's exit code if it cannot import its program; once started, our programs end with other codes.
 _NEVER_BEGAN = 1
-# So long a chief that ended may still be one of an earlier run, which is about to be replaced.
+# For this long an ended chief may still be one of an earlier run, which is about to be replaced.
 _ENDED_SECONDS = 15.0
-# So long workers that wait for machines may still come, and do better than those that die at every start.
+# For this long, workers that wait for machines may still come, and do better than those in a crash loop.
 _BESIDE_WAITING_SECONDS = 900.0
-# Leases that pass without a word of a worker whose process is there.
+# After this many silent leases a worker whose process is up counts as silent.
 _SILENT_LEASES = 4
 
 
 @dataclasses.dataclass
 class _Life:
-    """One process of a worker: which, when it was first seen, and when the chief last heard of it, if ever."""
+    """One process of a worker: which, when it was first seen, and when the chief last heard from it, if ever."""
 
     process: str
     began: float
     heard: float | None = None
 
     def shift(self, seconds: float) -> None:
-        """Leaves so much time out."""
+        """Discounts this much time."""
         self.began += seconds
         if self.heard is not None:
             self.heard += seconds
 
 
 class Watchdog:
-    """Looks at each snapshot of a cluster.
+    """Judges each snapshot of a cluster.
 
     Args:
       options: of the search.
-      cluster: asked for the logs of who is at fault.
-      clock: seconds; any that never goes back.
+      cluster: queried for the logs of failed members.
+      clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, options: SearchOptions, cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,25 +72,29 @@ class Watchdog:
         self._asked: float | None = None
 
     def heard(self) -> None:
-        """The chief answered, or cannot yet, for a reason that is the cluster's to judge."""
+        """Call it when the chief answers, or when the cluster is responsible for its absence."""
         self._heard = self._clock()
 
     def changed(self, snapshot: Snapshot) -> None:
-        """Something happened in the search."""
-        self._restarts = {member.name: member.restarts for member in (snapshot.chief, *snapshot.workers)}
-
-    def check(self, snapshot: Snapshot, record: SearchRecord | None) -> None:
-        """Looks at the members.
+        """Call it when the search has made progress: restarts are counted from here.
 
         Args:
           snapshot: of the cluster.
-          record: what the chief last said of the search, None before its first word.
+        """
+        self._restarts = {member.name: member.restarts for member in (snapshot.chief, *snapshot.workers)}
+
+    def check(self, snapshot: Snapshot, record: SearchRecord | None) -> None:
+        """Checks the members.
+
+        Args:
+          snapshot: of the cluster.
+          record: the chief's latest record of the search, None before its first answer.
 
         Raises:
-          SearchError: waiting on would be in vain.
+          SearchError: waiting longer would be pointless.
         """
         if self._chief is None:
-            # What happened before this step began is not held against the chief.
+            # Restarts from before this step began do not count against the chief.
             self._chief_restarts = snapshot.chief.restarts
         self._chief = snapshot.chief
         if snapshot.chief.waiting:
@@ -116,32 +120,36 @@ class Watchdog:
         self._check_restarts(snapshot)
 
     def check_silence(self, limit: float | None = None) -> None:
-        """Called while the chief does not answer.
+        """Call it while the chief does not answer.
+
+        Args:
+          limit: in seconds; `chief_timeout_seconds` if left out.
 
         Raises:
-          SearchError: it has not for `limit` seconds, `chief_timeout_seconds` if left out.
+          SearchError: the chief has been silent for longer than the limit.
         """
         limit = limit or self._options.chief_timeout_seconds
         if self._clock() - self._heard > limit:
             raise SearchError(f"the chief was not heard of for {limit:g} s. {self._last_of_chief()}")
 
     def silent(self, workers: Sequence[Member], heard: Collection[str], renewing: Collection[str] = ()) -> list[str]:
-        """Who has a process that says nothing to the chief: suspended, or in native code that lets nobody else work.
+        """Finds workers whose process is up but silent: suspended, or in native code that blocks all other threads.
 
         Args:
           workers: of the cluster.
-          heard: those of whom the chief heard within the last lease.
-          renewing: those whose process, by whatever name the cluster knows it, began anew and has not said a word yet.
+          heard: workers that the chief has heard from within the last lease.
+          renewing: workers whose process, under whatever name the cluster knows it, has restarted itself and is still
+            silent.
 
         Returns:
-          The workers that should be started anew, each once for each of its processes.
+          The workers to restart, each once for each of its processes.
         """
         now, found = self._clock(), []
         away = 0.0 if self._asked is None else now - self._asked
         self._asked = now
         if (unheard := away - self._options.heartbeat_seconds) > 0:
-            # While the chief, or whoever asks it, was away nobody could be heard; and a chief that comes back has heard
-            # of nobody yet.
+            # While the chief, or this step, was away, nobody could be heard from; and a restarted chief has heard from
+            # nobody yet.
             for known in self._lives.values():
                 known.shift(unheard)
         lives: dict[str, _Life] = {}
@@ -149,14 +157,14 @@ class Watchdog:
             life = self._lives.get(member.name)
             if member.state is not MemberState.RUNNING or member.waiting:
                 continue
-            # Its successor may be there at the next look, where a machine was taken away and nobody looked meanwhile.
+            # The next snapshot may already show its successor, if a machine was taken away and nobody looked meanwhile.
             anew = member.name in renewing and life is not None and life.heard is not None
             if life is None or life.process != member.process or anew:
                 life = _Life(member.process, now)
             if member.name in heard:
                 life.heard = now
             lives[member.name] = life
-            # One that has not begun yet ends itself after `start_seconds`, if it can.
+            # A process that has not begun yet ends itself after `start_seconds`, if it can.
             patience = (
                 self._options.start_seconds if life.heard is None else _SILENT_LEASES * self._options.lease_seconds
             )
@@ -167,7 +175,7 @@ class Watchdog:
         return found
 
     def _check_restarts(self, snapshot: Snapshot) -> None:
-        """Raises SearchError if the chief, or all workers, die again and again, and nothing else happens."""
+        """Raises SearchError if the chief, or all workers, are in a crash loop and nothing else happens."""
         chief = snapshot.chief
         if self._hopeless(chief, _MAX_CHIEF_STARTS, _MAX_CHIEF_KILLED_STARTS):
             raise SearchError(
@@ -209,7 +217,7 @@ class Watchdog:
             )
 
     def _last_of_chief(self) -> str:
-        """How the chief is as far as the cluster knows, and its last words: it may have had no time for any."""
+        """The state of the chief as far as the cluster knows, and the end of its log, which may be empty."""
         parts = []
         if (chief := self._chief) is not None:
             ends = f", and has ended {formatting.plural(chief.restarts, 'time')}" if chief.restarts else ""
@@ -224,7 +232,14 @@ class Watchdog:
 
 
 def fatal(snapshot: Snapshot) -> Member | None:
-    """Who ended for good, so that the search cannot be run on: the chief, or a worker that cannot store."""
+    """The member whose end is final, so that the search cannot continue: the chief, or a worker that cannot store.
+
+    Args:
+      snapshot: of the cluster.
+
+    Returns:
+      None if there is no such member.
+    """
     if snapshot.chief.state is MemberState.FAILED:
         return snapshot.chief
     return next((member for member in snapshot.workers if member.exit_code == ExitCode.CANNOT_STORE), None)

@@ -1,4 +1,4 @@
-"""Where a search keeps its state: a folder of this machine, or one in a bucket of Cloud Storage."""
+"""Where a search keeps its state: a folder on this machine, or one in a Cloud Storage bucket."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ BUCKET_SCHEME = "gs://"
 
 
 def open_storage(root: Path | str) -> Storage:
-    """The storage at a path or a gs:// address. Nothing is looked at yet.
+    """The storage at a path or a gs:// address. Nothing is accessed yet.
 
     Raises:
-      ValueError: the address is of another scheme, or names no bucket.
+      ValueError: the address has another scheme, or names no bucket.
     """
     text = str(root)
     if isinstance(root, str) and text.startswith(BUCKET_SCHEME):
-        # Imported here: a local search need not have Google's client.
+        # Imported here: a local search works without Google's client.
         from custom_components.distributed_tuner.storage.gcs import GcsStorage
 
         return GcsStorage(text)

@@ -1,4 +1,4 @@
-"""What a search needs of the place where its state is."""
+"""What a search needs from the place where it keeps its state."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ Take = Callable[[Iterable[Entry]], None]
 
 
 class StorageError(OSError):
-    """The place refused or is out of reach. The message says what was tried, where, why, and what to do."""
+    """The storage refused or is unreachable. The message says what was tried, where, why, and what to do."""
 
 
 class Fenced(StorageError):
-    """Somebody else has taken the search over: nothing may be written, or told to anybody, any more."""
+    """Another process has taken the search over: nothing may be written, or acknowledged to anybody, any more."""
 
 
 class Locked(Exception):
-    """Somebody else, who is alive, holds what was asked for."""
+    """Another live process holds the lock."""
 
 
 class Hold(abc.ABC):
-    """Something that one process holds at a time."""
+    """A lock that one process holds at a time."""
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Tells whether it is still held.
+        """Checks that the lock is still held.
 
         Raises:
-          Locked: somebody else has taken it over, for this process was not heard of.
+          Locked: another process has taken it over, because this one was silent for too long.
         """
 
 
 class Storage(abc.ABC):
     """The files of one search, by names such as `search.json` and `project/trial_0/trial.json`.
 
-    Files are read and written as a whole: a reader meets the earlier content or the new one, never half of it, and
-    reads what was written last. Everything may be called from any thread. What the place refuses is an OSError whose
-    message is for people; where waiting helps, it has waited already.
+    Files are read and written as a whole: a reader sees the old content or the new one, never half of it, and sees the
+    latest write. Thread-safe. Failures are OSErrors whose messages are for people; if a retry could help, it has
+    already been tried.
 
     Attributes:
-      record_seconds: what is written for onlookers is written no more often.
+      record_seconds: the least time between two writes of what onlookers read.
     """
 
     record_seconds: float
@@ -59,20 +59,20 @@ class Storage(abc.ABC):
     @property
     @abc.abstractmethod
     def path(self) -> Path | None:
-        """The folder on this machine, None where it is elsewhere."""
+        """The folder on this machine, None if it is elsewhere."""
 
     def where(self, name: str) -> str:
         """The path or address of a file."""
         return f"{self.url}/{name}"
 
     def patient(self, seconds: float) -> Storage:
-        """The same place, out of reach for so long before a call gives up; a local one always answers."""
+        """The same storage, whose calls give up if it is unreachable for `seconds`; a local one always answers."""
         del seconds
         return self
 
     @abc.abstractmethod
     def prepare(self) -> None:
-        """Makes sure that the folder can be used, before anything depends on it.
+        """Checks that the folder can be used, before anything depends on it.
 
         Raises:
           OSError: it cannot.
@@ -80,7 +80,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None where there is none.
+        """The content of a file, None if there is none.
 
         Raises:
           OSError: see the class.
@@ -88,7 +88,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def written(self, name: str) -> float | None:
-        """When a file was written last, seconds since the epoch; None where there is none.
+        """When a file was last written, in seconds since the epoch; None if there is none.
 
         Raises:
           OSError: see the class.
@@ -96,15 +96,15 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Replaces a file, or makes it, with the folders that it lies in.
+        """Creates or replaces a file, and creates the folders that contain it.
 
         Raises:
-          OSError: see the class; the file is as before.
+          OSError: see the class; the file is unchanged.
         """
 
     @abc.abstractmethod
     def remove(self, name: str) -> None:
-        """Removes a file; one that is not there is fine.
+        """Removes a file; a missing one is fine.
 
         Raises:
           OSError: see the class.
@@ -112,14 +112,18 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def remove_folder(self, name: str) -> None:
-        """Removes all files below a folder; one that is not there, or goes meanwhile, is fine.
+        """Removes all files below a folder; a missing one, or one that vanishes meanwhile, is fine.
 
         Raises:
           OSError: see the class.
         """
 
     def read_json(self, name: str, remedy: str = files.REMEDY) -> Any | None:
-        """The JSON in a file, None where there is no such file.
+        """The JSON in a file, None if there is no such file.
+
+        Args:
+          name: of the file.
+          remedy: what to do about a damaged one.
 
         Raises:
           CorruptState: the file holds no JSON.
@@ -130,12 +134,11 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def open_journal(self, take: Take) -> Journal:
-        """Opens the search's journal for appending. One process at a time does: whoever opens it ends what another
-        one appends.
+        """Opens the search's journal for appending, and fences off its previous writer.
 
         Args:
-          take: is given the entries so far, oldest first, before anything is changed; what it raises is passed on. It
-            may be called again, with all entries, when somebody else has appended meanwhile.
+          take: receives the entries so far, oldest first, before anything is changed; its exceptions propagate. It may
+            be called again, with all entries, if another process has appended meanwhile.
 
         Raises:
           CorruptState: the journal is damaged.
@@ -144,7 +147,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def journal_position(self) -> int:
-        """A number that grows with the entries of the journal, 0 before the first one. It costs little.
+        """A number that grows with the entries of the journal, 0 before the first one. Cheap.
 
         Raises:
           OSError: see the class.
@@ -152,18 +155,19 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def journal_state(self) -> str:
-        """`missing` or `empty`, of a journal without entries, for messages."""
+        """`missing` or `empty`, for a journal without entries; used in messages."""
 
     @abc.abstractmethod
     def held(self, name: str, *, owner: str, wait_seconds: float) -> AbstractContextManager[Hold]:
-        """Holds the lock of this name while the context lasts.
+        """Holds the lock with this name in this context.
 
         Args:
-          name: of the file that stands for it.
-          owner: whoever bears the same name is known to be dead: it is taken over at once where the place cannot tell.
-          wait_seconds: how long somebody else, who is alive, is waited for.
+          name: of the file that represents the lock.
+          owner: an earlier holder with the same owner is known to be dead: its lock is taken over at once if the
+            storage itself cannot tell.
+          wait_seconds: how long to wait for another live holder.
 
         Raises:
-          Locked: it is somebody else's.
+          Locked: another process holds it.
           OSError: see the class.
         """

@@ -1,4 +1,4 @@
-"""The calls to Cloud Storage that a search makes: repeated while that may help, and their failures in words."""
+"""The calls to Cloud Storage that a search makes: retried while that may help, and their failures in words."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from google.resumable_media import DataCorruption
 
 from custom_components.distributed_tuner.storage.base import StorageError
 
-#: So long a bucket may be out of reach, in seconds, until `SearchOptions.bucket_patience_seconds` is known.
+#: How long a bucket may be unreachable, in seconds, until `SearchOptions.bucket_patience_seconds` is known.
 PATIENCE_SECONDS = 180.0
 
-# A pod's metadata server may take so long after the pod's start to know its service account.
+# After a pod's start its metadata server may take this long to know the service account.
 _METADATA_SECONDS = 30.0
 _TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, and between two pieces of an answer
 # Google's client keeps 10 connections.
@@ -65,7 +65,7 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """An object of a listing. Each change of an object gives it a new generation."""
+    """An object in a listing. Each change of an object gives it a new generation."""
 
     name: str
     size: int
@@ -73,14 +73,14 @@ class Listed:
 
 
 class Bucket:
-    """One bucket, by the application's default credentials, or an emulator by STORAGE_EMULATOR_HOST. Thread-safe.
+    """One bucket, with the application's default credentials, or an emulator at STORAGE_EMULATOR_HOST. Thread-safe.
 
-    Every call raises StorageError: at once where only a person can help, else when it has failed for
+    Every call raises StorageError: at once if only a person can help, otherwise after it has failed for
     `patience_seconds`.
 
     Args:
       name: of the bucket.
-      patience_seconds: how long a call is repeated.
+      patience_seconds: how long a call is retried.
     """
 
     def __init__(self, name: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -90,7 +90,7 @@ class Bucket:
         self._connected: Any = None
 
     def get(self, name: str) -> tuple[bytes, int] | None:
-        """(content, generation) of an object, None where there is none."""
+        """(content, generation) of an object, None if there is none."""
 
         def get() -> tuple[bytes, int]:
             blob = self._bucket().blob(name)
@@ -100,7 +100,7 @@ class Bucket:
         return self._call("read", name, get, absent=None)
 
     def updated(self, name: str) -> float | None:
-        """When an object was last written, seconds since the epoch; None where there is none."""
+        """When an object was last written, in seconds since the epoch; None if there is none."""
 
         def updated() -> float:
             blob = self._bucket().blob(name)
@@ -110,23 +110,23 @@ class Bucket:
         return self._call("look at", name, updated, absent=None)
 
     def put(self, name: str, data: bytes) -> None:
-        """Makes or replaces an object."""
+        """Creates or replaces an object."""
         self._call("write", name, lambda: self._upload(name, data, None))
 
     def put_if(self, name: str, data: bytes, generation: int, *, unique: bool = True) -> int | None:
-        """Replaces an object only if it is of this generation; 0 stands for no object.
+        """Replaces an object only if it has this generation; 0 stands for no object.
 
-        An answer may be lost after the work was done, and the repeated call finds its own object in its way. That is
-        told by the content, so that no two callers may write the same.
+        An answer may be lost after the write succeeded; the retry then finds its own object in the way. It recognizes
+        it by the content, so no two callers may write the same content.
 
         Args:
           name: of the object.
           data: its content.
           generation: see above.
-          unique: whether nobody else writes this content. If not, what is in the way counts as somebody else's.
+          unique: whether nobody else writes this content. If not, an object in the way counts as somebody else's.
 
         Returns:
-          The new generation, None where somebody else came first.
+          The new generation, None if somebody else was first.
         """
         try:
             return self._call("write", name, lambda: self._upload(name, data, generation))
@@ -135,7 +135,7 @@ class Bucket:
             return found[1] if found is not None and found[0] == data else None
 
     def delete(self, name: str, generation: int | None = None) -> None:
-        """Removes an object, of this generation if one is given; one that is gone, or has changed, is left alone."""
+        """Deletes an object, or only this generation if given; one that is gone, or has changed, is left alone."""
 
         def delete() -> None:
             self._bucket().blob(name).delete(if_generation_match=generation, timeout=_TIMEOUT_SECONDS, retry=None)
@@ -146,7 +146,7 @@ class Bucket:
             return
 
     def list(self, prefix: str, limit: int | None = None) -> list[Listed]:
-        """The objects whose names begin with `prefix`, in the order of their names; at most `limit`."""
+        """The objects whose names begin with `prefix`, ordered by name; at most `limit`."""
 
         def names() -> list[Listed]:
             fields = "items(name,size,generation),nextPageToken"
@@ -158,13 +158,13 @@ class Bucket:
         return self._call("list", prefix, names)
 
     def get_all(self, names: Sequence[str]) -> Iterator[bytes | None]:
-        """The contents of objects in this order, several at a time; None for one that is not there."""
+        """The contents of objects in this order, several at a time; None for a missing one."""
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="bucket") as threads:
             for found in threads.map(self.get, names):
                 yield found[0] if found is not None else None
 
     def delete_all(self, names: Sequence[str]) -> None:
-        """Removes objects, several at a time."""
+        """Deletes objects, several at a time."""
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="bucket") as threads:
             for _ in threads.map(self.delete, names):
                 continue
@@ -189,7 +189,7 @@ class Bucket:
             return self._connected
 
     def _call(self, what: str, name: str, function: Callable[[], Result], **absent: Any) -> Result:
-        """What the function returns, or `absent` where there is no such object."""
+        """What the function returns, or `absent` if there is no such object."""
         began, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -210,7 +210,7 @@ class Bucket:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _patience_with(self, error: Exception) -> float:
-        """For how long to repeat a call that failed so, in seconds; 0 where that cannot help."""
+        """How long to retry a call that failed this way, in seconds; 0 if that cannot help."""
         if isinstance(error, google.auth.exceptions.DefaultCredentialsError):
             return min(self._patience, _METADATA_SECONDS) if "KUBERNETES_SERVICE_HOST" in os.environ else 0.0
         return self._patience if _transient(error) else 0.0
@@ -223,7 +223,7 @@ class Bucket:
 
 
 class _Overtaken(Exception):
-    """The object is not of the generation that was asked for."""
+    """The object does not have the generation that was asked for."""
 
 
 def _transient(error: Exception) -> bool:
@@ -239,7 +239,7 @@ def _transient(error: Exception) -> bool:
 
 
 def _answer(error: exceptions.GoogleAPICallError) -> dict[str, Any]:
-    """The `message` and the `errors` of an answer, which is JSON mostly."""
+    """The `message` and the `errors` of an answer, which usually is JSON."""
     try:
         told = error.response.json()["error"]
         return {"message": str(told["message"]), "errors": list(told.get("errors", ()))}

@@ -2,15 +2,15 @@
 
     journal/000000000042                   a batch: a line that names its writer, then the entries
     journal/000000000043                   an opening: here a chief opened the journal
-    journal/000000000001-000000000256      the batches of these numbers in one object, which are removed after that
+    journal/000000000001-000000000256      the batches with these numbers in one object; they are removed after that
 
-Each number is made once (`ifGenerationMatch=0`), and a writer makes its numbers one after another. So a chief that
-opens the journal behind the last number takes the next one from the chief before it, which learns of it when it stores
-its next batch: it has lost the journal, and ends. What it stored before that is part of the history.
+Each number is created once (`ifGenerationMatch=0`), and a writer creates its numbers in order. So a chief that opens
+the journal behind the last number takes the next one from the previous chief, which learns of it when it stores its
+next batch: it has lost the journal, and ends. What it stored before that is part of the history.
 
-A number that was removed could be made again. Openings are never removed: the next number of a writer that was left
-behind is an opening, however far the journal has grown. Whoever opens looks once more after that, since it may itself
-have been left behind between reading and opening.
+A number that was removed could be created again. Openings are never removed: the next number of a stale writer is an
+opening, however far the journal has grown. After opening, a chief checks once more, since it may itself have become
+stale between reading and opening.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from custom_components.distributed_tuner.storage.journal import Entry
 
 _LOG = logging.getLogger(__name__)
 
-# So many batches are merged into one object: what is left to read at a restart one by one is fewer.
+# This many batches are merged into one object: fewer than that remain to be read one by one at a restart.
 MERGED = 256
 
 _OPENING_ATTEMPTS = 20
 _LOOKS = 3
 _HEADER = "batch"
-# Shorter than any batch, so that a listing tells them apart. The same for all chiefs.
+# Shorter than any batch, so that a listing distinguishes them. The same for all chiefs.
 _OPENING = journal.encode({_HEADER: 0})
 
 
@@ -46,13 +46,13 @@ _NAME = re.compile(r"(\d{12})(?:-(\d{12}))?")
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What the objects of a journal are.
+    """The objects of a journal.
 
     Attributes:
       segments: merged batches, in order.
-      merged_to: the last number that is in a segment, 0 without one.
-      batches: those after it, in order, without a gap; openings too.
-      merged: batches that are in a segment and were not removed yet; openings, which stay, are not among them.
+      merged_to: the last number that is in a segment, 0 if there is none.
+      batches: those after it, in order, without a gap; includes openings.
+      merged: batches that are in a segment but not removed yet; excludes openings, which stay.
     """
 
     segments: tuple[Listed, ...]
@@ -62,15 +62,15 @@ class Layout:
 
     @classmethod
     def of(cls, objects: Iterable[Listed], prefix: str, where: str) -> Layout:
-        """Sorts the objects of a journal.
+        """Classifies the objects of a journal.
 
         Args:
           objects: in the order of their names.
-          prefix: that their names begin with.
+          prefix: the prefix of their names.
           where: the journal's address, for messages.
 
         Raises:
-          CorruptState: one is missing.
+          CorruptState: an object is missing.
         """
         segments: list[Listed] = []
         singles: list[tuple[int, Listed]] = []
@@ -93,38 +93,42 @@ class Layout:
 
     @property
     def last(self) -> int:
-        """The last number of all, 0 of none."""
+        """The last number of all, 0 if there is none."""
         return self.merged_to + len(self.batches)
 
     @property
     def last_entries(self) -> int:
-        """The last number that holds entries, 0 without one."""
+        """The last number with entries, 0 if there is none."""
         numbered = enumerate(self.batches, self.merged_to + 1)
         return max((number for number, batch in numbered if not _is_opening(batch)), default=self.merged_to)
 
 
 def look(bucket: Bucket, prefix: str) -> Layout:
-    """The objects of the journal below `prefix`.
+    """Lists the objects of the journal below `prefix`.
+
+    Args:
+      bucket: where the journal is.
+      prefix: the prefix of its objects' names.
 
     Raises:
-      CorruptState: one is missing.
+      CorruptState: an object is missing.
       OSError: see `Bucket`.
     """
     for _ in range(_LOOKS):
         try:
             return Layout.of(bucket.list(prefix), prefix, _where(bucket, prefix))
         except CorruptState:
-            # A long listing comes in pages, and objects may be merged between two of them.
+            # A long listing comes in pages, and objects may be merged between two pages.
             continue
     return Layout.of(bucket.list(prefix), prefix, _where(bucket, prefix))
 
 
 class _Moved(Exception):
-    """Somebody else has changed the journal meanwhile."""
+    """Another process has changed the journal meanwhile."""
 
 
 class BucketJournal(journal.Journal):
-    """The journal of one chief; see the module. Made by `open`."""
+    """The journal of one chief; see the module. Created by `open`."""
 
     def __init__(self, bucket: Bucket, prefix: str, layout: Layout, unmerged: Sequence[bytes]) -> None:
         self._bucket = bucket
@@ -149,7 +153,7 @@ class BucketJournal(journal.Journal):
             except _Moved:
                 continue
             opening = layout.last + 1
-            # The content tells nobody whose opening it is: one in the way counts as somebody else's.
+            # All openings have the same content: one in the way counts as somebody else's.
             if bucket.put_if(_name(prefix, opening), _OPENING, 0, unique=False) is None:
                 continue
             if look(bucket, prefix).last == opening:
@@ -171,7 +175,7 @@ class BucketJournal(journal.Journal):
         """See `Journal.check`."""
         number = self._number
         found = self._bucket.get(_name(self._prefix, number))
-        # What is being stored at this moment may be there already.
+        # The batch that is being stored at this moment may exist already.
         if found is not None and not found[0].startswith(self._header(number)):
             raise self._fenced()
 
@@ -197,7 +201,7 @@ class BucketJournal(journal.Journal):
         )
 
     def _merge(self) -> None:
-        """Stores the oldest batches once more as one object, and removes them. Runs beside `_store`."""
+        """Stores the oldest batches again as one object, and removes them. Runs in parallel with `_store`."""
         while len(self._unmerged) >= MERGED:
             first, last = self._merged_to + 1, self._merged_to + MERGED
             batches = self._unmerged[:MERGED]
@@ -206,7 +210,7 @@ class BucketJournal(journal.Journal):
                 if self._bucket.put_if(name, b"".join(batches), 0) is None:
                     raise StorageError(f"gs://{self._bucket.name}/{name} holds other entries than its batches")
             except OSError as error:
-                # Nothing is lost by it: the next start has more to read.
+                # Nothing is lost: the next start has more to read.
                 _LOG.warning("objects of the journal could not be merged: %s", error)
                 return
             with self._lock:

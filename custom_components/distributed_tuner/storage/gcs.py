@@ -1,4 +1,4 @@
-"""A folder in a bucket of Cloud Storage, which pods on any machine share without a volume."""
+"""A folder in a Cloud Storage bucket, which pods on any machine share without a volume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from custom_components.distributed_tuner.storage.object_lock import ObjectLock
 
 _SCHEME = "gs://"
 _JOURNAL = "journal/"
-# An object takes one change a second, and each costs.
+# An object takes one change a second, and each change costs money.
 _RECORD_SECONDS = 5.0
 
 
@@ -24,7 +24,7 @@ class GcsStorage(Storage):
 
     Args:
       url: `gs://BUCKET/FOLDER`.
-      patience_seconds: how long the bucket may be out of reach.
+      patience_seconds: how long the bucket may be unreachable.
 
     Raises:
       ValueError: the address names no bucket and folder.
@@ -54,7 +54,7 @@ class GcsStorage(Storage):
         return GcsStorage(self.url, seconds)
 
     def prepare(self) -> None:
-        """See `Storage.prepare`: asks for credentials, the bucket, and the right to look into it."""
+        """See `Storage.prepare`: checks credentials, the bucket, and the right to list it."""
         self._bucket.list(f"{self._folder}/", limit=1)
 
     def read(self, name: str) -> bytes | None:
@@ -92,7 +92,7 @@ class GcsStorage(Storage):
 
     @contextlib.contextmanager
     def held(self, name: str, *, owner: str, wait_seconds: float) -> Iterator[Hold]:
-        """See `Storage.held`. A process that holds it says so every few seconds."""
+        """See `Storage.held`. The holder renews the lock every few seconds."""
         lock = ObjectLock(self._bucket, self._object(name), owner)
         lock.take(wait_seconds)
         try:

@@ -1,9 +1,9 @@
-"""The durable record of a search: one line for each transition, on the disk before anybody is told of it.
+"""The journal of a search: one line for each transition, on disk before it is acknowledged to anybody.
 
 A line is `<crc32, 8 hex digits> <JSON>\\n`. What follows the last newline is torn: its writer died while writing it, so
 it was never acknowledged, and it is cut off. A line with its newline was written whole and may have been acknowledged:
-damage there is reported, and nothing is guessed. Lines that were written together may be left, by a power cut, with
-zeros in the midst of them; nobody can tell that from damage to an acknowledged line, so it is reported too.
+damage there is reported, never guessed away. A power failure may leave zeros among lines that were written together;
+that cannot be distinguished from damage to an acknowledged line, so it is reported too.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from custom_components.distributed_tuner.host import files, shortage
 
 Entry = dict[str, Any]
 
-# A shortage that passes is waited out for so long; callers are patient for longer.
+# How long to wait for a transient shortage to pass; callers are patient for longer.
 _SHORTAGE_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
 
 
 def encode(entry: Entry) -> bytes:
-    """The line of an entry.
+    """Encodes an entry as its line.
 
     Raises:
-      TypeError: a value has no place in JSON.
+      TypeError: a value cannot be represented in JSON.
     """
     body = encoding.dumps(entry).encode()
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
 def decode(data: bytes, where: str) -> Iterator[tuple[int, Entry]]:
-    """Yields (offset of the line's end in bytes, entry) for each line; what follows the last newline is left out.
+    """Yields (offset of the line's end in bytes, entry) for each line; ignores what follows the last newline.
 
     Args:
       data: lines.
-      where: the path or address that they are from.
+      where: the path or address that they come from.
 
     Raises:
       CorruptState: a line is damaged.
@@ -64,11 +64,11 @@ def decode(data: bytes, where: str) -> Iterator[tuple[int, Entry]]:
 
 
 def read(path: Path) -> Iterator[Entry]:
-    """Yields the entries of a journal, oldest first; what follows the last newline is left out.
+    """Yields the entries of a journal, oldest first; ignores what follows the last newline.
 
     Raises:
       CorruptState: a line is damaged.
-      OSError: the file cannot be read; one that is not there is an empty one.
+      OSError: the file cannot be read; a missing one counts as empty.
     """
     for _, entry in decode(_content(path), str(path)):
         yield entry
@@ -101,9 +101,9 @@ class _Batch:
 
 
 class Journal(abc.ABC):
-    """Appends entries; those that come while the place is busy are stored together.
+    """Appends entries; those that arrive while the storage is busy are stored together.
 
-    `append` may be called from any thread; what a subclass has to do is called from one thread of the journal's own.
+    `append` is thread-safe; a subclass's methods are called from one thread of the journal's own.
     """
 
     def __init__(self) -> None:
@@ -115,12 +115,12 @@ class Journal(abc.ABC):
         self._thread.start()
 
     def append(self, entry: Entry) -> Future[None]:
-        """The future is done once the entry is stored; it raises OSError if the place refuses it.
+        """Returns a future that is done once the entry is stored; it raises OSError if the storage refuses the entry.
 
-        Entries that are stored together have the same future.
+        Entries that are stored together share a future.
 
         Raises:
-          TypeError: a value has no place in JSON.
+          TypeError: a value cannot be represented in JSON.
         """
         line = encode(entry)
         with self._change:
@@ -131,7 +131,7 @@ class Journal(abc.ABC):
             return self._next.written
 
     def close(self) -> None:
-        """Stores what is queued and ends."""
+        """Stores what is queued, then ends."""
         with self._change:
             self._closing = True
             self._change.notify()
@@ -139,18 +139,18 @@ class Journal(abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Makes sure that nobody else has opened the journal since.
+        """Checks that no other process has opened the journal since.
 
         Raises:
-          OSError: somebody has, or the place is out of reach.
+          OSError: one has, or the storage is unreachable.
         """
 
     @abc.abstractmethod
     def _store(self, lines: bytes) -> None:
-        """Stores lines behind those so far; when it returns they survive anything.
+        """Stores lines after those so far; when it returns, they are durable.
 
         Raises:
-          OSError: the place refuses. It may have stored a part. Nothing is stored after that.
+          OSError: the storage refuses. Part of the lines may have been stored. Nothing is stored after that.
         """
 
     def _take(self) -> _Batch | None:
@@ -162,7 +162,7 @@ class Journal(abc.ABC):
     def _write(self) -> None:
         while (batch := self._take()) is not None:
             try:
-                # After one failed write the place may hold half a line: nothing may follow it.
+                # After a failed write the storage may hold half a line: nothing may follow it.
                 if self._failure is not None:
                     raise self._failure
                 self._store(b"".join(batch.lines))
@@ -176,14 +176,14 @@ class Journal(abc.ABC):
 
 
 class FileJournal(Journal):
-    """A journal in a file. One writer a file: the chief holds the search's lock."""
+    """A journal in a file, which has one writer: the chief that holds the search's lock."""
 
     def __init__(self, path: Path) -> None:
         """Opens `path` for appending, after cutting off a torn last line.
 
         Raises:
           CorruptState: a line is damaged.
-          OSError: the file may not be written.
+          OSError: the file is not writable.
         """
         keep = 0
         for offset, _ in decode(_content(path), str(path)):
@@ -216,6 +216,6 @@ class FileJournal(Journal):
                 if not shortage.passes(error) or time.monotonic() > until:
                     raise
             time.sleep(_PAUSE_SECONDS)
-            # Of what was written nothing is known.
+            # Nothing is known about how much was written.
             self._file.truncate(self._end)
         self._end += len(lines)

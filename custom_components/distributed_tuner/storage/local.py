@@ -1,4 +1,4 @@
-"""A folder of this machine, or on a volume that several machines mount."""
+"""A folder on this machine, or on a volume that several machines mount."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECORD_SECONDS = 1.0
 
 
 class LocalStorage(Storage):
-    """Files below `root`. Locks are the file system's: they go with the process that holds them."""
+    """Files below `root`. Locks are the file system's: they end with the process that holds them."""
 
     record_seconds = _RECORD_SECONDS
 
@@ -68,7 +68,7 @@ class LocalStorage(Storage):
         shutil.rmtree(self._root / name, onerror=_raise_unless_gone)
 
     def open_journal(self, take: Take) -> journal.Journal:
-        """See `Storage.open_journal`. Whoever opens it holds the search's lock."""
+        """See `Storage.open_journal`. The caller holds the search's lock."""
         path = self._root / _JOURNAL
         take(journal.read(path))
         return journal.FileJournal(path)
@@ -87,7 +87,7 @@ class LocalStorage(Storage):
     @contextlib.contextmanager
     def held(self, name: str, *, owner: str, wait_seconds: float) -> Iterator[Hold]:
         """See `Storage.held`."""
-        del owner  # the file system knows who is dead
+        del owner  # the file system releases the locks of dead processes
         lock = filelock.FileLock(self._root / name)
         try:
             lock.acquire(timeout=wait_seconds)
@@ -106,4 +106,4 @@ def _raise_unless_gone(function: object, path: str, error: tuple[type, BaseExcep
 
 class _Held(Hold):
     def check(self) -> None:
-        """See `Hold.check`: it cannot be lost."""
+        """See `Hold.check`: this lock cannot be lost."""

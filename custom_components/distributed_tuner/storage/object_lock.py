@@ -1,8 +1,8 @@
-"""Something that one process holds at a time, through an object that it renews while it lives.
+"""A lock that one process holds at a time: a lease on an object, which the holder renews while it lives.
 
-No two machines' clocks are compared: whoever wants it watches for itself whether the object changes. It is no fence:
-who was suspended for long learns only afterwards that it was taken over. What must not be written twice is kept by
-preconditions of its own (see `bucket_journal`).
+No two machines' clocks are compared: a waiting process watches for itself whether the object changes. The lock is not
+a fence: a process that was suspended for long learns only afterwards that it was taken over. What must not be written
+twice is protected by preconditions of its own (see `bucket_journal`).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from custom_components.distributed_tuner.storage.bucket import Bucket
 _LOG = logging.getLogger(__name__)
 
 RENEW_SECONDS = 5.0
-#: Who has not renewed for so long is taken for dead.
+#: A holder that has not renewed the lease for this long is considered dead.
 EXPIRE_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
 
 class ObjectLock(Hold):
-    """A lock that is not taken yet.
+    """A lock, not yet taken.
 
     Args:
       bucket: where the object is.
       name: of the object.
-      owner: whoever holds it under the same name is known to be dead.
+      owner: an earlier holder with the same owner is known to be dead.
       renew_seconds: how often to renew.
-      expire_seconds: see `EXPIRE_SECONDS`; the same for all who want it.
+      expire_seconds: see `EXPIRE_SECONDS`; must be the same for all contenders.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class ObjectLock(Hold):
         self._thread = threading.Thread(target=self._renew, name="object-lock", daemon=True)
 
     def take(self, wait_seconds: float) -> None:
-        """Takes it: at once where nobody holds it; after `expire_seconds` where its holder is dead.
+        """Takes the lock: at once if nobody holds it; after `expire_seconds` if its holder is dead.
 
         Args:
-          wait_seconds: how long a holder that lives is waited for.
+          wait_seconds: how long to wait for a live holder.
 
         Raises:
-          Locked: somebody holds it, and has renewed it meanwhile.
+          Locked: a holder has renewed it meanwhile.
           OSError: see `Bucket`.
         """
         began = since = time.monotonic()
@@ -93,7 +93,7 @@ class ObjectLock(Hold):
             raise Locked(self._name)
 
     def release(self) -> None:
-        """Lets go of it."""
+        """Releases the lock."""
         self._done.set()
         self._thread.join()
         if not self._lost:
@@ -107,7 +107,7 @@ class ObjectLock(Hold):
             try:
                 generation = self._renewed()
             except OSError as error:
-                # Nobody else can take it over either, as far as one can tell from here.
+                # As far as one can tell from here, nobody else can take it over either.
                 _LOG.warning("%s", error)
                 continue
             if generation is None:
@@ -117,10 +117,10 @@ class ObjectLock(Hold):
             self._generation = generation
 
     def _renewed(self) -> int | None:
-        """The new generation, None where somebody else has taken it over."""
+        """The new generation, None if another process has taken the lock over."""
         generation = self._bucket.put_if(self._name, self._content(), self._generation)
         if generation is None:
-            # An earlier renewal that was given up may have arrived after all.
+            # An earlier renewal that was given up may have succeeded after all.
             found = self._bucket.get(self._name)
             if found is not None and _told(found[0], "process") == self._process:
                 return found[1]

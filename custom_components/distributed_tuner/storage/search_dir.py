@@ -1,14 +1,15 @@
-"""The files of one search and who writes them.
+"""The files of one search, and their writers.
 
 run.lock                held by the pipeline's step that watches the search
 search.lock             held by the chief that serves the search
-search.json             what chief and workers are started with (the executor)
-journal                 every transition, durable (the chief); in a bucket a folder
+search.json             the spec that chief and workers are started with (the executor)
+journal                 every transition, durable (the chief); a folder in a bucket
 chief.json              where the chief listens (the chief)
-token                   what it asks of those who call it; for the user's own eyes (the cluster, on one machine)
+token                   the chief's bearer token; readable by the user only (the cluster, on one machine)
 record.json             the search as data, at most a second old, in a bucket five (the chief)
-directory-id            tells it from another directory at the same path, in another volume (the step, on Kubernetes)
-attempt                 which attempt at the search the journal has entries of (a chief in a pod)
+directory-id            distinguishes it from another directory at the same path, in another volume (the step, on
+                        Kubernetes)
+attempt                 the attempt at the search that the journal has entries of (a chief in a pod)
 error.json              why chief or worker gave up for good
 logs/                   one file for each process
 <project>/oracle.json, <project>/trial_*/trial.json
@@ -44,29 +45,29 @@ ERROR = "error.json"
 ATTEMPT = "attempt"
 DIRECTORY_ID = "directory-id"
 LOGS = "logs"
-# Of a trial's folder, the part that holds what a lost worker's successor goes on from.
+# The part of a trial's folder from which a lost worker's successor resumes.
 RESUME = "resume"
 
 
-# TensorFlow takes the path of a checkpoint that it reads for a pattern.
+# TensorFlow treats the path of a checkpoint to read as a glob pattern.
 _PATTERN = re.compile(r"[*?\[\\]")
 _ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
 
 
 def log_file(process: str) -> str:
-    """The name of the log of one process."""
+    """The name of a process's log."""
     return f"{LOGS}/{process}.log"
 
 
 def check_readable(address: str, what: str) -> None:
-    """Makes sure that TensorFlow reads from this path or address the checkpoints that it wrote there.
+    """Checks that TensorFlow can read checkpoints from this path or address after writing them there.
 
     Args:
       address: the path or address.
-      what: what it is of.
+      what: what the path is, for the error.
 
     Raises:
-      SearchError: it does not.
+      SearchError: it cannot.
     """
     found = _PATTERN.search(address)
     if found:
@@ -80,10 +81,10 @@ class SearchDir:
     """The files of a search, on this machine or in a bucket.
 
     Args:
-      root: the path or gs:// address of the search directory, or the storage that it is.
+      root: the path or gs:// address of the search directory, or its storage.
 
     Raises:
-      ValueError: the address is none.
+      ValueError: the address is invalid.
     """
 
     def __init__(self, root: Path | str | Storage) -> None:
@@ -96,7 +97,7 @@ class SearchDir:
 
     @property
     def root(self) -> Path:
-        """The path; only a directory on this machine has one, and the paths below."""
+        """The path; only a directory on this machine has one, or any of the paths below."""
         path = self.storage.path
         if path is None:
             raise ValueError(f"{self.url} is not on this machine")
@@ -104,47 +105,47 @@ class SearchDir:
 
     @property
     def lock(self) -> Path:
-        """Held by the chief."""
+        """The file of the lock that the chief holds."""
         return self.root / LOCK
 
     @property
     def spec(self) -> Path:
-        """What chief and workers are started with."""
+        """The file of the spec that chief and workers are started with."""
         return self.root / SPEC
 
     @property
     def journal(self) -> Path:
-        """Every transition."""
+        """The file of the journal."""
         return self.root / JOURNAL
 
     @property
     def chief(self) -> Path:
-        """Where the chief listens."""
+        """The file with the chief's address."""
         return self.root / CHIEF
 
     @property
     def token(self) -> Path:
-        """What the chief asks of those who call it, while a local cluster runs the search."""
+        """The file of the chief's bearer token, while a local cluster runs the search."""
         return self.root / "token"
 
     @property
     def record(self) -> Path:
-        """The search as data."""
+        """The file of the search as data."""
         return self.root / RECORD
 
     @property
     def error(self) -> Path:
-        """Why chief or worker gave up for good."""
+        """The file with the reason why chief or worker gave up for good."""
         return self.root / ERROR
 
     @property
     def attempt(self) -> Path:
-        """Which attempt at the search the journal has entries of."""
+        """The file with the attempt at the search that the journal has entries of."""
         return self.root / ATTEMPT
 
     @property
     def logs(self) -> Path:
-        """One file for each process."""
+        """The folder of the logs, one file for each process."""
         return self.root / LOGS
 
     def log(self, process: str) -> Path:
@@ -152,11 +153,11 @@ class SearchDir:
         return self.root / log_file(process)
 
     def create(self) -> None:
-        """Makes what has to be there before anything else.
+        """Creates what has to exist before anything else.
 
         Raises:
-          SearchError: no checkpoint could be read there.
-          OSError: the place refuses.
+          SearchError: checkpoints could not be read there.
+          OSError: the storage refuses.
         """
         check_readable(self.url, "the search directory")
         self.storage.prepare()
@@ -164,7 +165,16 @@ class SearchDir:
             self.logs.mkdir(exist_ok=True)
 
     def write_error(self, process: str, message: str, trace: str = "") -> None:
-        """Leaves the reason for giving up where the executor finds it; the first one stays."""
+        """Leaves the reason for giving up for the executor; the first one written stays.
+
+        Args:
+          process: the process that gives up.
+          message: why, for people.
+          trace: its traceback.
+
+        Raises:
+          OSError: the storage refuses.
+        """
         if self.storage.read(ERROR) is None:
             data = json.dumps({"process": process, "message": storable(message), "traceback": storable(trace)})
             self.storage.write(ERROR, data.encode())
@@ -186,7 +196,7 @@ class SearchDir:
         return error["process"], error["message"], error["traceback"]
 
     def read_address(self) -> str | None:
-        """Where the chief listens (`host:port`), None while it has not said so, or in a file that is damaged."""
+        """Where the chief listens (`host:port`), None if it has not said so yet, or the file is damaged."""
         address = self._read_chief("address")
         return address if address and _ADDRESS.fullmatch(address) else None
 
@@ -203,10 +213,10 @@ class SearchDir:
         return value if isinstance(value, str) else None
 
     def read_record(self) -> SearchRecord | None:
-        """The search as data, None before the chief stored it the first time.
+        """The search as data, None before the chief has stored it for the first time.
 
         Raises:
-          CorruptState: the file holds no record; the message names the file, the place in it, and what to do.
+          CorruptState: the file is not a record; the message names the file, the place in it, and what to do.
           OSError: it cannot be read.
         """
         data = self.storage.read_json(RECORD, _RECORD_REMEDY)
