@@ -1,7 +1,7 @@
 """A local model server for development that answers as TensorFlow Serving does.
 
-Start it with `python -m model_server`, or start and stop it from Python. What is imported from here is public, and
-loaded at its first use.
+Start it with `python -m model_server`, or start and stop it from Python. The names that can be imported from here are
+public, and loaded on first use.
 """
 
 from __future__ import annotations

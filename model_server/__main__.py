@@ -31,17 +31,17 @@ def main(arguments: Sequence[str]) -> int:
         flags.ready_file.unlink(missing_ok=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    # TensorFlow reports the processor's features and more at each start.
+    # TensorFlow logs the processor's features and more at each start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Google's libraries announce the end of their support for this Python to whoever imports them.
+    # Google's libraries warn about the end of their support for this Python whenever they are imported.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
 
     from model_server.server import ModelServer, StartError
 
-    # TensorFlow's half a million objects live as long as the process. To look for garbage among them takes a third of a
-    # second, in which no request is answered; models are loaded later and are no part of this.
+    # TensorFlow's half a million objects live as long as the process. A garbage collection of them takes a third of a
+    # second, in which no request is answered; models are loaded later and are not frozen.
     gc.freeze()
-    # How long a thread that parses a large request may keep the others from Python: a small one needs it six times.
+    # How long a thread that parses a large request may keep the interpreter: a small request needs it six times.
     sys.setswitchinterval(0.001)
     server = ModelServer(flags, started_at=started_at)
     for number in (signal.SIGTERM, signal.SIGINT):

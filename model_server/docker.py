@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model_server.flags import DEFAULT_GRPC_PORT, Flags
 
-# The release that goes with TensorFlow 2.15, which writes the models.
+# The release that matches TensorFlow 2.15, which writes the models.
 IMAGE = "tensorflow/serving:2.15.1"
 # Ports and path inside the container; nothing outside depends on them.
 GRPC_PORT = DEFAULT_GRPC_PORT
@@ -15,8 +15,8 @@ _MODELS = "/models"
 def run_command(flags: Flags, container: str, *, executable: str = "docker") -> list[str]:
     """The `docker run` command, in the foreground, for the flags of the local server.
 
-    The base path is mounted read-only and must exist. The ports are published on `flags.host` alone; for port 0
-    docker picks one, which `port_command` asks for. The server's own flags are given in full, past the image's entry
+    The base path is mounted read-only and must exist. The ports are published on `flags.host` only; for port 0 docker
+    picks one, which `port_command` prints. The server's own flags are passed in full, bypassing the image's entry
     point, which would add a second set.
 
     Args:
@@ -25,7 +25,7 @@ def run_command(flags: Flags, container: str, *, executable: str = "docker") -> 
         executable: docker, or what stands in for it.
 
     Raises:
-        ValueError: the base path or the name has a character that docker's --mount cannot take.
+        ValueError: the base path or the name contains a character that docker's --mount does not accept.
     """
     base_path = flags.model_base_path.resolve()
     inside = f"{_MODELS}/{flags.model_name}"
@@ -61,7 +61,7 @@ def port_command(container: str, port: int, *, executable: str = "docker") -> li
 
 
 def stop_command(container: str, grace_seconds: int, *, executable: str = "docker") -> list[str]:
-    """The command that ends the container, by force after the grace."""
+    """The command that stops the container, by force after `grace_seconds`."""
     return [executable, "stop", f"--time={grace_seconds}", container]
 
 

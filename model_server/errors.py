@@ -1,4 +1,4 @@
-"""The one error that a request can end in, and its code in each of the two protocols."""
+"""The one error that a request can end with, and its code in each of the two protocols."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-# Messages name what the client named, and TensorFlow's may hold a whole graph.
+# Messages quote the client's names, and TensorFlow's may contain a whole graph.
 _MAX_MESSAGE = 2000
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -28,7 +28,7 @@ class ServingError(Exception):
     """A request that cannot be answered: a status code and a message for the person who sent it."""
 
     def __init__(self, code: grpc.StatusCode, message: str, *, http_status: int | None = None) -> None:
-        """Keeps what goes into the answer.
+        """Stores what goes into the answer.
 
         Args:
             code: the canonical status.
@@ -53,28 +53,28 @@ def invalid_argument(message: str) -> ServingError:
 
 
 def not_found(message: str) -> ServingError:
-    """The model or the version is not there (HTTP 404)."""
+    """The model or the version does not exist (HTTP 404)."""
     return ServingError(grpc.StatusCode.NOT_FOUND, message)
 
 
 def unimplemented(message: str) -> ServingError:
-    """This server does not do that (HTTP 501)."""
+    """This server does not support that (HTTP 501)."""
     return ServingError(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
 def too_large(message: str) -> ServingError:
-    """The request is larger than this server takes (HTTP 413)."""
+    """The request is larger than this server accepts (HTTP 413)."""
     words = f"{message}. Send fewer rows at a time"
     return ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, words, http_status=413)
 
 
 def busy(message: str) -> ServingError:
-    """The server has too much to do just now; the same request may succeed later (HTTP 503)."""
+    """The server is overloaded; the same request may succeed later (HTTP 503)."""
     return ServingError(grpc.StatusCode.UNAVAILABLE, message)
 
 
 def internal() -> ServingError:
-    """A fault of this server (HTTP 500), told to the client without its insides."""
+    """A fault of this server (HTTP 500), reported to the client without internals."""
     return ServingError(grpc.StatusCode.INTERNAL, "The server failed on this request; its log says where")
 
 

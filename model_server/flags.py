@@ -11,7 +11,7 @@ DEFAULT_GRPC_PORT = 8500
 DEFAULT_MODEL_NAME = "default"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_POLL_SECONDS = 1.0
-# What TensorFlow Serving unpacks of a compressed body.
+# The limit to which TensorFlow Serving decompresses a body.
 DEFAULT_MAX_REQUEST_BYTES = 100 * 1024 * 1024
 # Longer than a client is likely to keep an idle connection: the side that closes first should be the client, or a
 # request can meet a closing connection.
@@ -23,18 +23,18 @@ authentication, no batching, one model. Use tensorflow/serving in production."""
 
 @dataclass(frozen=True)
 class Flags:
-    """What the server was asked to do.
+    """The server's options.
 
     Attributes:
         model_base_path: the directory that holds one numeric directory per version.
         model_name: the name in the URL.
         port: the gRPC port; 0 picks a free one.
         rest_api_port: the REST port; 0 picks a free one, None serves no REST.
-        file_system_poll_wait_seconds: seconds between two looks at the base path; 0 looks once.
+        file_system_poll_wait_seconds: seconds between two scans of the base path; 0 scans once.
         host: the address to listen on.
-        ready_file: where to say, as JSON, which ports were picked, once a version is served.
-        stop_when_stdin_closes: end when whoever started the server is gone.
-        max_request_bytes: the largest request, as it is sent and unpacked.
+        ready_file: where to write the chosen ports, as JSON, once a version is served.
+        stop_when_stdin_closes: end when the process that started the server is gone.
+        max_request_bytes: the limit for a request, both as sent and decompressed.
         idle_connection_seconds: how long a connection may stay open without a request.
     """
 
@@ -87,7 +87,7 @@ def _name(text: str) -> str:
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Reads `--flag=value` and `--flag value`; prints a message and exits with status 2 on a wrong one."""
+    """Parses `--flag=value` and `--flag value`; on a wrong flag, prints a message and exits with status 2."""
     parser = argparse.ArgumentParser(prog="python -m model_server", description=_DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
     add(

@@ -29,7 +29,7 @@ _TAIL_BYTES = 16_384
 
 
 class LaunchError(Exception):
-    """The server did not come up; the message says why and holds the end of its log."""
+    """The server did not start; the message says why and includes the end of its log."""
 
 
 def start(
@@ -44,12 +44,12 @@ def start(
 ) -> RunningServer:
     """Starts a server on 127.0.0.1 and returns once it serves a version of the model.
 
-    The local server ends also when this process is gone, however it went.
+    The local server also ends when this process does, however it ends.
 
     Args:
         base_path: the directory with one numeric directory per version.
         model_name: the name in the URL.
-        server: `local` is this package's, `docker` is tensorflow/serving in a container.
+        server: `local` is this package's server, `docker` is tensorflow/serving in a container.
         grpc_port: the port for gRPC; 0 picks a free one.
         rest_port: the port for REST; 0 picks a free one.
         log_file: where the server's output is appended to.
@@ -140,7 +140,7 @@ def _start_docker(flags: Flags, log_file: Path, deadline: float) -> RunningServe
 def _spawn(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     parent = str(Path(__file__).resolve().parents[1])
     paths = [parent, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # A session of its own: ctrl-C at the terminal is for the caller, which then stops the server in its own order.
+    # In a session of its own: ctrl-C at the terminal is for the caller, which then stops the server in an orderly way.
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -160,7 +160,7 @@ def _await(
     start_of_log: int,
     before_stop: Callable[[], None] = lambda: None,
 ) -> Any:
-    """What `ready` gives once it gives something; the server is ended if that does not come to pass."""
+    """The first result of `ready` that is not None; on failure the server is ended."""
     started = time.monotonic()
 
     def failed(problem: str) -> LaunchError:
@@ -184,7 +184,7 @@ def _await(
 
 
 def _run_docker(command: list[str]) -> str:
-    """The output of a short docker command; empty where it failed, whose reason the container's own log tells."""
+    """The output of a short docker command; empty if it failed: the container's own log has the reason."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_DOCKER_SECONDS, check=False)
     except subprocess.TimeoutExpired:

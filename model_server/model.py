@@ -1,4 +1,4 @@
-"""A loaded SavedModel: its graph in a session of its own, run as TensorFlow Serving runs it."""
+"""A loaded SavedModel: its graph in a session of its own, run the way TensorFlow Serving runs it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from model_server.errors import ServingError, from_number, invalid_argument, uni
 from model_server.signature import Array, Signature
 
 _TAGS = ("serve",)
-# What Python's TensorFlow puts around an operation's message; it is of no use to who sent a request.
+# What Python's TensorFlow adds around an operation's message; of no use to the client.
 _HEADING = "Graph execution error:\n\n"
 _ORIGIN = "\n\nOriginal stack trace"
 
 
-# Runs a signature on the values of its inputs, in their order, and gives those of its outputs.
+# Runs a signature on the values of its inputs, in order, and returns those of its outputs.
 _Run = Callable[[Sequence[Array]], Sequence[Any]]
 
 
@@ -32,8 +32,8 @@ class LoadError(Exception):
 class Model:
     """A version of a model. Any number of threads may call `predict` at once.
 
-    The graph is run through a session, not through `tf.saved_model.load`: it is what TensorFlow Serving does, it loads
-    any SavedModel whether or not Keras made it, and `close` gives the memory back.
+    The graph is run through a session, not through `tf.saved_model.load`: that is what TensorFlow Serving does, it
+    loads any SavedModel whether or not Keras made it, and `close` frees the memory.
     """
 
     def __init__(self, session: Any, signature_defs: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Model:
         """Loads a SavedModel.
 
         Raises:
-            LoadError: TensorFlow refuses the files, which may be missing, truncated or of another kind.
+            LoadError: TensorFlow rejects the files, which may be missing, truncated or of another kind.
             Exception: whatever else a broken file makes TensorFlow or protobuf raise.
         """
         config = tf.compat.v1.ConfigProto()
@@ -72,7 +72,7 @@ class Model:
         self._session.close()
 
     def signature(self, name: str) -> Signature | None:
-        """The signature of this name, or None."""
+        """The signature with this name, or None."""
         return self._signatures.get(name)
 
     def predict(
@@ -89,7 +89,7 @@ class Model:
             The outputs by name; strings as `bytes` objects.
 
         Raises:
-            ServingError: INVALID_ARGUMENT for inputs or outputs that are not the signature's, or with the code that
+            ServingError: INVALID_ARGUMENT for inputs or outputs that do not match the signature, or with the code that
                 TensorFlow gave the operation that failed.
         """
         signatures.check_inputs(signature, inputs)
@@ -105,8 +105,8 @@ class Model:
         return {name: np.asarray(value) if np.ndim(value) else _scalar(value) for name, value in named}
 
     def _whole_run(self, signature: Signature, fetches: Mapping[str, str]) -> _Run:
-        """Runs a whole signature. It is prepared once: `Session.run` looks up each tensor by name each time, and takes
-        ten times as long as a small model."""
+        """Returns the function that runs a whole signature, prepared once: `Session.run` looks up each tensor by name
+        at each call, which takes ten times as long as a small model."""
         run = self._prepared.get(signature.name)
         if run is None:
             run = self._prepared[signature.name] = self._prepare(signature, fetches)
@@ -118,7 +118,7 @@ class Model:
         options.fetch.extend(fetches.values())
         try:
             call = self._session._make_callable_from_options(options)
-        except tf.errors.OpError:  # it takes no tensor twice, and `run` does
+        except tf.errors.OpError:  # a callable rejects duplicate tensors, `run` accepts them
             return self._session_run(signature, fetches)
 
         def run(values: Sequence[Array]) -> Sequence[Any]:

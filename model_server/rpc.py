@@ -27,11 +27,11 @@ from model_server.signature import DEFAULT_SIGNATURE
 from model_server.tensors import array_to_proto, bytes_needed, proto_to_array
 
 _THREADS = 16
-# A larger request takes its turn: only one at a time is in memory as arrays and as Python objects.
+# Larger requests are processed one at a time: only one is in memory as arrays and as Python objects.
 _SMALL_BYTES = 256 * 1024
 _TURN_SECONDS = 60.0
 _MAX_DETAIL_BYTES = 2000
-# A client that connects says at once that it speaks HTTP/2.
+# A connecting client sends its HTTP/2 preface at once.
 _MAX_HANDSHAKE_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
@@ -42,12 +42,12 @@ T = TypeVar("T")
 def create_server(
     serving: Serving, *, max_request_bytes: int, most_connections: int, idle_seconds: float
 ) -> grpc.Server:
-    """A server that has no port yet and is not started.
+    """Creates a server without a port, not yet started.
 
     Args:
-        serving: what it answers for.
-        max_request_bytes: the largest message it takes.
-        most_connections: how many connections there may be; it refuses others.
+        serving: what the server answers for.
+        max_request_bytes: the largest message that it accepts.
+        most_connections: how many connections there may be; more are refused.
         idle_seconds: how long a connection may stay open without a call.
     """
     handshake_seconds = min(idle_seconds, _MAX_HANDSHAKE_SECONDS)
@@ -57,7 +57,7 @@ def create_server(
         ("grpc.max_allowed_incoming_connections", most_connections),
         ("grpc.max_connection_idle_ms", int(idle_seconds * 1000)),
         ("grpc.server_handshake_timeout_ms", int(handshake_seconds * 1000)),
-        # A port in use is an error, not shared with whoever holds it.
+        # A port in use is an error; it is not shared with its owner.
         ("grpc.so_reuseport", 0),
     )
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS, "grpc"), options=options)
@@ -73,9 +73,9 @@ def create_server(
 
 
 def _handler(method: Any, answer: Callable[[Any, grpc.ServicerContext], Any]) -> Any:
-    """As the generated code makes it, but for bytes that are no message: to gRPC that is a fault of the server, with a
-    traceback in its log."""
-    # The stubs are those of a newer protobuf, which has renamed it.
+    """As in generated code, except for bytes that are not a valid message: gRPC would report those as a fault of the
+    server, with a traceback in its log."""
+    # The stubs are for a newer protobuf, which has renamed it.
     classes: Any = symbol_database.Default()
     request_class = classes.GetPrototype(method.input_type)
     response_class = classes.GetPrototype(method.output_type)
@@ -137,7 +137,7 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], T]) -> T:
 
 
 def _abort(context: grpc.ServicerContext, error: ServingError) -> NoReturn:
-    # It travels in a header, in which a byte may take three and which clients limit to 8 KB.
+    # The message travels in a header, where a byte may take three, and which clients limit to 8 KB.
     message = error.message.encode(errors="replace")[:_MAX_DETAIL_BYTES].decode(errors="ignore")
     context.abort(error.code, message)
 
@@ -183,7 +183,7 @@ def _predict(serving: Serving, request: Any, max_array_bytes: int) -> Any:
 
 @contextlib.contextmanager
 def _turn(size: int) -> Iterator[None]:
-    """Within it no other large request is at work; small ones do not wait."""
+    """In this context no other large request is processed; small ones do not wait."""
     if size <= _SMALL_BYTES:
         yield
         return

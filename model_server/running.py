@@ -1,4 +1,4 @@
-"""A model server that runs, as its client sees it: ask it, watch it, stop it."""
+"""A running model server, as its client sees it: query it, watch it, stop it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 
-# Past the server's own grace for requests in flight.
+# Longer than the server's own grace for requests in flight.
 STOP_SECONDS = 10
 REQUEST_SECONDS = 30.0
 
 
 class RequestError(Exception):
-    """The server answered with an error, or not at all; the message holds its words."""
+    """The server answered with an error, or not at all; the message includes its answer."""
 
 
 class RunningServer:
@@ -27,7 +27,7 @@ class RunningServer:
         rest_url: http://HOST:PORT, without a slash at the end.
         grpc_address: HOST:PORT.
         model_name: the name of the model.
-        log_file: where the server writes.
+        log_file: the server's log.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RunningServer:
         log_file: Path,
         before_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """Takes over a started `process`; `start` makes one."""
+        """Takes over a running `process`; `start` creates one."""
         self.rest_url = rest_url
         self.grpc_address = grpc_address
         self.model_name = model_name
@@ -51,7 +51,7 @@ class RunningServer:
 
     @property
     def model_url(self) -> str:
-        """The model's URL; it answers with the states of the versions."""
+        """The model's URL; it returns the states of the versions."""
         return f"{self.rest_url}/v1/models/{self.model_name}"
 
     @property
@@ -79,7 +79,7 @@ class RunningServer:
         return predictions
 
     def served_version(self) -> int | None:
-        """The version that is served now, if any; raises RequestError where the server does not answer."""
+        """The version that is served now, if any; raises RequestError if the server does not answer."""
         return available_version(self._ask("GET", self.model_url, None))
 
     def wait(self, timeout: float | None = None) -> int | None:
@@ -90,14 +90,14 @@ class RunningServer:
             return None
 
     def stop(self) -> None:
-        """Ends the server, by force if it has not ended in 10 s; does nothing where it has ended."""
+        """Stops the server, by force if it has not ended in 10 s; does nothing if it has ended."""
         self._client.close()
         if self._process.poll() is None:
             self._before_stop()
         end(self._process)
 
     def __enter__(self) -> RunningServer:
-        """Gives itself."""
+        """Returns itself."""
         return self
 
     def __exit__(
@@ -108,7 +108,7 @@ class RunningServer:
 
     def _ask(self, method: str, url: str, body: Any) -> Any:
         try:
-            # Not httpx's own encoder: it refuses NaN and Infinity, which are numbers to TensorFlow Serving.
+            # Not httpx's own encoder: it rejects NaN and Infinity, which TensorFlow Serving accepts as numbers.
             content = None if body is None else json.dumps(body)
             response = self._client.request(method, url, content=content)
             answer = response.json()
@@ -125,7 +125,7 @@ class RunningServer:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process, by force if it has not ended in 10 s; does nothing where it has ended."""
+    """Ends a process, by force if it has not ended in 10 s; does nothing if it has ended."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -137,6 +137,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def available_version(status: Any) -> int | None:
-    """The version that a status answer says is served, if any."""
+    """The version that is served according to a status answer, if any."""
     versions = [int(entry["version"]) for entry in status["model_version_status"] if entry["state"] == "AVAILABLE"]
     return max(versions, default=None)

@@ -1,4 +1,4 @@
-"""The running server: both protocols, the watch over the base path, and its end."""
+"""The running server: both protocols, the polling of the base path, and the shutdown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StartError(Exception):
 
 
 class ModelServer:
-    """One server process's worth of threads. `run` blocks until `request_stop` is called."""
+    """The threads of one server process. `run` blocks until `request_stop` is called."""
 
     def __init__(self, flags: Flags, *, started_at: float) -> None:
         """Opens nothing yet.
@@ -64,7 +64,7 @@ class ModelServer:
         self._rest_api = api.RestApi(self._serving, max_request_bytes=flags.max_request_bytes)
 
     def request_stop(self) -> None:
-        """Makes `run` return; to be called from any thread or signal handler, any number of times."""
+        """Makes `run` return; may be called from any thread or signal handler, any number of times."""
         self._stop_requests.put(None)
 
     def run(self) -> None:
@@ -99,7 +99,7 @@ class ModelServer:
             watcher.join(GRACE_SECONDS)
             if self._flags.ready_file is not None:
                 self._flags.ready_file.unlink(missing_ok=True)
-        # A request over REST is at work before it has the model, and after.
+        # A REST request is being processed before it has leased the model, and after.
         if cut_off := max(self._versions.in_use, self._rest_api.in_use):
             _log.warning("Ending with %d requests cut off after %.0f s", cut_off, GRACE_SECONDS)
             sys.stderr.flush()

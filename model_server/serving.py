@@ -1,4 +1,4 @@
-"""What the server answers, before either protocol dresses it: the model's name, its versions, a prediction."""
+"""What the server answers, before either protocol encodes it: the model's name, its versions, a prediction."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Serving:
 
     @contextmanager
     def lease(self, model_name: str, version: int | None) -> Iterator[tuple[int, Model]]:
-        """Lends the model; raises NOT_FOUND for another name or version."""
+        """Leases the model; raises NOT_FOUND for another name or version."""
         if model_name != self._name:
             asked = f"Latest({model_name})" if version is None else f"Specific({model_name}, {version})"
             raise not_found(f"Servable not found for request: {asked}{self._which()}")
@@ -63,5 +63,5 @@ class Serving:
 
 
 def unsupported(api: str) -> ServingError:
-    """The answer to a call that TensorFlow Serving has and this server has not."""
+    """The answer to a call that TensorFlow Serving supports and this server does not."""
     return unimplemented(f"{api} is not part of this development server; use Predict, which takes any signature")

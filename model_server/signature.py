@@ -1,4 +1,4 @@
-"""What a model takes and gives: the signatures of a SavedModel, without TensorFlow."""
+"""A model's inputs and outputs: the signatures of a SavedModel, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DType:
         name: as TensorFlow Serving's messages spell it.
         numpy: the type of the array; strings are arrays of `bytes` objects.
         proto_field: the field of a TensorProto that holds the values.
-        in_json: whether TensorFlow Serving has a form for it in JSON.
+        in_json: whether TensorFlow Serving has a JSON form for it.
     """
 
     number: int
@@ -60,14 +60,14 @@ _BY_NUMPY = {dtype.numpy: dtype for dtype in _DTYPES}
 
 
 def dtype_of(number: int) -> DType:
-    """The type with this number in TensorFlow's enum; raises UNIMPLEMENTED for one that has no arrays here."""
+    """The type with this number in TensorFlow's enum; raises UNIMPLEMENTED for one without arrays here."""
     if number not in _BY_NUMBER:
         raise unimplemented(f"This server has no form for tensors of TensorFlow's data type number {number}")
     return _BY_NUMBER[number]
 
 
 def has_json(array: Array) -> bool:
-    """Whether TensorFlow Serving has a form in JSON for arrays of this one's type."""
+    """Whether TensorFlow Serving has a JSON form for arrays of this type."""
     dtype = _BY_NUMPY.get(array.dtype)
     return dtype is not None and dtype.in_json
 
@@ -77,7 +77,7 @@ class TensorSpec:
     """One input or output.
 
     Attributes:
-        tensor: the tensor's name in the graph; empty if it is made of several, as a sparse one is.
+        tensor: the tensor's name in the graph; empty if it consists of several, like a sparse one.
         dtype_number: its type, a number of TensorFlow's DataType.
         shape: its dimensions, -1 for one of any size; None for a tensor of any rank.
     """
@@ -88,7 +88,7 @@ class TensorSpec:
 
     @property
     def dtype(self) -> DType:
-        """The type; raises UNIMPLEMENTED where this server has no form for it."""
+        """The type; raises UNIMPLEMENTED if this server has no form for it."""
         return dtype_of(self.dtype_number)
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
@@ -124,9 +124,9 @@ def _spec(info: Any) -> TensorSpec:
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, Array]) -> None:
-    """Raises INVALID_ARGUMENT unless `inputs` are exactly the signature's, each of its type and shape.
+    """Raises INVALID_ARGUMENT unless `inputs` are exactly the signature's, each with its type and shape.
 
-    TensorFlow Serving leaves the shape to whichever operation trips over it, or to broadcasting; here it is checked.
+    TensorFlow Serving leaves the shape to whichever operation fails on it, or to broadcasting; here it is checked.
     """
     _check_names(signature, inputs)
     for name, array in inputs.items():

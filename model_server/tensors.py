@@ -1,7 +1,7 @@
-"""Between TensorProtos and arrays, with every rule of the message checked before anything is made of it.
+"""Converts between TensorProtos and arrays, and checks every rule of the message before converting it.
 
-`tf.make_ndarray` reads the same messages, but takes their word: for a dimension of -1, for more values than the shape
-has room for, and for a shape of a terabyte with one value.
+`tf.make_ndarray` reads the same messages, but trusts them: a dimension of -1, more values than the shape has room for,
+or a shape of a terabyte with one value.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from model_server.signature import Array, DType, dtype_of, show_shape
 # numpy's own limit on dimensions.
 _MAX_RANK = 32
 _MAX_SIZE = np.iinfo(np.int64).max
-# How many values are converted in one call: between two of them Python can turn to another thread.
+# How many values are converted in one call: between two calls Python can switch threads.
 _PIECE = 32 * 1024
-# As numbers that stand for bits, and not for what the array holds.
+# Fields whose numbers are the bits of the array's values.
 _BITS: dict[str, np.dtype[Any]] = {"half_val": np.dtype(np.uint16)}
-# Real and imaginary parts one after another.
+# Fields with real and imaginary parts in turn.
 _PARTS: dict[str, np.dtype[Any]] = {"scomplex_val": np.dtype(np.float32), "dcomplex_val": np.dtype(np.float64)}
 
 
 def array_to_proto(array: Array, dtype: DType) -> Any:
-    """A TensorProto with its values in the typed field, where TensorFlow Serving puts them.
+    """A TensorProto with its values in the typed field, as TensorFlow Serving sends them.
 
-    `tf.make_tensor_proto` packs them into `tensor_content`, which clients that read `float_val` would find empty.
+    `tf.make_tensor_proto` packs them into `tensor_content`, so that clients that read `float_val` would find nothing.
     """
     proto = tensor_pb2.TensorProto(dtype=dtype.number)
     for size in array.shape:
@@ -43,7 +43,7 @@ def array_to_proto(array: Array, dtype: DType) -> Any:
 
 
 def bytes_needed(proto: Any) -> int:
-    """How much memory the values of a TensorProto take, those that fill up its shape included; 0 of one that is none.
+    """How much memory the values of a TensorProto take, including those that fill up its shape; 0 if it is invalid.
 
     Strings count as often as they are repeated: a model copies each.
     """
@@ -62,16 +62,16 @@ def bytes_needed(proto: Any) -> int:
 def proto_to_array(name: str, proto: Any, *, max_bytes: int) -> Array:
     """The array of a TensorProto.
 
-    As in TensorFlow Serving, the last of the values fills up the shape, and a zero where there are none.
+    As in TensorFlow Serving, the last value fills up the shape, or a zero if there are no values.
 
     Args:
-        name: the input's, for messages.
+        name: the input's name, for messages.
         proto: the message.
         max_bytes: how much memory the array may take, see `bytes_needed`.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where the shape is not one, has not room for the values or takes more memory
-            than that, or a value is not of the type; UNIMPLEMENTED for types that this server has no arrays for.
+        ServingError: INVALID_ARGUMENT, if the shape is invalid, has no room for the values or takes more memory than
+            that, or a value is not of the type; UNIMPLEMENTED for types that this server has no arrays for.
     """
     try:
         dtype = dtype_of(proto.dtype)
@@ -97,7 +97,7 @@ def _check_shape(shape: tuple[int, ...], unknown_rank: bool) -> int:
         raise invalid_argument(f"its shape has {len(shape)} dimensions; at most {_MAX_RANK} are possible")
     if any(size < 0 for size in shape):
         raise invalid_argument(f"its shape {show_shape(shape)} has a negative dimension; say how many values there are")
-    # Without the zeros, for numpy counts that way, too.
+    # Zeros count as ones, as in numpy's own limit.
     if math.prod(size or 1 for size in shape) > _MAX_SIZE:
         raise invalid_argument(f"its shape {show_shape(shape)} has more values than can be counted")
     return math.prod(shape)

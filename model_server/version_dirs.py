@@ -1,4 +1,4 @@
-"""The version directories under a base path, and what can be told of them without loading them."""
+"""The version directories under a base path, and what can be known about them without loading them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 # A version is an int64 in every message of TensorFlow Serving.
 MAX_VERSION = 2**63 - 1
-# A SavedModel's graph is in one of these.
+# A SavedModel's graph is in one of these files.
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a directory held at one moment; equal where nothing changed since.
+    """The state of a directory at one moment; equal if nothing has changed since.
 
     Attributes:
         files: path, size in bytes and time of modification in ns of each file.
-        changed_at: when anything in it last changed, in s since the epoch. It is the time of the last change of
-            status, since copying tools set the time of modification back to the original's.
+        changed_at: when anything in it last changed, in s since the epoch. It is the ctime, since copying tools set the
+            mtime back to the original's.
     """
 
     files: tuple[tuple[str, int, int], ...]
@@ -44,7 +44,7 @@ class VersionDir:
 
 
 def parse_version(text: str) -> int | None:
-    """The version number that `text` says in decimal digits; None where it says none, or one beyond an int64."""
+    """The version number that `text` is in decimal digits; None if it is not one, or exceeds an int64."""
     if not (text.isascii() and text.isdecimal()):
         return None
     digits = text.lstrip("0") or "0"
@@ -56,11 +56,11 @@ def parse_version(text: str) -> int | None:
 def scan(base_path: Path) -> list[VersionDir]:
     """The version directories, oldest version first.
 
-    Names are decimal numbers that fit into an int64; of two names for one number (`7` and `007`) the first in the
-    alphabet counts. Other names and plain files are passed over.
+    Names are decimal numbers that fit into an int64; if two names mean the same number (`7` and `007`), the
+    alphabetically first counts. Other names and plain files are ignored.
 
     Raises:
-        OSError: the base path is not there or cannot be read.
+        OSError: the base path does not exist or cannot be read.
     """
     found: dict[int, VersionDir] = {}
     for path in sorted(base_path.iterdir()):
@@ -71,7 +71,7 @@ def scan(base_path: Path) -> list[VersionDir]:
 
 
 def fingerprint(directory: Path) -> Fingerprint:
-    """Looks at each file of a directory; one that vanishes meanwhile counts as a change just now."""
+    """Stats each file of a directory; one that vanishes meanwhile counts as a change just now."""
     files = []
     changed_at = 0.0
     try:

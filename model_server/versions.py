@@ -1,9 +1,9 @@
-"""Which version is served: follows the base path, swaps versions, and lets no request fall between two of them.
+"""Which version is served: follows the base path and swaps versions without failing a request in between.
 
-TensorFlow Serving's defaults, the policy "latest" with one version and availability first: the newest version is
-loaded before the one it replaces is let go, and that one stays until its last request has ended. Beyond them:
-a version that cannot be loaded is tried again when its files change, and until then the next older one serves if
-none does; a directory that is still being written is left alone until it has been quiet for one poll.
+This is TensorFlow Serving's default, the policy "latest" with one version and availability first: the newest version is
+loaded before the one it replaces is released, and that one stays until its last request has ended. In addition, a
+version that cannot be loaded is retried when its files change, and until then the next older one is served if none is;
+a directory that is still being written is left alone until it has been quiet for one poll.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from model_server import version_dirs
 from model_server.errors import not_found
 from model_server.version_dirs import Fingerprint, VersionDir
 
-# A version whose files do not change may fail for want of memory, so it gets another try now and then;
+# A version whose files do not change may have failed for lack of memory, so it is retried now and then;
 # TensorFlow Serving's load_retry_interval_micros has the same value.
 RETRY_SECONDS = 60.0
 
@@ -43,12 +43,12 @@ M = TypeVar("M", bound=Closeable)
 
 @dataclass(frozen=True)
 class VersionState:
-    """What became of a version.
+    """The state of a version.
 
     Attributes:
         version: its number.
         state: a name of TensorFlow Serving's ModelVersionStatus.State: START, LOADING, AVAILABLE, UNLOADING or END.
-        error: why it could not be loaded; empty where nothing went wrong.
+        error: why it could not be loaded; empty if nothing went wrong.
     """
 
     version: int
@@ -72,7 +72,7 @@ class _Failure:
 
 
 class Versions(Generic[M]):
-    """The versions of one model. `poll` belongs to one thread; all else may be called from any."""
+    """The versions of one model. `poll` belongs to one thread; everything else is thread-safe."""
 
     def __init__(
         self,
@@ -106,13 +106,13 @@ class Versions(Generic[M]):
 
     @contextmanager
     def lease(self, version: int | None = None) -> Iterator[tuple[int, M]]:
-        """Lends the served version, which stays loaded until the block ends.
+        """Leases the served version, which stays loaded until the block ends.
 
         Args:
-            version: the one that is wanted; None takes whichever is served.
+            version: the requested one; None takes whichever is served.
 
         Raises:
-            ServingError: NOT_FOUND, where no version, or not this one, is served.
+            ServingError: NOT_FOUND, if no version, or not this one, is served.
         """
         with self._lock:
             served = self._current
@@ -133,7 +133,7 @@ class Versions(Generic[M]):
 
     @property
     def in_use(self) -> int:
-        """How many leases are out."""
+        """How many leases are held."""
         with self._lock:
             return self._in_use
 
@@ -141,7 +141,7 @@ class Versions(Generic[M]):
         """The states of all versions seen so far, newest first, or of one.
 
         Raises:
-            ServingError: NOT_FOUND, where there is none.
+            ServingError: NOT_FOUND, if there is none.
         """
         with self._lock:
             if version is not None:
@@ -153,7 +153,7 @@ class Versions(Generic[M]):
             return [self._states[number] for number in sorted(self._states, reverse=True)]
 
     def poll(self) -> None:
-        """Looks at the base path once and loads, swaps or lets go what that asks for."""
+        """Scans the base path once and loads, swaps or releases versions accordingly."""
         try:
             found = version_dirs.scan(self._base_path)
         except OSError as error:
@@ -174,12 +174,12 @@ class Versions(Generic[M]):
                 return
 
     def close(self) -> None:
-        """Lets go of the served version; the requests in flight still end as they should."""
+        """Releases the served version; requests in flight still finish normally."""
         if self._current is not None:
             self._swap(None)
 
     def _settle_on(self, directory: VersionDir) -> bool:
-        """Whether this directory's version is served now, so that no older one is wanted."""
+        """Whether this directory's version is now served, so that no older one is needed."""
         current = self._current
         served = current is not None and current.version == directory.version
         try:
@@ -205,7 +205,7 @@ class Versions(Generic[M]):
         started = time.monotonic()
         try:
             model = self._load(directory.path)
-        except Exception as error:  # whatever a broken model makes TensorFlow raise, the old version must live on
+        except Exception as error:  # whatever TensorFlow raises for a broken model, the old version must go on
             words = " ".join(str(error).split())
             self._fail(directory, seen, f"{type(error).__name__}: {words[:_MAX_REASON]}")
             return False

@@ -12,5 +12,6 @@ try:
 except SystemExit as end:
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not the long way out: TensorFlow's destructors complain there, and Beam's threads may wait for a node for ever.
+    # A normal exit is avoided: TensorFlow's destructors complain there, and Beam's threads may wait for a node for
+    # ever.
     os._exit(end.code if isinstance(end.code, int) else 1 if end.code else 0)

@@ -1,4 +1,4 @@
-"""What ends a command of the pipeline, and with which exit code."""
+"""The errors that end a command of the pipeline, and their exit codes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class ExitCode(enum.IntEnum):
 
 
 class PipelineError(Exception):
-    """An error that a person can understand and mend: its text is all that is shown.
+    """An error that a person can understand and fix: its text is all that is shown.
 
-    `exit_code` is what the process ends with.
+    `exit_code` is the process's exit code.
     """
 
     exit_code = ExitCode.FAILED
@@ -35,7 +35,7 @@ class SettingsError(PipelineError):
 
 
 class DataError(PipelineError):
-    """The input data cannot be read, or is not what the schema asks for."""
+    """The input data cannot be read, or does not fit the schema."""
 
     exit_code = ExitCode.USAGE
 
@@ -55,24 +55,24 @@ class NothingServedError(PipelineError):
 
 
 class NodeFailed(PipelineError):
-    """A node of the pipeline has failed, and TFX's runner did not say so.
+    """A node of the pipeline has failed without TFX's runner reporting it.
 
     Attributes:
       node: its id.
     """
 
     def __init__(self, node: str, reason: str) -> None:
-        """`reason` is what the metadata say."""
+        """`reason` comes from the metadata."""
         super().__init__(f"{node} failed: {reason or 'the metadata do not say why'}")
         self.node = node
 
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Turns a PipelineError into its text on standard error and an exit with its code.
+    """Turns a PipelineError into its text on standard error, and exits with its code.
 
     Raises:
-      SystemExit: in a PipelineError's place.
+      SystemExit: in place of a PipelineError.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The gate: what TFMA measures on the test split, what passes, and a verdict in one line."""
+"""The gate: what TFMA measures on the test split, what passes, and the verdict in one line."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ SPLIT = "test"
 SIGNATURE = "serving_examples"
 COUNT = "example_count"
 
-_MANY = 1e7  # Seconds that are told with three digits only: a diverged model's error may have hundreds.
+_MANY = 1e7  # Beyond this, seconds get three significant digits: a diverged model's error may have hundreds.
 
 
 def eval_config(label_key: str, max_mae: float, max_worsening: float) -> tfma.EvalConfig:
-    """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE; each row must be predicted.
+    """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE; no row may lack a
+    prediction.
 
-    The thresholds name the overall slice: written the plain way they would apply to every slice that is ever added,
-    and small slices scatter widely.
+    The thresholds name the overall slice: otherwise they would apply to every slice that is ever added, and small
+    slices scatter widely.
 
     Args:
       label_key: feature with the true value.
@@ -68,7 +69,7 @@ class Verdict:
     max_worsening: float
 
     def line(self) -> str:
-        """The verdict in one line, with the reason of a refusal."""
+        """The verdict in one line, with the reason for a refusal."""
         if not self.rows:
             return f"The gate refused the model: the {SPLIT} split has no rows, so there is nothing to judge it by"
         if self.unpredicted:
@@ -105,7 +106,7 @@ class Verdict:
 
 
 def seconds(value: float) -> str:
-    """An error in words."""
+    """An error as text."""
     return f"{value:.1f} s" if abs(value) < _MANY else f"{value:.3g} s"
 
 
@@ -129,7 +130,7 @@ def read_verdict(evaluation_uri: str, max_mae: float, max_worsening: float) -> V
             values[item.key.name] = item.value.double_value.value
     return Verdict(
         passed=tfma.load_validation_result(evaluation_uri).validation_ok,
-        # TFMA writes no metrics at all of a split without rows.
+        # TFMA writes no metrics at all for a split without rows.
         rows=int(candidate.get(COUNT, 0)),
         unpredicted=int(candidate.get(metrics.UNPREDICTED, 0)),
         mae=candidate.get(metrics.MEAN_ABSOLUTE_ERROR, math.nan),

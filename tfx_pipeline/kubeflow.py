@@ -1,4 +1,4 @@
-"""What the steps of the compiled workflow have that TFX does not give them: their program and the search's volumes."""
+"""What TFX does not give the steps of the compiled workflow: our entry point and the search's volumes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tfx_pipeline.errors import SettingsError
 from tfx_pipeline.location import Location
 from tfx_pipeline.settings import Settings, Source
 
-# Each pod of the search has its own of these, and a step needs none.
+# Each pod of the search has its own volume of these kinds, and a step needs none.
 _SCRATCH = {"emptyDir", "ephemeral"}
 
-# MAX_ARG_STRLEN of Linux, less the zero at the end and room for what Argo fills in.
+# MAX_ARG_STRLEN of Linux, less the final zero and room for what Argo fills in.
 _MAX_ARGUMENT_BYTES = 131_071 - 4_096
 
 Change = Callable[[dsl.ContainerOp], None]
 
 
 def changes(cluster: KubernetesOptions | None) -> list[Change]:
-    """Changes to each step; with TFX's own.
+    """Changes to each step, including TFX's own.
 
     Args:
       cluster: the component's argument, None for processes of the tuner's step. The pipeline root is on one of its
-        volumes, and every step uses it.
+        volumes, which every step uses.
     """
     volumes = cluster.volumes if cluster is not None else ()
     own = [_mounting(volume) for volume in volumes if not _SCRATCH & set(volume.source)]
@@ -38,10 +38,10 @@ def changes(cluster: KubernetesOptions | None) -> list[Change]:
 
 
 def check(settings: Settings) -> None:
-    """Makes sure that the compiled workflow names nothing that is on this machine alone.
+    """Checks that the compiled workflow refers to nothing that exists on this machine only.
 
     Raises:
-      SettingsError: names each setting with such a value, and what would do.
+      SettingsError: names each setting with such a value, and what to use instead.
     """
     cluster = settings.cluster_argument
     volumes = cluster.volumes if cluster is not None else ()
@@ -99,7 +99,7 @@ def _mounting(volume: Volume) -> Change:
 
 
 def _model(volume: Mapping[str, Any]) -> kubernetes.client.V1Volume:
-    """A volume in Kubernetes' words as the client's object, which kfp asks for."""
+    """Converts a volume from Kubernetes' JSON to the client's object, which kfp requires."""
 
     class Answer:
         data = json.dumps(volume)

@@ -1,4 +1,4 @@
-"""Where something lies: on this machine, or in a bucket."""
+"""Where something is stored: on this machine, or in a bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Location(str):
 
     @classmethod
     def of(cls, value: Any) -> Location:
-        """Makes one of what the user gave.
+        """Converts a value that the user gave.
 
         Raises:
           ValueError: an address of another kind.
@@ -31,5 +31,5 @@ class Location(str):
 
     @property
     def remote(self) -> bool:
-        """Whether it is an address."""
+        """Whether it is in a bucket."""
         return "://" in self

@@ -1,6 +1,6 @@
-"""The pipeline: which nodes there are and what flows between them. Nothing runs and nothing is written here.
+"""The pipeline: its nodes and what flows between them. Nothing runs and nothing is written here.
 
-The imports go past `tfx.v1`, which loads the clients of all of Google's services with it: 2 s for nothing.
+The imports bypass `tfx.v1`, which also loads the clients of all of Google's services: 2 s for nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def search_options(settings: Settings) -> SearchOptions:
 
 
 def search_config(settings: Settings) -> dict[str, object]:
-    """What the model's `tuner_fn` gets as `fn_args.custom_config`, besides the size of the search."""
+    """What the model's `tuner_fn` gets as `fn_args.custom_config`, in addition to the size of the search."""
     return {
         "algorithm": settings.algorithm.value,
         "executions_per_trial": settings.executions_per_trial,
@@ -66,7 +66,7 @@ def training_config(settings: Settings) -> dict[str, object]:
 def create_pipeline(settings: Settings) -> Pipeline:
     """The whole pipeline for these settings.
 
-    User code is named by import path: a `module_file` would have every node build and install a wheel first.
+    User code is referred to by import path: with a `module_file` every node would first build and install a wheel.
     """
     model = f"models.{settings.model}"
     label = label_key(settings)
@@ -74,13 +74,13 @@ def create_pipeline(settings: Settings) -> Pipeline:
     # Trips become tf.Examples in three splits by hash: the same trip is in the same split in every run.
     examples = _example_gen(settings)
 
-    # Statistics of each split: what ExampleValidator looks at, and a first look at new data.
+    # Statistics of each split: the input of ExampleValidator, and an overview of new data.
     statistics = components.StatisticsGen(examples=examples.outputs["examples"])
 
-    # The schema is kept by hand: one inferred from the data would find nothing wrong with any data.
+    # The schema is maintained by hand: one inferred from the data would find nothing wrong with any data.
     schema = PackagedSchema(package_file.name_of(model, SCHEMA_FILE)).with_id("ImportSchemaGen")
 
-    # Compares the two, asks the model's own questions of the data, and writes down each anomaly.
+    # Compares the two, runs the model's own validations on the data, and records each anomaly.
     anomalies = ExampleValidator(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
@@ -95,7 +95,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         hint=f"Mend the data; or, if the data is right, what models/{settings.model} holds it to",
     )
 
-    # All feature work, as a graph that goes into the served model. Its own statistics would take as long again.
+    # All feature engineering, as a graph that goes into the served model. Its own statistics would take as long again.
     transform = components.Transform(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
@@ -105,7 +105,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
     transform.add_upstream_node(gate)
 
-    # Many workers try configurations at once; the best N come out, one artifact each.
+    # Many workers try configurations in parallel; the best N come out, one artifact each.
     training_input = {
         "examples": transform.outputs["transformed_examples"],
         "transform_graph": transform.outputs["transform_graph"],
@@ -142,7 +142,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         signature=evaluation.SIGNATURE,
     ).with_id(nodes.SELECTOR)
 
-    # What is served now is what the new model has to stand up to.
+    # The model served now is the one that the new model has to beat.
     baseline = Resolver(
         strategy_class=LatestBlessedModelStrategy,
         model=Channel(type=Model),
@@ -159,7 +159,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         eval_config=evaluation.eval_config(label, settings.max_mae_seconds, settings.max_worsening_seconds),
     ).with_id(nodes.GATE)
 
-    # Only a blessed model gets to where the model server looks.
+    # Only a blessed model is copied to where the model server looks.
     pusher = components.Pusher(
         model=selector.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -201,7 +201,7 @@ def _example_gen(settings: Settings) -> BaseNode:
 
         node = BigQueryExampleGen(query=QUERY.read_text(encoding="utf-8"), output_config=output)
     else:
-        # The pattern picks the one file, whatever else lies in its folder.
+        # The pattern picks this one file, whatever else is in its folder.
         folder, name = posixpath.split(str(settings.csv))
         only = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=name)])
         node = components.CsvExampleGen(input_base=folder, input_config=only, output_config=output)
@@ -209,7 +209,7 @@ def _example_gen(settings: Settings) -> BaseNode:
 
 
 def _search_size(settings: Settings) -> dict[str, Any]:
-    """Workers, trials and epochs: numbers, or on Kubeflow parameters to be chosen anew for each run."""
+    """Workers, trials and epochs: numbers, or for Kubeflow parameters that can be chosen for each run."""
     sizes = {"num_workers": settings.workers, "max_trials": settings.trials, "epochs": settings.epochs}
     if settings.engine is not Engine.KUBEFLOW:
         return dict(sizes)
@@ -218,10 +218,10 @@ def _search_size(settings: Settings) -> dict[str, Any]:
 
 
 def metadata_config(settings: Settings) -> metadata_store_pb2.ConnectionConfig | None:
-    """Where the runs' metadata are; None for Kubeflow, which has a metadata store of its own."""
+    """Where the runs' metadata are stored; None for Kubeflow, which has a metadata store of its own."""
     if settings.engine is Engine.KUBEFLOW:
         return None
-    # TFX's helper for this makes the file's folder at once.
+    # TFX's helper for this would create the file's folder at once.
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(settings.metadata_path)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
@@ -231,8 +231,8 @@ def metadata_config(settings: Settings) -> metadata_store_pb2.ConnectionConfig |
 def _beam_args(settings: Settings) -> list[str]:
     # Threads in this process: faster than Beam's worker processes up to some hundred thousand rows.
     arguments = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
-    # TFX packs itself for Beam's remote workers, in every node and into a folder that it leaves in /tmp, unless an
-    # image for them is named. There are no remote workers.
+    # TFX packages itself for Beam's remote workers, in every node and into a folder that it leaves in /tmp, unless an
+    # image for them is given. There are no remote workers.
     arguments.append("--sdk_container_image=none")
     if settings.source is Source.BIGQUERY:
         arguments += [f"--project={settings.bigquery_project}", f"--temp_location={settings.bigquery_temp}"]

@@ -12,7 +12,7 @@ from tfx_pipeline.settings import Settings
 
 
 def find(settings: Settings) -> Path:
-    """The report of the run RUN_ID if that run is known, else of the last run that has one; failed searches count.
+    """The report of the run RUN_ID if that run exists, else of the last run that has one; failed searches count.
 
     Raises:
       PipelineError: no search has finished yet.

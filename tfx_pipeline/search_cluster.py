@@ -1,4 +1,4 @@
-"""Where the search's chief and workers run, as the settings say it: the component's `cluster` argument."""
+"""Where the search's chief and workers run, according to the settings: the component's `cluster` argument."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from custom_components.distributed_tuner import KubernetesOptions, KubernetesOpt
 
 
 def kubernetes(file: Path, image: str, root: str) -> KubernetesOptions:
-    """The argument that has chief and workers run as Kubernetes Jobs.
+    """The argument that makes chief and workers run as Kubernetes Jobs.
 
     Args:
       file: YAML or JSON, with the settings of `KubernetesOptions`.
-      image: of chief and workers where the file names none.
-      root: of the pipeline: the search directory is below it.
+      image: of chief and workers, unless the file names one.
+      root: of the pipeline; contains the search directory.
 
     Raises:
-      ValueError: there is no such file, it is none that can be read again, a setting in it is unknown or out of its
-        range, or a pod has no volume at the pipeline root.
+      ValueError: the file does not exist or is not a regular one, a setting in it is unknown or out of range, or a pod
+        has no volume at the pipeline root.
     """
-    if file.exists() and not file.is_file():  # To open a pipe may wait for ever.
+    if file.exists() and not file.is_file():  # Opening a pipe may block for ever.
         raise ValueError("is no regular file, and a run reads it more than once; write it to a file first")
     options = KubernetesOptions.from_mapping({"image": image, **read_kubernetes_settings(file)})
     try:

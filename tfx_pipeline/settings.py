@@ -31,7 +31,7 @@ _NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
 class Engine(str, enum.Enum):
-    """What runs the nodes: this process by TFX's local or Beam runner, or Kubeflow Pipelines (compiled only)."""
+    """The engine: TFX's local or Beam runner in this process, or Kubeflow Pipelines (compiled only)."""
 
     LOCAL = "local"
     BEAM = "beam"
@@ -69,23 +69,23 @@ class Server(str, enum.Enum):
 
 
 def new_run_id() -> str:
-    """A run id from the time of day, in UTC: 20240131-235959-123."""
+    """A run id from the current time, in UTC: 20240131-235959-123."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def schema_of(model: str) -> Path:
-    """Where the schema of a package in models/ is."""
+    """The path of the schema of a package in models/."""
     return PROJECT / "models" / model / SCHEMA_FILE
 
 
 class _NoFileError(ValueError):
-    """A place that is a bucket or a folder, by its form."""
+    """The value has the form of a bucket or a folder, where a file is needed."""
 
     code = "no_file"
 
 
 class Settings(pydantic.BaseModel):
-    """All settings. The environment variable of a field is its name in capitals; `load` reads them."""
+    """All settings. A field's environment variable is its name in capitals; `load` reads them."""
 
     # The run
     engine: Engine = Field(Engine.LOCAL, description="What runs the pipeline. `kubeflow` compiles a workflow file")
@@ -264,10 +264,10 @@ class Settings(pydantic.BaseModel):
 
     @property
     def cluster_argument(self) -> KubernetesOptions | None:
-        """The component's `cluster`: None for this machine. The file is read now.
+        """The component's `cluster` argument: None for this machine. The file is read each time.
 
         Raises:
-          ValueError: the file was changed since, and a setting in it is wrong.
+          ValueError: the file has changed since the settings were loaded, and a setting in it is wrong.
         """
         if self.cluster_options is None:
             return None
@@ -280,22 +280,22 @@ class Settings(pydantic.BaseModel):
 
     @property
     def csv(self) -> Location:
-        """The CSV file that is read: the user's, or the generated sample's place."""
+        """The CSV file to read: the user's, or the path of the generated sample."""
         return self.data or Location.of(self.runs_dir / "data" / f"sample-{self.sample_rows}-{self.sample_seed}.csv")
 
     @property
     def schema_path(self) -> Path:
-        """The schema that the data must fit, kept beside the model that was made for it."""
+        """The schema that the data must fit, kept beside the model that was built for it."""
         return schema_of(self.model)
 
     @property
     def validations_path(self) -> Path:
-        """What else is asked of the data, as TFDV's CustomValidationConfig in text format; it need not be there."""
+        """Further validations of the data, as TFDV's CustomValidationConfig in text format; the file is optional."""
         return PROJECT / "models" / self.model / VALIDATIONS_FILE
 
     @property
     def idle(self) -> frozenset[str]:
-        """Names of the settings that have no effect with the others as they are."""
+        """Names of the settings that have no effect given the others."""
         sample = {"sample_rows", "sample_seed"}
         if self.source is Source.BIGQUERY:
             names = {"data", *sample}
@@ -307,7 +307,7 @@ class Settings(pydantic.BaseModel):
 
     @property
     def serving_dir(self) -> str:
-        """Base path of the model server: one numbered folder for each pushed model."""
+        """Base path of the model server: one numbered folder per pushed model."""
         home = self.root if self.engine is Engine.KUBEFLOW else str(self.runs_dir)
         return f"{home}/serving/{self.model}"
 
@@ -322,10 +322,10 @@ def _root(values: Mapping[str, Any]) -> Location:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Reads the settings from `environment` (default: the process's own).
+    """Loads the settings from `environment` (default: the process's own).
 
     Raises:
-      SettingsError: names each wrong variable, its value and its range.
+      SettingsError: names each invalid variable, its value and its range.
     """
     if environment is None:
         environment = os.environ

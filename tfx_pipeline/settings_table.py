@@ -1,4 +1,4 @@
-"""The settings as documentation: docs/settings.md is what `markdown` returns, and a part of it stands in the README."""
+"""The settings as documentation: `markdown` generates docs/settings.md, and `readme` a part of the README."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def markdown() -> str:
 
 
 def readme(text: str) -> str:
-    """The README's `text` with the settings that a newcomer meets first, in the place of those there."""
+    """Replaces, in the README's `text`, the table of the settings that a newcomer meets first."""
     before, rest = text.split(_BEGIN)
     _, after = rest.split(_END)
     table = "\n".join([_COLUMNS, *(_row(name) for name in FIRST)])

@@ -1,4 +1,4 @@
-"""A step of the compiled workflow: TFX's own entry point, and nodes that TFX only writes down as failed fail the step.
+"""A step of the compiled workflow: TFX's own entry point, except that a node that TFX merely records as failed raises.
 
 `python -m tfx_pipeline.step`, with TFX's arguments.
 """
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
     """Runs one node.
 
     Raises:
-      SystemExit: the node has failed, and only the metadata say so.
+      SystemExit: the node has failed, and only the metadata show it.
       BaseException: whatever the node raised.
     """
     with errors.told(), launching.checked():

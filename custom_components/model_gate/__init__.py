@@ -1,1 +1,1 @@
-"""What an Evaluator measures so that a gate can rely on it, as metrics of TFMA."""
+"""TFMA metrics by which an Evaluator can gate models reliably."""

@@ -1,8 +1,8 @@
-"""Metrics of TFMA that leave no row out, and a comparison with the baseline that holds at 0.
+"""TFMA metrics that skip no row, and a comparison with the baseline that also works at 0.
 
-TFMA 0.46's own mean absolute error leaves out each row with a NaN, so that a model that fails on half of its rows is
-judged by the other half. Its change thresholds ask for a ratio too, which is NaN where the baseline's value is 0, and
-then no candidate passes; a relative one lets a worse candidate through where the values are negative.
+TFMA 0.46's own mean absolute error skips each row with a NaN, so that a model that fails on half of its rows is judged
+by the other half. Its change thresholds also require a ratio, which is NaN where the baseline's value is 0, so that no
+candidate passes; a relative threshold lets a worse candidate through where the values are negative.
 
 A `tfma.MetricConfig` names these classes with `module=metrics.__name__`, and its thresholds are `value_threshold`s.
 """
@@ -23,14 +23,14 @@ ROOT_MEAN_SQUARED_ERROR = "root_mean_squared_error"
 UNPREDICTED = "unpredicted"
 WORSENING = "worsening"
 
-_ERRORS = "_errors"  # TFMA writes no metric down whose name begins like this.
+_ERRORS = "_errors"  # TFMA does not write metrics with such a prefix.
 
 Metrics: TypeAlias = Mapping[metric_types.MetricKey, Any]
 
 
 @dataclasses.dataclass
 class Errors:
-    """The errors of rows, added up: their weights, their absolutes and squares; and the rows without a prediction."""
+    """Sums over rows: their weights, absolute and squared errors; and the number of rows without a prediction."""
 
     weight: float = 0.0
     absolute: float = 0.0
@@ -38,11 +38,11 @@ class Errors:
     unpredicted: int = 0
 
     def add(self, label: float, prediction: float, weight: float) -> None:
-        """Takes a row; a prediction that is NaN or infinite is none."""
+        """Adds a row; a prediction that is NaN or infinite counts as missing."""
         error = prediction - label
         self.weight += weight
         self.absolute += weight * abs(error)
-        self.squared += weight * (error * error)  # Infinite where it is too large; a power would be an OverflowError.
+        self.squared += weight * (error * error)  # Infinite if too large; ** would raise OverflowError.
         self.unpredicted += not math.isfinite(prediction)
 
     def __add__(self, other: Errors) -> Errors:
@@ -54,11 +54,11 @@ class Errors:
         )
 
     def mean_absolute(self) -> float:
-        """NaN or infinite where a row has no prediction, and NaN where there are no rows."""
+        """NaN or infinite if a row has no prediction, and NaN if there are no rows."""
         return self.absolute / self.weight if self.weight else math.nan
 
     def root_mean_squared(self) -> float:
-        """As `mean_absolute`; infinite, too, where an error is so large that its square is."""
+        """Like `mean_absolute`; also infinite if the square of an error is."""
         return math.sqrt(self.squared / self.weight) if self.weight else math.nan
 
 
@@ -101,10 +101,15 @@ class Worsening(tfma.metrics.Metric):
 
 
 def worsening(candidate: float, baseline: float | None, higher_is_better: bool = False) -> float:
-    """By how much `candidate` is worse than `baseline`: their difference, and no ratio.
+    """By how much `candidate` is worse than `baseline`: their difference, not a ratio.
 
-    Infinite where the candidate's value is not finite; minus infinity where there is no baseline, or its value is not
-    finite, since then there is nothing to keep.
+    Infinite if the candidate's value is not finite; minus infinity if there is no baseline, or its value is not finite,
+    since then there is nothing to preserve.
+
+    Args:
+      candidate: the metric's value for the candidate.
+      baseline: its value for the baseline, None if there is none.
+      higher_is_better: whether larger values are better.
     """
     if not math.isfinite(candidate):
         return math.inf
@@ -114,7 +119,7 @@ def worsening(candidate: float, baseline: float | None, higher_is_better: bool =
 
 
 class _Combiner(beam.CombineFn):
-    """Adds up the errors of one model's predictions."""
+    """Sums the errors of one model's predictions."""
 
     def __init__(self, key: metric_types.MetricKey, eval_config: tfma.EvalConfig | None, weighted: bool) -> None:
         self._key = key
@@ -165,7 +170,7 @@ def _derived(
     ]
 
 
-# TFMA looks at the names of the arguments.
+# TFMA looks at the names of the parameters.
 
 
 def _mean_absolute(

@@ -1,7 +1,7 @@
 """ModelSelector: of N trained models, passes on the one with the smallest error on the eval split.
 
-The choice uses the eval split, so that the gate behind it can judge the chosen model on examples that neither training
-nor choice have seen.
+The choice uses the eval split, so that the gate after it can judge the chosen model on examples that neither training
+nor selection have seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _input_name(number: int) -> str:
 
 
 class ModelSelectorSpec(component_spec.ComponentSpec):
-    """Takes examples and up to MAX_CANDIDATES models, gives one model."""
+    """Takes examples and up to MAX_CANDIDATES models; outputs one model."""
 
     PARAMETERS: ClassVar = {
         executor.LABEL_KEY: component_spec.ExecutionParameter(type=str),
@@ -44,7 +44,7 @@ class ModelSelector(base_component.BaseComponent):
     """Picks by mean absolute error, computed through a serving signature on raw examples.
 
     Output `model`: a copy of the chosen model as an artifact of its own, which an Evaluator can bless and a Pusher can
-    push. Its custom properties say what was chosen: `candidate` (1 is the first), `mae` (in the label's unit) and
+    push. Its custom properties record the choice: `candidate` (1 is the first), `mae` (in the label's unit) and
     `scores` (JSON: candidate to mae).
     """
 
@@ -59,7 +59,7 @@ class ModelSelector(base_component.BaseComponent):
         signature: str = "serving_examples",
         split: str = "eval",
     ) -> None:
-        """Takes the candidates in the order in which ties are broken.
+        """Takes the candidates; a tie goes to the earliest.
 
         Args:
           examples: raw examples with a split of the given name.
@@ -69,7 +69,7 @@ class ModelSelector(base_component.BaseComponent):
           split: the split on which the models are compared.
 
         Raises:
-          ValueError: no model, or too many of them.
+          ValueError: no model, or too many.
         """
         if not 1 <= len(models) <= MAX_CANDIDATES:
             raise ValueError(f"ModelSelector takes 1 to {MAX_CANDIDATES} models, not {len(models)}")

@@ -39,7 +39,7 @@ class Executor(base_executor.BaseExecutor):
         """Reads the named split of `examples` once for each candidate.
 
         Raises:
-          scoring.SelectionError: see there.
+          scoring.SelectionError: no candidate can be chosen.
         """
         uri = artifact_utils.get_split_uri(input_dict[EXAMPLES], exec_properties[SPLIT])
         files = sorted(fileio.glob(io_utils.all_files_pattern(uri)))

@@ -18,10 +18,10 @@ class SelectionError(ValueError):
 
 
 def batches(files: Sequence[str], label_key: str) -> Iterator[tuple[list[bytes], Labels]]:
-    """Yields (serialized examples, labels as float64 of the same length) of gzipped TFRecord files.
+    """Yields (serialized examples, labels as float64 of the same length) from gzipped TFRecord files.
 
     Raises:
-      SelectionError: an example without the label, or with a label that is not one number.
+      SelectionError: an example has no label, or a label that is not a single number.
     """
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
     for batch in records.batch(BATCH).as_numpy_iterator():
@@ -41,7 +41,8 @@ def mean_absolute_error(model_dir: str, signature: str, examples: Iterable[tuple
 
     Args:
       model_dir: a SavedModel.
-      signature: its signature that takes serialized examples, shape [batch], and gives one output with one number each.
+      signature: its signature that takes serialized examples, shape [batch], and returns one output with one number
+      each.
       examples: batches as `batches` yields them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A node that hands on the schema that a Python package holds, wherever the package is installed."""
+"""A node that passes on the schema contained in a Python package, wherever the package is installed."""
 
 from __future__ import annotations
 

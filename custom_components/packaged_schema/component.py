@@ -1,7 +1,7 @@
 """PackagedSchema: TFX's ImportSchemaGen for a schema in a Python package.
 
-ImportSchemaGen takes a path, which the pipeline's machine and a step's image may not share: in an image the package
-lies among all others. This node takes the file's name in the package, and the step looks where it has it.
+ImportSchemaGen takes a path, which may differ between the pipeline's machine and a step's image: in an image the
+package is installed among the others. This node takes the file's name in the package, and the step finds it there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from custom_components.packaged_schema import executor
 
 
 class PackagedSchema(ImportSchemaGen):
-    """Output `schema`: a copy of the schema. `schema_file` is a name as `package_file.name_of` makes it."""
+    """Output `schema`: a copy of the schema. `schema_file` is a name as made by `package_file.name_of`."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)

@@ -13,7 +13,7 @@ from custom_components import package_file
 
 
 class Executor(executor.Executor):
-    """TFX's, on the file as the package here holds it."""
+    """TFX's executor, on the file in the installed package."""
 
     def Do(  # noqa: N802  (the name is TFX's)
         self,
@@ -24,7 +24,7 @@ class Executor(executor.Executor):
         """Copies the schema.
 
         Raises:
-          ModuleNotFoundError: there is no such package here.
+          ModuleNotFoundError: the package is not installed.
           FileNotFoundError: the package has no such file.
         """
         with importlib.resources.as_file(package_file.find(exec_properties[keys.SCHEMA_FILE_KEY])) as path:

@@ -29,12 +29,12 @@ _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<
 _POST = re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII)
 _GET = re.compile(_MODEL + r"(?:/(?P<verb>metadata))?", re.IGNORECASE | re.ASCII)
 _NO_MODEL = re.compile(r"/v1/models(?:/metadata)?", re.IGNORECASE)
-# Few: with more of them than processors, small predictions wait for Python's lock longer than they take.
+# Few: with more threads than processors, small predictions wait for the GIL longer than they take.
 _THREADS = min(16, max(4, os.cpu_count() or 1))
-# A larger body takes its turn: only one at a time is in memory as the many times larger Python objects that it is
-# parsed to.
+# Larger bodies are processed one at a time: only one is in memory as the Python objects that it is parsed to, which are
+# many times larger.
 _SMALL_BYTES = 256 * 1024
-# As many of them may be on their way, or wait for their turn as they were sent.
+# At most this many of them may be arriving, or waiting as they were sent.
 _UPLOADS = 8
 _TURN_SECONDS = 60.0
 _MAX_SHOWN = 256
@@ -42,7 +42,7 @@ _MAX_SHOWN = 256
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 
-# The stubs are those of a newer protobuf, which has renamed `including_default_value_fields`.
+# The stubs are for a newer protobuf, which has renamed `including_default_value_fields`.
 _to_dict: Callable[..., dict[str, Any]] = json_format.MessageToDict
 
 _log = logging.getLogger(__name__)
@@ -50,12 +50,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Target:
-    """What a URL asks for.
+    """What a URL addresses.
 
     Attributes:
         verb: predict, classify, regress, metadata or status.
         name: the model's.
-        version: the one asked for; None for the one served.
+        version: the requested version; None for the one served.
     """
 
     verb: str
@@ -64,7 +64,7 @@ class Target:
 
 
 def parse_target(method: str, path: str) -> Target:
-    """Reads a method and a path as it is in the URL.
+    """Parses a method and a path as it appears in the URL.
 
     Raises:
         ServingError: NOT_FOUND outside /v1/, INVALID_ARGUMENT for anything there that the API does not have.
@@ -86,10 +86,10 @@ def parse_target(method: str, path: str) -> Target:
 
 
 class RestApi:
-    """The ASGI application. Whatever takes long is done in threads, so that the event loop goes on serving others."""
+    """The ASGI application. Slow work runs in threads, so that the event loop goes on serving others."""
 
     def __init__(self, serving: Serving, *, max_request_bytes: int) -> None:
-        """Answers for `serving`; a body of more than `max_request_bytes`, as sent or unpacked, is refused."""
+        """Answers for `serving`; a body of more than `max_request_bytes`, as sent or decompressed, is rejected."""
         self._serving = serving
         self._max_bytes = max_request_bytes
         self._threads = ThreadPoolExecutor(_THREADS, "rest")
@@ -99,7 +99,7 @@ class RestApi:
 
     @property
     def in_use(self) -> int:
-        """How many threads are at work."""
+        """How many threads are busy."""
         return len(self._at_work)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -132,7 +132,7 @@ class RestApi:
 
     async def _respond(self, target: Target, body: Body) -> bytes:
         if target.verb == "status":
-            # Not in a thread: whether the server lives is to be told though all of them are busy.
+            # Not in a thread: a health check must be answered even if all of them are busy.
             return _status(self._serving, target)
         if target.verb == "metadata":
             return await self._in_thread(lambda: _metadata(self._serving, target))
@@ -143,7 +143,7 @@ class RestApi:
         ):
             return await self._in_thread(lambda: _predict(self._serving, target, body))
         async with self._turn(self._uploads):
-            # Not in the turn itself: a client that sends slowly would hold up those whose body has arrived.
+            # Not within the turn: a slow client would hold up those whose body has arrived.
             await body.read()
         async with self._turn(self._turns):
             if body.is_packed:
@@ -193,8 +193,8 @@ def _predict(serving: Serving, target: Target, body: Body) -> bytes:
 
 
 def _predict_much(serving: Serving, target: Target, body: Body) -> bytes:
-    # The millions of lists and objects of a large body have no cycles, and a look for some among them stops all threads
-    # for seconds.
+    # The millions of lists and objects of a large body have no cycles, and a garbage collection would stop all threads
+    # for seconds to find that out.
     gc.disable()
     try:
         return _predict(serving, target, body)

@@ -1,4 +1,4 @@
-"""The body of an HTTP request: read within a limit, unpacked within the same."""
+"""The body of an HTTP request: read and decompressed within one limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 # How long a large body may take to arrive.
 _ARRIVAL_SECONDS = 60.0
-# How long what nobody wants is read on: a client that cannot send all of it may never see the answer.
+# How long to read a body that is no longer needed: a client that cannot send all of it may never see the answer.
 _DISCARD_SECONDS = 10.0
 # zlib's name for a gzip header and trailer.
 _GZIP = 16 + zlib.MAX_WBITS
@@ -25,7 +25,7 @@ _UNPACKED_PIECE = 1024 * 1024
 
 
 class Disconnected(Exception):
-    """The client went away before it had sent all of its request."""
+    """The client disconnected before it had sent its whole request."""
 
 
 class Body:
@@ -35,9 +35,9 @@ class Body:
         """Reads nothing yet.
 
         Args:
-            headers: those of the request, names in lower case, as a parser of HTTP has let them pass.
+            headers: those of the request, names in lower case, as accepted by the HTTP parser.
             receive: ASGI's.
-            limit: how many bytes it may have, as sent and unpacked.
+            limit: how many bytes it may have, both as sent and decompressed.
         """
         fields = dict(headers)
         self._receive = receive
@@ -55,14 +55,14 @@ class Body:
 
     @property
     def is_packed(self) -> bool:
-        """Whether it has still to be unpacked."""
+        """Whether the body is still compressed."""
         return b"gzip" in self._encoding
 
     async def read_up_to(self, size: int) -> bool:
-        """Reads on until all is there, or more than `size` bytes are; gives whether all is there.
+        """Reads on until the body is complete, or has more than `size` bytes; returns whether it is complete.
 
         Raises:
-            ServingError: it has more bytes than the limit (HTTP 413), or an encoding other than gzip.
+            ServingError: the body exceeds the limit (HTTP 413), or has an encoding other than gzip.
             Disconnected: the client is gone.
         """
         if not self.is_packed and self._encoding not in (b"", b"identity"):
@@ -77,10 +77,10 @@ class Body:
         return not self._more
 
     async def read(self) -> None:
-        """Reads all.
+        """Reads the whole body.
 
         Raises:
-            ServingError: as `read_up_to`, or it took too long to arrive (HTTP 408).
+            ServingError: as `read_up_to`, or the body took too long to arrive (HTTP 408).
             Disconnected: the client is gone.
         """
         try:
@@ -90,7 +90,7 @@ class Body:
             raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, message, http_status=408) from None
 
     async def discard(self) -> None:
-        """Reads on for a while to no purpose, unless the client waits for leave to send.
+        """Reads and discards the rest for a while, unless the client waits for 100 Continue.
 
         Raises:
             Disconnected: the client is gone.
@@ -101,10 +101,10 @@ class Body:
                 await asyncio.wait_for(self._read_to_no_purpose(), _DISCARD_SECONDS)
 
     def unpack_up_to(self, size: int) -> bool:
-        """Unpacks what has been read, unless it has more than `size` bytes then; gives whether it did.
+        """Decompresses what has been read, unless that gives more than `size` bytes; returns whether it did.
 
         Raises:
-            ServingError: INVALID_ARGUMENT, where the gzip is damaged.
+            ServingError: INVALID_ARGUMENT, if the gzip is damaged.
         """
         unpacked = _gunzip(self._data, size)
         if unpacked is None:
@@ -114,16 +114,16 @@ class Body:
         return True
 
     def unpack(self) -> None:
-        """Unpacks what has been read.
+        """Decompresses what has been read.
 
         Raises:
-            ServingError: as `unpack_up_to`, or it has more bytes than the limit then (HTTP 413).
+            ServingError: as `unpack_up_to`, or the result exceeds the limit (HTTP 413).
         """
         if not self.unpack_up_to(self._limit):
             raise self._too_large(f"more than {self._limit} bytes unpacked")
 
     def take(self) -> bytearray:
-        """The bytes, which this object then has no more: a large body is freed as soon as it is parsed."""
+        """Hands over the bytes and forgets them, so that a large body is freed as soon as it is parsed."""
         data, self._data = self._data, bytearray()
         return data
 
@@ -134,7 +134,7 @@ class Body:
         message = await self._receive()
         if message["type"] != "http.request":
             raise Disconnected
-        # Set by the first part, too, so that a wait for leave is over.
+        # The first part, too, ends the wait for 100 Continue.
         self._waits_for_leave = False
         self._more = message["more_body"]
         part: bytes = message["body"]
@@ -146,7 +146,7 @@ class Body:
 
 
 def _gunzip(packed: bytearray, at_most: int) -> bytearray | None:
-    """What a gzip file holds; None if that has more than `at_most` bytes."""
+    """The decompressed content; None if it has more than `at_most` bytes."""
     unpacked = bytearray()
     stream = zlib.decompressobj(_GZIP)
     position = 0

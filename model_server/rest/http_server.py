@@ -1,4 +1,4 @@
-"""uvicorn, with an eye on its connections: how many there are, and how long they stay open without a request."""
+"""uvicorn, with control over its connections: how many there are, and how long they stay open without a request."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# What a request may have before its body; RFC 9112 asks for 8,000 bytes of a request line at least.
+# The limit for a request's head; RFC 9112 recommends at least 8,000 bytes for the request line.
 _MAX_HEAD_BYTES = 64 * 1024
 _BACKLOG = 1024
-# How many connections are taken before the loop turns to those that it has.
+# How many connections are accepted before the loop turns to the existing ones.
 _ACCEPTS_AT_ONCE = 16
-# How often connections are looked through, and accepting is tried again after it was of no use.
+# How often connections are checked, and accepting is retried after a failure.
 _SWEEP_SECONDS = 0.5
-# What part of the connections makes room when there are too many, so that the search for them does not take all time.
+# The fraction of the connections that is closed when there are too many, so that choosing them does not take all time.
 _ROOM_PARTS = 16
-# A connection that is younger may be about to send its first request, however many others wait.
+# A younger connection may be about to send its first request, however many others wait.
 _SPARED_SECONDS = 1.0
-# How often a trouble that goes on is told.
+# How often a persistent problem is logged.
 _TELL_SECONDS = 60.0
 
-# In the head of a request alone: what follows an empty line is left as it is.
+# In a request's head only: what follows an empty line is left alone.
 _UPGRADE = re.compile(rb"(\A(?:(?!\r?\n\r?\n).)*?\n)upgrade([ \t]*:)", re.IGNORECASE | re.DOTALL)
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ class Connection(HttpToolsProtocol):
     """A client's connection.
 
     Attributes:
-        idle_since: when it last began to have no request, on the loop's clock.
+        idle_since: when it last became idle, on the loop's clock.
         heard_at: when the client last sent anything.
-        has_asked: whether it ever had a request.
+        has_asked: whether it has ever had a request.
         on_lost: called when it is closed.
     """
 
@@ -51,22 +51,22 @@ class Connection(HttpToolsProtocol):
     _requests = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins its life without a request."""
+        """Starts out idle."""
         super().connection_made(transport)
         self.idle_since = self.heard_at = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends it."""
+        """Reports the end of the connection."""
         super().connection_lost(exc)
         self.on_lost()
 
     def data_received(self, data: bytes) -> None:
-        """Hands on what the client sends; refuses a head without end."""
+        """Passes on what the client sends; rejects an endless head."""
         self.heard_at = self.loop.time()
         self._head_bytes += len(data)
         if self.is_idle:
-            # To the parser a request that offers an upgrade (h2c, as Java's client does) ends with its head. A server
-            # may pass over the offer (RFC 9110, 7.8), and this one has no other protocol.
+            # The parser ends a request that offers an upgrade (h2c, as Java's client does) after its head. A server may
+            # ignore the offer (RFC 9110, 7.8), and this one has no other protocol.
             data = _UPGRADE.sub(rb"\1x-offered-upgrade\2", data)
         super().data_received(data)
         if not self.is_idle:
@@ -88,11 +88,11 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has no request whose head has arrived."""
+        """Whether it has no request in flight; a request counts once its head has arrived."""
         return self._requests == 0
 
     def waits_since(self) -> float:
-        """Since when it has waited for its client: for a request, or for more of a body. Infinity if it does not."""
+        """Since when it has waited for its client: for a request, or for more of a body. Infinity if it is not."""
         if self.is_idle:
             return self.idle_since
         if self.cycle.more_body and not self.flow.read_paused:
@@ -103,9 +103,9 @@ class Connection(HttpToolsProtocol):
 class HttpServer(uvicorn.Server):
     """Serves HTTP on one socket.
 
-    asyncio's own way to accept connections takes all there are, keeps them for ever if they send nothing, and where
-    descriptors run out logs thousands of lines a second. Here the number of connections is bounded; one that waits for
-    its client too long is closed, and sooner if there is no room for another.
+    asyncio's own accept loop takes all connections there are, keeps them for ever if they send nothing, and logs
+    thousands of lines a second when descriptors run out. Here the number of connections is bounded; one that waits for
+    its client too long is closed, or earlier if there is no room for another.
     """
 
     def __init__(
@@ -115,7 +115,8 @@ class HttpServer(uvicorn.Server):
 
         Args:
             app: the ASGI application.
-            listener: a bound socket. It must have been made with the protocol IPPROTO_TCP, for asyncio sends small
+            listener: a bound socket. It must have been created with the protocol IPPROTO_TCP, because asyncio sends
+              small
                 packets at once (TCP_NODELAY) on such sockets only.
             most: how many connections there may be.
             idle_seconds: how long a connection may wait for its client.
@@ -130,7 +131,7 @@ class HttpServer(uvicorn.Server):
             proxy_headers=False,
             access_log=False,
             log_config=None,
-            # What clients do wrong is told to them.
+            # Clients' errors are reported to the clients.
             log_level=logging.ERROR,
             timeout_keep_alive=math.ceil(idle_seconds),
             timeout_graceful_shutdown=grace_seconds,
@@ -145,7 +146,7 @@ class HttpServer(uvicorn.Server):
         self._told: dict[str, float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to accept connections."""
+        """Starts accepting connections."""
         self._loop = asyncio.get_running_loop()
         self._listener.setblocking(False)
         self._listener.listen(_BACKLOG)
@@ -154,7 +155,7 @@ class HttpServer(uvicorn.Server):
         self._sweep()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accepts no more connections, and lets the requests in flight end."""
+        """Stops accepting connections, and lets the requests in flight finish."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._pause()
@@ -186,7 +187,7 @@ class HttpServer(uvicorn.Server):
     async def _adopt(self, client: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._create_connection, client)
-        except OSError:  # it was reset meanwhile
+        except OSError:  # the client has reset it meanwhile
             client.close()
 
     def _create_connection(self) -> Connection:
@@ -213,7 +214,7 @@ class HttpServer(uvicorn.Server):
         self._resume()
 
     def _make_room(self) -> None:
-        """Closes some of the connections that have no request: first of those that never had one, the oldest first."""
+        """Closes some idle connections: those that never had a request first, and of these the oldest."""
         spared = self._loop.time() - _SPARED_SECONDS
         idle = [each for each in self._connections() if each.is_idle and each.idle_since < spared]
         idle.sort(key=lambda each: (each.has_asked, each.idle_since))

@@ -1,4 +1,4 @@
-"""From the bytes of a body to a JSON document, by the parser that TensorFlow Serving uses and with its words."""
+"""Parses a body's bytes to a JSON document, with TensorFlow Serving's parser and error messages."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import rapidjson
 
 from model_server.errors import invalid_argument, too_large
 
-# As TensorFlow Serving sets it up: numbers are 64-bit integers or doubles, and NaN and Infinity are numbers.
+# As TensorFlow Serving configures it: numbers are 64-bit integers or doubles, and NaN and Infinity are numbers.
 _NUMBERS = rapidjson.NM_NATIVE | rapidjson.NM_NAN
 _BOM = b"\xef\xbb\xbf"
-# A larger body is parsed in parts of this size. Between two of them Python can turn to another thread; within one call
-# it cannot, and the whole server would wait for the whole body.
+# A larger body is parsed in parts of this size. Between two parts Python can switch threads; within one call it cannot,
+# and the whole server would wait for the whole body.
 _PART = 64 * 1024
-# A list or an object takes up to 250 bytes of memory, be it two bytes of JSON.
+# A list or an object takes up to 250 bytes of memory, even if it is two bytes of JSON.
 MAX_CONTAINERS = 4_000_000
 _MAX_SHOWN = 256
 
 
 def parse(body: bytes | bytearray) -> Any:
-    """The value that a body holds. Of an object's keys that repeat, the first counts.
+    """The value in a body. If an object repeats a key, the first one counts.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where it is not JSON in UTF-8; HTTP 413, where it has more than `MAX_CONTAINERS`
-            lists and objects, or brackets within text that look like as many.
+        ServingError: INVALID_ARGUMENT, if it is not JSON in UTF-8; HTTP 413, if it has more than `MAX_CONTAINERS` lists
+            and objects, or as many brackets within text.
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     if (end := body.find(b"\0")) >= 0:
-        # To RapidJSON a document ends there, whatever comes after.
+        # For RapidJSON a document ends there, whatever follows.
         raise invalid_argument(f"JSON Parse error: Invalid value. at offset: {end}")
     skipped = len(_BOM) if body.startswith(_BOM) else 0
     try:
@@ -58,7 +58,7 @@ def show(value: Any) -> str:
 
 
 class _Decoder(rapidjson.Decoder):
-    """A dict for each object, in which the first of two equal keys wins; to RapidJSON's own it would be the last."""
+    """Builds a dict for each object, in which the first of two equal keys wins; RapidJSON's own would keep the last."""
 
     def start_object(self) -> list[tuple[str, Any]]:
         return []
@@ -72,7 +72,7 @@ _DECODER = _Decoder(number_mode=_NUMBERS)
 
 
 class _Parts:
-    """A body as a file to read; its `read` is Python's, which is what gives other threads their turn."""
+    """A body as a readable file; its `read` is Python code, which lets other threads run."""
 
     def __init__(self, body: bytes | bytearray, position: int) -> None:
         self._body = memoryview(body)
@@ -89,7 +89,7 @@ class _Parts:
 
 
 def _in_order(words: str, skipped: int) -> str:
-    """RapidJSON's reason before its place, where TensorFlow Serving has them the other way round."""
+    """Puts RapidJSON's reason before its offset, as TensorFlow Serving does."""
     place, _, reason = words.partition(": ")
     offset = place.rpartition(" ")[2]
     return f"{reason} at offset: {int(offset) + skipped}" if offset.isdecimal() else words

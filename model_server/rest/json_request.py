@@ -1,4 +1,4 @@
-"""From the JSON body of a predict request to arrays, by TensorFlow Serving's rules and with its messages.
+"""Converts the JSON body of a predict request to arrays, by TensorFlow Serving's rules and with its messages.
 
 The format: https://www.tensorflow.org/tfx/serving/api_rest#predict_api. Values must have the signature's type:
 a string for a number, or 1.5 for an integer, is an error.
@@ -19,7 +19,7 @@ from model_server.rest import json_parse, json_values
 from model_server.rest.json_parse import show
 from model_server.signature import DEFAULT_SIGNATURE, Array, Signature, show_shape
 
-# So many instances are looked at one by one, without further search, for the one that is wrong.
+# This many instances are checked one by one, without further bisection, for the wrong one.
 _FEW = 32
 
 
@@ -32,7 +32,7 @@ class Form(enum.Enum):
 
 @dataclass(frozen=True)
 class PredictBody:
-    """A body that is a JSON object, not yet held against a signature."""
+    """A body that is a JSON object, not yet checked against a signature."""
 
     document: dict[str, Any]
     signature_name: str
@@ -42,7 +42,7 @@ def parse(body: bytes | bytearray) -> PredictBody:
     """Parses a request's body. NaN, Infinity and -Infinity are numbers here, as in TensorFlow Serving.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where it is not a JSON object or `signature_name` is not a string.
+        ServingError: INVALID_ARGUMENT, if it is not a JSON object or `signature_name` is not a string.
     """
     document = json_parse.parse(body)
     if not isinstance(document, dict):
@@ -59,7 +59,7 @@ def read_inputs(body: PredictBody, signature: Signature) -> tuple[Form, dict[str
     """The form of the request and its arrays, one per input that the request names.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where keys, nesting or types are not as the signature wants them.
+        ServingError: INVALID_ARGUMENT, if keys, nesting or types do not match the signature.
     """
     if not signature.inputs:
         raise invalid_argument(f"Failed to get input map for signature: {signature.name}")
@@ -111,7 +111,7 @@ def _from_instances(document: dict[str, Any], signature: Signature) -> dict[str,
 
 
 class _Rows:
-    """Reads instances, a piece of them at a time. All must be like the first: named or not, and of its shapes."""
+    """Reads instances, a piece at a time. All must be like the first: named or not, and with its shapes."""
 
     def __init__(self, first: Any, signature: Signature) -> None:
         self._inputs = signature.inputs
@@ -125,21 +125,21 @@ class _Rows:
         """The arrays of the instances from number `start` on.
 
         Raises:
-            ServingError: INVALID_ARGUMENT for one that is not like the first.
+            ServingError: INVALID_ARGUMENT, if one is not like the first.
         """
-        # What is larger than a piece takes the second way, which makes pieces of each value.
+        # Values larger than a piece take the second path, which splits each value.
         arrays = self._convert(instances) if self._largest <= json_values.PIECE else None
         if arrays is not None:
             return arrays
         if len(instances) <= _FEW:
             return self._one_by_one(start, instances)
-        # Somewhere in here is a wrong one: the first half is refused if it is there.
+        # One of these is wrong: if it is in the first half, that raises.
         middle = len(instances) // 2
         halves = self.read(start, instances[:middle]), self.read(start + middle, instances[middle:])
         return {name: json_values.join([half[name] for half in halves]) for name in self._inputs}
 
     def _convert(self, instances: Sequence[Any]) -> dict[str, Array] | None:
-        """All of them at once; None where one does not fit."""
+        """Converts all of them at once; None if one does not fit."""
         names = self._inputs.keys()
         columns: dict[str, Sequence[Any]]
         if not self._named:
@@ -161,7 +161,7 @@ class _Rows:
         return arrays
 
     def _one_by_one(self, start: int, instances: Sequence[Any]) -> dict[str, Array]:
-        """In TensorFlow Serving's order, so that its first error is ours."""
+        """Reads in TensorFlow Serving's order, so that the first error is the same."""
         columns: dict[str, list[Array]] = {name: [] for name in self._inputs}
         for index, instance in enumerate(instances, start):
             if self._named != _is_named(instance):
@@ -186,7 +186,7 @@ class _Rows:
             if name not in self._inputs:
                 raise invalid_argument(f"JSON object: does not have named input: {name}")
             array = json_values.to_array(value, self._inputs[name].dtype)
-            # Of an input that the first instance lacks there is no shape; that instance is refused for it.
+            # An input that the first instance lacks has no shape; that instance is rejected for it.
             expected = self._shapes.get(name, array.shape)
             if math.prod(expected) != array.size:
                 raise invalid_argument(f"Expecting tensor size: {math.prod(expected)} but got: {array.size}")

@@ -1,6 +1,6 @@
-"""From a model's outputs to the JSON of an answer, in TensorFlow Serving's two forms.
+"""Converts a model's outputs to the JSON of an answer, in TensorFlow Serving's two forms.
 
-Large arrays are written in pieces, between which Python can turn to other threads.
+Large arrays are written in pieces, between which Python can switch threads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from model_server.rest.json_request import Form
 from model_server.rest.json_values import PIECE
 from model_server.signature import Array, has_json
 
-# An output with such a name holds bytes, any other string output holds text; the rule is TensorFlow Serving's.
+# An output with such a name holds bytes, any other string output holds text; this is TensorFlow Serving's rule.
 _BYTES_SUFFIX = "_bytes"
 
 
@@ -27,15 +27,15 @@ def render(outputs: Mapping[str, Array], form: Form) -> str:
 
     Args:
         outputs: the arrays by name. For `Form.ROW` each has the batch as its first dimension.
-        form: `Form.ROW` gives {"predictions": [...]}, one item per instance, and `Form.COLUMN` {"outputs": ...}. A
-            model with one output gives its values bare, one with several an object keyed by output.
+        form: `Form.ROW` gives {"predictions": [...]}, one item per instance, and `Form.COLUMN` {"outputs": ...}. With a
+            single output its values stand alone; with several, they are in an object keyed by output.
 
     Returns:
         JSON with NaN, Infinity and -Infinity as bare words. A 32-bit float is written with the fewest digits that
         read back as the same 32-bit float.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where the outputs have no common batch size or no JSON form.
+        ServingError: INVALID_ARGUMENT, if the outputs have no common batch size or no JSON form.
     """
     for name, array in outputs.items():
         _check_type(name, array)
@@ -103,8 +103,8 @@ def _values(name: str, array: Array) -> Any:
         return _map_strings(name, array.tolist())
     if array.dtype != np.float32:
         return array.tolist()
-    # The shortest text of a float32 that reads back as it; as a double it would drag noise digits along. orjson has no
-    # word for what is no number, and no array without a dimension.
+    # The shortest text of a float32 that reads back as the same float32; as a double it would carry noise digits.
+    # orjson has no form for NaN or Infinity, nor for an array without dimensions.
     if array.ndim and np.isfinite(array).all():
         return orjson.loads(_dump_floats(array))
     return array.astype(str).astype(np.float64).tolist()

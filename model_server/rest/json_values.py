@@ -1,7 +1,7 @@
-"""From lists of JSON values, nested to any depth, to arrays of a type, and what is wrong where they make none.
+"""Converts lists of JSON values, nested to any depth, to arrays of a type, and explains what does not fit.
 
-Large lists are taken in pieces: Python can turn to another thread between two of them. A piece is converted as a whole;
-only one that does not fit is walked through value by value, in TensorFlow Serving's order, for the words of the error.
+Large lists are converted in pieces, between which Python can switch threads. A piece is converted as a whole; only one
+that does not fit is walked value by value, in TensorFlow Serving's order, for the error message.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def to_array(value: Any, dtype: DType) -> Array:
     """The array of a value: a number, text, a truth value, {"b64": ...}, or lists of them.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where lists have different lengths or a value is not of the type; UNIMPLEMENTED
-            for a type that TensorFlow Serving has no JSON for.
+        ServingError: INVALID_ARGUMENT, if lists have different lengths or a value is not of the type; UNIMPLEMENTED for
+          a
+            type that TensorFlow Serving has no JSON for.
     """
     shape = shape_of(value)
     if not shape:
@@ -42,7 +43,7 @@ def to_array(value: Any, dtype: DType) -> Array:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape that a value has if its lists have equal lengths: that of its first element, and so on down."""
+    """The shape that a value has if its lists have equal lengths: taken from the first element at each level."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -55,10 +56,10 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def convert(rows: Sequence[Any], shape: tuple[int, ...], dtype: DType) -> Array | None:
-    """The array of values that each have `shape`, the rows first; None where one of them has not, or another type.
+    """The array of values that each have `shape`, the rows first; None if one has another shape or type.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, where that is one dimension too many.
+        ServingError: INVALID_ARGUMENT, if that is one dimension too many.
     """
     if len(shape) >= _MAX_RANK:
         raise invalid_argument(f"A value is nested {len(shape) + 1} lists deep; at most {_MAX_RANK} are possible")
@@ -72,12 +73,12 @@ def convert(rows: Sequence[Any], shape: tuple[int, ...], dtype: DType) -> Array 
 
 
 def join(pieces: list[Array]) -> Array:
-    """One array of several, at least one, along the first dimension."""
+    """Concatenates one or more arrays along the first dimension."""
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def release(value: Any) -> None:
-    """Empties a document that nobody needs any more, in pieces: to free millions of values takes long, too."""
+    """Empties a document that is no longer needed, in pieces: freeing millions of values also takes long."""
     pending = [value]
     while pending:
         container = pending.pop()
@@ -93,7 +94,7 @@ def release(value: Any) -> None:
 
 
 def is_base64(value: Any) -> bool:
-    """Whether a value stands for bytes."""
+    """Whether a value represents bytes."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
@@ -128,7 +129,7 @@ def _convert_flat(values: Sequence[Any], dtype: DType) -> Array | None:
         if min(values) < limits.min or max(values) > limits.max:
             return None
     if kind == "f":
-        # By way of a double, as TensorFlow Serving reads numbers.
+        # Via a double, which is how TensorFlow Serving reads numbers.
         with np.errstate(over="ignore"):
             return np.array(values, np.float64).astype(dtype.numpy, copy=False)
     return np.array(values, dtype.numpy)
@@ -152,7 +153,7 @@ def _convert_text(values: Sequence[Any]) -> Array | None:
 def _decode_base64(value: dict[str, Any]) -> bytes | None:
     if not is_base64(value):
         return None
-    # White space and an end without padding are TensorFlow Serving's leniency.
+    # TensorFlow Serving tolerates white space and missing padding.
     text = "".join(value["b64"].split())
     if "=" not in text:
         text += "=" * (-len(text) % 4)
@@ -163,7 +164,7 @@ def _decode_base64(value: dict[str, Any]) -> bytes | None:
 
 
 def _explain(rows: Sequence[Any], level: int, shape: tuple[int, ...], dtype: DType) -> NoReturn:
-    """Raises what is wrong with the first wrong one of values that are `level` lists deep in one of `shape`."""
+    """Raises the error for the first value that does not fit; values are `level` lists deep in one of `shape`."""
     for row in rows:
         _walk(row, level, shape, dtype)
     raise AssertionError(f"{show(rows)} make an array of shape {shape} and type {dtype.name}")
@@ -185,7 +186,7 @@ def _walk(value: Any, level: int, shape: tuple[int, ...], dtype: DType) -> None:
         raise invalid_argument(
             f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
         )
-    # A list of values that are all right is passed over as a whole: it may be the last of millions that is not.
+    # A list that is valid is skipped as a whole: the wrong one may be the last of millions.
     if level + 1 == rank and convert(value, (), dtype) is not None:
         return
     for item in value:

@@ -1,1 +1,1 @@
-"""The input data: the sample, the check of a CSV file, and what is made ready before a run."""
+"""The input data: the sample, the check of a CSV file, and the preparation before a run."""

@@ -1,6 +1,6 @@
-"""A look at the CSV file before anything runs: errors with line and column instead of a failed Beam job.
+"""Checks the CSV file before anything runs: errors with line and column instead of a failed Beam job.
 
-The schema says which columns there must be and of which kind; others may be there and may hold anything. What needs
+The schema says which columns are required and of which type; others are allowed and may hold anything. What needs
 statistics (ranges, missing values, unknown categories) is left to ExampleValidator.
 """
 
@@ -21,14 +21,14 @@ from tfx_pipeline.errors import DataError
 MIN_ROWS = 100  # With 8:1:1 by hash, fewer rows leave the eval or the test split all but empty.
 
 _TYPES = {schema_pb2.INT: Type.INT, schema_pb2.FLOAT: Type.FLOAT, schema_pb2.BYTES: Type.TEXT}
-# CsvExampleGen goes by the name, and then its two readers do not agree on what is in the file.
+# CsvExampleGen decompresses by the file's name, and then its two readers do not agree on the content.
 _COMPRESSED = (".bz2", ".deflate", ".gz", ".zst", ".zstd", ".xz", ".lzma")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of the schema; one that is not needed may be absent."""
+    """A column of the schema; one that is not needed may be missing."""
 
     name: str
     type: Type
@@ -37,7 +37,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What is in a file that can be read: its number of rows, and the columns that the schema does not have."""
+    """The content of a readable file: its number of rows, and the columns that the schema does not have."""
 
     rows: int
     unread: tuple[str, ...]
@@ -53,12 +53,16 @@ def columns_of(schema_path: Path) -> tuple[Column, ...]:
 
 
 def check(path: Path, columns: Sequence[Column]) -> Contents:
-    """Reads the whole file.
+    """Reads and checks the whole file.
+
+    Args:
+      path: of the file.
+      columns: of the schema, see `columns_of`.
 
     Raises:
-      DataError: no such file, no regular file, not readable, empty, not UTF-8, without a column that is needed, a line
-        that TFX would not read or would read as something else, another type than the schema's, or too few rows. The
-        message says where.
+      DataError: the file is missing, not a regular file, not readable, empty, not UTF-8, lacks a required column, has a
+        line that TFX would not read or would misread, another type than the schema's, or too few rows. The message says
+        where.
     """
     try:
         if trouble := _kind_trouble(path.stat().st_mode):
@@ -72,7 +76,7 @@ def check(path: Path, columns: Sequence[Column]) -> Contents:
 
 
 def _kind_trouble(mode: int) -> str | None:
-    """What is wrong with a file of this mode, or None. What is no regular file is not even opened: that may wait."""
+    """What is wrong with a file of this mode, or None. Only a regular file is opened: opening others may block."""
     if stat.S_ISREG(mode):
         return None
     if stat.S_ISDIR(mode):
@@ -84,7 +88,7 @@ def _kind_trouble(mode: int) -> str | None:
 
 
 def check_lines(name: str, lines: Iterable[bytes], columns: Sequence[Column]) -> Contents:
-    """As `check`, of the lines of a file with this name, each with its LF."""
+    """Like `check`, for the lines of a file with this name, each with its LF."""
     if name.lower().endswith(_COMPRESSED):
         raise DataError(f"{name}: is compressed, by its name; unpack it (DATA)")
     try:
@@ -143,7 +147,7 @@ class _Reader:
         self._found = Type.MISSING
 
     def read(self, cell: str) -> str | None:
-        """Takes a cell; returns what is wrong with it, or None. An empty cell is a missing value, which may be."""
+        """Reads a cell; returns what is wrong with it, or None. An empty cell is a missing value, which is allowed."""
         if self._found is Type.TEXT:
             return None
         found = csv_records.type_of(cell)

@@ -1,8 +1,8 @@
-"""The records of a CSV file as TFX 1.15.1's CsvExampleGen reads them; what it reads wrongly is an error with the line.
+"""The records of a CSV file as TFX 1.15.1's CsvExampleGen reads them; what it would misread is an error with its line.
 
-It takes the header for names between commas, quotes and all. Below it, it puts lines together until the number of
-quotes in them is even, and gives each such record to a reader of Python's csv module that reads the same record again
-where a quote is still open at its end. A cell's type is what `int` and `float` make of its bytes.
+CsvExampleGen splits the header at commas, keeping quotes. Below it, it joins lines until the number of quotes is even,
+and gives each such record to a csv.reader of Python's, which is given the same record again if a quote is still open at
+its end. A cell's type is what `int` and `float` make of its bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FLOAT32_MAX = float.fromhex("0x1.fffffep+127")
 
 
 class Type(enum.IntEnum):
-    """What CsvExampleGen takes a cell for. A column has the largest type of its cells."""
+    """The type that CsvExampleGen assigns to a cell. A column has the largest type of its cells."""
 
     MISSING = 0
     INT = 1
@@ -30,21 +30,21 @@ class Type(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A row: the number of its first line in the file, from 1, and its cells; one without cells is left out."""
+    """A row: the number of its first line in the file, from 1, and its cells; rows without cells are left out."""
 
     line: int
     cells: list[str]
 
 
 class RecordError(DataError):
-    """A line that cannot be read, or that CsvExampleGen would read as something else.
+    """A line that cannot be read, or that CsvExampleGen would misread.
 
     Attributes:
       line: its number, from 1.
     """
 
     def __init__(self, line: int, what: str) -> None:
-        """`what` goes on after the name of the file and the line."""
+        """`what` continues the message after the file's name and the line number."""
         super().__init__(what)
         self.line = line
 
@@ -53,7 +53,7 @@ def header(line: bytes) -> list[str]:
     """The names of the columns, from the first line.
 
     Raises:
-      RecordError: the line is no UTF-8, begins with a byte order mark, has quotes, or all lines end in CR alone.
+      RecordError: the line is not UTF-8, begins with a byte order mark, has quotes, or all lines end in CR alone.
     """
     text = _decoded(1, line)
     if text.startswith("\ufeff"):
@@ -83,7 +83,7 @@ def records(lines: Iterable[bytes]) -> Iterator[Record]:
       lines: those after the first, each with its LF.
 
     Raises:
-      RecordError: see there.
+      RecordError: a record cannot be read, or CsvExampleGen would misread it.
     """
     source = _Once()
     reader = csv.reader(source)
@@ -114,7 +114,7 @@ def records(lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 def type_of(cell: str) -> Type:
-    """What CsvExampleGen takes a cell for: NaN, infinity and `1_000` are numbers, digits other than 0-9 are text."""
+    """The type that CsvExampleGen assigns: NaN, infinity and `1_000` are numbers, digits other than 0-9 are text."""
     if not cell:
         return Type.MISSING
     raw = cell.encode()
@@ -131,9 +131,9 @@ def type_of(cell: str) -> Type:
 
 
 def trouble(cell: str, found: Type, wanted: Type) -> str | None:
-    """What is wrong with a cell of type `found` in a column that is to be of type `wanted`, or None.
+    """What is wrong with a cell of type `found` in a column that should have type `wanted`, or None.
 
-    A missing value is none of its business, and text may be anything.
+    Missing values are always accepted here, and text may be anything.
     """
     if wanted is Type.TEXT or found is Type.MISSING:
         return None
@@ -149,7 +149,7 @@ def trouble(cell: str, found: Type, wanted: Type) -> str | None:
 
 
 class _Once:
-    """An iterator that gives `text`, again after each time that it is put in, and is asked no second time before."""
+    """An iterator that yields `text` once each time it is set, and raises `_StillOpen` if asked again before."""
 
     text: str | None = None
 
@@ -164,7 +164,7 @@ class _Once:
 
 
 class _StillOpen(Exception):
-    """The reader wants another line for the record."""
+    """The reader needs another line for the record."""
 
 
 def _decoded(number: int, line: bytes) -> str:

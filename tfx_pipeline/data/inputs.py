@@ -1,4 +1,4 @@
-"""Makes the input data ready: generates the sample where no file is given, and looks at the file before TFX does."""
+"""Prepares the input data: generates the sample if no file is given, and checks the file before TFX reads it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BLOCK_BYTES = 2**20
 
 
 def prepare(settings: Settings) -> Contents | None:
-    """Returns what a run will read; None where that is not known beforehand (BigQuery).
+    """Prepares and checks what a run will read; returns None if it is not known beforehand (BigQuery).
 
     Raises:
-      DataError: the file is missing or not what the schema asks for.
+      DataError: the file is missing or does not fit the schema.
     """
     if settings.source is not Source.CSV:
         return None
@@ -34,14 +34,14 @@ def prepare(settings: Settings) -> Contents | None:
         sample_data.write_csv(path, settings.sample_rows, settings.sample_seed)
     try:
         state = path.stat()
-    except OSError:  # For the check to tell.
+    except OSError:  # For the check to report.
         return csv_check.check(path, csv_check.columns_of(settings.schema_path))
     return _checked(settings.csv, settings.schema_path, state.st_size, state.st_mtime_ns)
 
 
 @functools.cache
 def _checked(place: Location, schema_path: Path, size: int = 0, modified: int = 0) -> Contents:
-    """The check of a file that has not changed, which is read once though two parts of a run ask for it."""
+    """The result of the check, cached while the file is unchanged: two parts of a run ask for it."""
     columns = csv_check.columns_of(schema_path)
     return (
         csv_check.check_lines(place, _lines(place), columns) if place.remote else csv_check.check(Path(place), columns)
@@ -49,13 +49,13 @@ def _checked(place: Location, schema_path: Path, size: int = 0, modified: int = 
 
 
 def _lines(address: Location) -> Iterator[bytes]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # TensorFlow greets on the console otherwise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # Otherwise TensorFlow prints a greeting.
     import tensorflow as tf  # Only here: it takes seconds to load.
 
     try:
         with tf.io.gfile.GFile(address, "rb") as file:
             rest = b""
-            # Its lines end, without an error, where the bucket refuses.
+            # Its line iterator ends, without an error, if the bucket refuses.
             while block := file.read(_BLOCK_BYTES):
                 *lines, rest = (rest + block).split(b"\n")
                 yield from (line + b"\n" for line in lines)

@@ -1,4 +1,4 @@
-"""The made-up London of the sample data: its stations, how trips spread over them, and a year of its weather."""
+"""The made-up London of the sample data: its stations, the distribution of trips, and a year of weather."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REACH: Final = np.array([2_100.0, 2_100.0, 1_900.0, 1_500.0])
 
 @dataclasses.dataclass(frozen=True)
 class City:
-    """Stations (arrays of shape [stations]), how trips spread over them, and a year's weather (shape [days])."""
+    """Stations (arrays of shape [stations]), the distribution of trips, and a year's weather (shape [days])."""
 
     ids: Ints
     latitude: Floats
@@ -54,7 +54,7 @@ class City:
 def city() -> City:
     """The one city and year that all samples share."""
     random = np.random.default_rng(_SEED)
-    # Districts: a dense centre and a wide ring, flattened as the city is along its river.
+    # Districts: a dense centre and a wide ring, stretched along the river as the city is.
     centre = random.random(STATIONS) < 0.4
     offset = np.clip(random.standard_normal((2, STATIONS)), -2.0, 2.0) + 0.1 * random.standard_normal((2, STATIONS))
     east = np.where(centre, 1_800.0, 4_600.0) * offset[0]
@@ -69,7 +69,7 @@ def city() -> City:
     size = random.gamma(4.0, 0.25, STATIONS)
     starting = size * np.stack([home, work, park, np.ones(STATIONS)])
     ending = size * np.stack([work, home, park, np.ones(STATIONS)])
-    # Hardly anyone rides where walking is as quick.
+    # Hardly anyone rides where walking is as fast.
     reachable = 1.0 - np.exp(-((distance / 500.0) ** 2))
     flows = ending[:, None, :] * np.exp(-distance / _REACH[:, None, None]) * reachable
     weather, warmth, rain = _weather(random)

@@ -1,13 +1,14 @@
 """A made-up year of bicycle hires in a made-up London: the default data, and any amount of it for benchmarks.
 
 Nothing in it is copied from real data. A city of docking stations and a year of weather are drawn from a fixed seed;
-trips are drawn from the caller's. What there is to learn from them is stated here:
+trips are drawn from the caller's seed. What a model can learn from them:
 
-- Commuters ride from where people live to where they work in the morning and back in the evening, on weekdays; they are
-  quick and much alike. Strollers ride in the afternoon, above all on warm, dry weekends, near parks; they are slow,
-  differ widely, and often come back to where they started.
-- A trip takes its way at the rider's speed. Ways are longer than the crow flies, streets are slow in the rush hours and
-  slower in the rain, strollers take their time in the warmth, each station has its own hills and lights, and some
+- On weekdays, commuters ride from where people live to where they work in the morning and back in the evening; their
+  trips are fast and much alike. Strollers ride in the afternoon, above all on warm, dry weekends, near parks; their
+  trips are slow, vary widely, and often end where they started.
+- A trip covers its route at the rider's speed. Routes are longer than a straight line, streets are slow in the rush
+hours
+  and slower in the rain, strollers are slower in warm weather, each station has its own hills and lights, and some
   bicycles are kept for hours: the long tail.
 
     python -m tfx_pipeline.data.sample_data --rows 4000 --seed 1 sample.csv
@@ -96,7 +97,7 @@ def _trips(rows: int, random: np.random.Generator) -> pd.DataFrame:
     start, end = _stations(city, kind, random)
     duration = _durations(city, day, kind, hour, start, end, random)
 
-    # Some rows come, as in the real data, from counts that know neither the bicycle nor the second.
+    # As in the real data, some rows come from sources that record neither the bicycle nor the second.
     anonymous = random.random(rows) < 0.3
     duration = np.where(anonymous, np.clip(duration // 60, 2, 99) * 60, duration)
     bikes = random.integers(10_000, 60_000, rows).astype(str).astype(object)
@@ -187,7 +188,7 @@ def _cell(longitude: float, latitude: float) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """The command line entry point; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tfx_pipeline.data.sample_data",
         description="Writes a sample of made-up London bicycle hires as CSV.",

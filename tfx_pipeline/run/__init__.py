@@ -1,1 +1,1 @@
-"""One run on this machine: engines, nodes, what is told of it, and where it lies."""
+"""One run on this machine: engines, nodes, progress and results, and its directory."""

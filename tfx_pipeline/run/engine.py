@@ -1,4 +1,4 @@
-"""The engines: TFX's runners, with the run id of the settings and with the input data made ready."""
+"""The engines: TFX's runners, with the run id from the settings, and input data prepared beforehand."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tfx_pipeline.errors import NodeFailed
 from tfx_pipeline.run import launching, outcome, workspace
 from tfx_pipeline.settings import Engine, Settings
 
-# The exception that ended a node. Beam hands on its text only, in an exception of its own.
+# The exceptions that ended nodes. Beam only passes their text on, in an exception of its own.
 _failures: list[BaseException] = []
 
 
 class _SettingsRunner(tfx_runner.IrBasedRunner):
-    """What both of TFX's in-process runners lack: a run id that the caller chooses, so that a run can go on.
+    """Adds what both of TFX's in-process runners lack: a run id chosen by the caller, so that a run can be resumed.
 
-    Only `run_with_ir` is overridden: the tfx command line replaces `run` of TFX's classes to look at a pipeline without
+    Only `run_with_ir` is overridden: the tfx command line replaces `run` of TFX's classes to inspect a pipeline without
     running it.
     """
 
@@ -35,7 +35,7 @@ class _SettingsRunner(tfx_runner.IrBasedRunner):
         """Runs the compiled pipeline under the run id of the settings, alone in its directory.
 
         Raises:
-          NodeFailed: the metadata hold a failed node, also where TFX's runner says nothing of it.
+          NodeFailed: according to the metadata a node has failed, even if TFX's runner does not report it.
           PipelineError: the directory is busy or unusable, or the data is not fit to be read.
           BaseException: whatever a node raised.
         """
@@ -45,7 +45,7 @@ class _SettingsRunner(tfx_runner.IrBasedRunner):
             prepare(self.settings)
             workspace.remember(self.settings)
             self.settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
-            # TFX puts the time in this parameter's place, unless it finds it filled in.
+            # TFX substitutes the time for this parameter, unless it has a value already.
             name = constants.PIPELINE_RUN_ID_PARAMETER_NAME
             runtime_parameter_utils.substitute_runtime_parameter(pipeline, {name: self.settings.run_id})
             try:
@@ -64,13 +64,13 @@ class LocalRunner(_SettingsRunner, local_dag_runner.LocalDagRunner):
 
 
 class _Node(beam_dag_runner.PipelineNodeAsDoFn):
-    """A node that remembers the exception it ended with."""
+    """A node that records the exception it ended with."""
 
     def _run_node(self) -> None:
         try:
             super()._run_node()
-        except BaseException as error:  # Ctrl-C too: Beam makes a RuntimeError of it.
-            # The module under its name: Beam pickles this class, and __main__ may be another copy.
+        except BaseException as error:  # Ctrl-C too: Beam turns it into a RuntimeError.
+            # The module by its name: Beam pickles this class, and __main__ may be another copy.
             sys.modules["tfx_pipeline.run.engine"]._failures.append(error)
             raise
 

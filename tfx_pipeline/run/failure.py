@@ -12,7 +12,7 @@ from tfx_pipeline.errors import NodeFailed, PipelineError, StorageError
 from tfx_pipeline.run.workspace import STORAGE_ERRNOS
 
 _TOLD = (AnomalyError, SelectionError, TunerError)  # Their texts are written for people.
-# TensorFlow, SQLite and Beam say it in words only.
+# TensorFlow, SQLite and Beam report it in text only.
 _STORAGE_WORDS = ("no space left on device", "disk quota exceeded", "read-only file system", "database or disk is full")
 _MAX_LINES = 12
 _REST = "… (the rest is in the log)"
@@ -22,11 +22,11 @@ def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Pa
     """Turns whatever ended a run into an error with one clear text.
 
     Args:
-      error: what the runner raised; its causes are looked at too.
+      error: what the runner raised; its causes are examined too.
       node: the node that was running, if any.
-      runs_dir: where the run writes, named when that fails.
-      log_file: holds the whole story; named in the text.
-      run_id: with which the run can go on.
+      runs_dir: the run's directory, named if writing to it failed.
+      log_file: has all details; named in the text.
+      run_id: the id with which the run can be resumed.
     """
     where = node or "The run"
     goes_on = f"Log: {log_file}\nOnce mended, make run RUN_ID={run_id} goes on after the nodes that have finished"
@@ -39,9 +39,9 @@ def explain(error: BaseException, node: str | None, runs_dir: Path, log_file: Pa
         return PipelineError(f"{error}\n{goes_on}")
     if isinstance(error, PipelineError):
         return error
-    if isinstance(error, AnomalyError):  # Going on would go on with the same data.
+    if isinstance(error, AnomalyError):  # A resumed run would use the same data.
         return PipelineError(f"{where}: {error}\nLog: {log_file}")
-    if isinstance(error, TooFewTrials):  # Going on would count the same failures, and not try them again.
+    if isinstance(error, TooFewTrials):  # A resumed run would count the same failures without retrying them.
         return PipelineError(
             f"{where}: {error}\nLog: {log_file}\nEnded trials stay with their run: once mended, start a new one "
             "(make run without RUN_ID)"
@@ -66,7 +66,7 @@ def _storage_text(error: BaseException) -> str | None:
 
 
 def _told(error: BaseException) -> str:
-    """The error in its own words; in one line where its text begins with a heading and a stack."""
+    """The error's own message; in one line if its text begins with a heading and a stack."""
     told, text = cause_of_error(error), str(error).strip()
     lines = text.splitlines() or [""]
     if lines[0].strip() not in told:

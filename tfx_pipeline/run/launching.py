@@ -1,9 +1,9 @@
-"""How a node is launched: as TFX does it, and a node that TFX only writes down as failed ends the run.
+"""Launches nodes as TFX does, but raises if TFX merely records a node as failed.
 
-TFX's launcher raises what an executor raises. Where it cannot resolve a node's inputs (a Resolver that finds nothing, a
-consumer outside of a condition that is false, a loop over several artifacts) it marks the execution as FAILED in the
-metadata and returns, and the runners go on with the other nodes. Of a node that is skipped, because a
-condition is false, nobody says so.
+TFX's launcher raises what an executor raises. But if it cannot resolve a node's inputs (a Resolver that finds nothing,
+a consumer outside of a condition that is false, a loop over several artifacts), it marks the execution as FAILED in the
+metadata and returns, and the runners go on with the other nodes. A node that is skipped, because a condition is false,
+is not reported at all.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class Launcher(launcher.Launcher):
     """Launches one node."""
 
     def launch(self) -> Any:
-        """As TFX's.
+        """As TFX's launcher does.
 
         Raises:
-          NodeFailed: the node has failed, and TFX does not say so.
+          NodeFailed: the node has failed without TFX reporting it.
         """
         info = super().launch()
         node = self._pipeline_node
         if info is None or info.execution_id is None:
-            # As the runners say that a node is running or finished.
+            # In the words with which the runners say that a node is running or finished.
             logging.info("node %s is skipped.", node.node_info.id)
         else:
             with self._mlmd_connection as metadata:
@@ -54,7 +54,7 @@ def _wanted(node: pipeline_pb2.PipelineNode) -> str:
 
 @contextlib.contextmanager
 def checked() -> Iterator[None]:
-    """TFX's runners in this process launch their nodes by `Launcher` inside of the block."""
+    """In this context TFX's runners in this process launch their nodes through `Launcher`."""
     theirs = launcher.Launcher
     launcher.Launcher = Launcher
     try:

@@ -15,14 +15,14 @@ from custom_components.distributed_tuner import cause_of_message
 
 _RESULT = "__execution_result__"  # TFX's name for it.
 FOUND_NOTHING = "found no artifact that an earlier node or run has made"
-# TFX's words for a Resolver that has found nothing; the strategy's `repr` is Python's own.
+# TFX's message for a Resolver that has found nothing; the strategy's `repr` is Python's own.
 _NOTHING = re.compile(r"<(?:[\w.]+\.)?(?P<strategy>\w+) object at 0x[0-9a-f]+> returned None\.?")
 _DONE = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
 @dataclasses.dataclass(frozen=True)
 class ArtifactRecord:
-    """An output artifact: where it lies, and its custom properties."""
+    """An output artifact: its location and its custom properties."""
 
     uri: str
     properties: Mapping[str, int | float | str]
@@ -30,7 +30,7 @@ class ArtifactRecord:
 
 @dataclasses.dataclass(frozen=True)
 class NodeRecord:
-    """One node of a run: its time in seconds, whether it finished, and its outputs by key."""
+    """One node of a run: its duration in seconds, whether it finished, and its outputs by key."""
 
     node_id: str
     seconds: float
@@ -46,13 +46,13 @@ class RunRecord:
     nodes: Mapping[str, NodeRecord]
 
     def output(self, node_id: str, key: str) -> ArtifactRecord | None:
-        """The artifact that a finished node put out under a key; None where there is none."""
+        """The artifact that a finished node output under a key; None if there is none."""
         node = self.nodes.get(node_id)
         return node.outputs.get(key) if node and node.finished else None
 
     @property
     def seconds(self) -> float:
-        """The nodes' times added up."""
+        """The sum of the nodes' durations."""
         return sum(node.seconds for node in self.nodes.values())
 
 
@@ -65,7 +65,7 @@ def _store(path: Path) -> mlmd.MetadataStore:
 
 
 def read_run(metadata_path: Path, run_id: str) -> RunRecord:
-    """Reads one run; a run that is not known there has no nodes."""
+    """Reads one run; an unknown run has no nodes."""
     if not metadata_path.exists():
         return RunRecord(run_id, {})
     store = _store(metadata_path)
@@ -87,13 +87,13 @@ def failures(metadata_path: Path, run_id: str) -> dict[str, str]:
     executions = store.get_executions_by_context(context.id) if context else []
     if not any(_failed(execution) for execution in executions):
         return {}
-    # A node that failed before may have been tried again.
+    # A node that failed before may have been retried.
     last = {_node_id(store, each): each for each in sorted(executions, key=lambda execution: execution.id)}
     return {node: reason(execution) for node, execution in last.items() if _failed(execution)}
 
 
 def reason(execution: metadata_store_pb2.Execution) -> str:
-    """Why an execution failed, in one line; empty where TFX has not written it down."""
+    """Why an execution failed, in one line; empty if TFX has not recorded it."""
     stored = execution.custom_properties[_RESULT].string_value if _RESULT in execution.custom_properties else ""
     return _NOTHING.sub(_in_words, cause_of_message(json.loads(stored).get("resultMessage"))) if stored else ""
 
@@ -103,7 +103,7 @@ def _in_words(found: re.Match[str]) -> str:
 
 
 def run_ids(metadata_path: Path) -> list[str]:
-    """The ids of all runs, the one that began last first."""
+    """The ids of all runs, the latest first."""
     if not metadata_path.exists():
         return []
     runs = _store(metadata_path).get_contexts_by_type("pipeline_run")

@@ -1,4 +1,4 @@
-"""Ends what a run has started: nothing may be left behind, however it went."""
+"""Ends what a run has started: nothing may be left behind, however the run ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEADLINE_SECONDS = 20.0
 
 
 def end_children() -> None:
-    """Ends all descendants of this process: asks first, then kills; also those that they start meanwhile.
+    """Ends all descendants of this process, SIGTERM first, then SIGKILL; includes those that they start meanwhile.
 
     Returns when none is left, or after 20 s.
     """

@@ -1,4 +1,4 @@
-"""One line on the console for each node of a run, from the log records that TFX's runners write anyway."""
+"""One line on the console for each node of a run, taken from the log records of TFX's runners."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _NAME_WIDTH = 22
 
 
 class NodeProgress(logging.Handler):
-    """A handler for TFX's logger that tells of nodes as they come and go.
+    """A handler for TFX's logger that reports nodes as they start and end.
 
     Attributes:
-      current: the node that runs now, or that failed; None between nodes.
+      current: the node that is running, or that failed; None between nodes.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """Writes to `stream`; on a terminal a line stands there while its node runs."""
+        """Writes to `stream`; on a terminal a node has a line there while it runs."""
         super().__init__()
         self.current: str | None = None
         self._stream = stream
@@ -32,11 +32,11 @@ class NodeProgress(logging.Handler):
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Seconds of each node that has run to its end, in their order."""
+        """Seconds of each node that has finished, in order."""
         return self._seconds
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes a log record; one that is not about a node's start or end is passed over."""
+        """Handles a log record; ignores those that are not about a node's start or end."""
         found = _RECORD.match(record.getMessage())
         if not found:
             return
@@ -44,7 +44,7 @@ class NodeProgress(logging.Handler):
         if found["state"] == "running":
             self.current, self._started = node, time.monotonic()
             if self._stream.isatty():
-                # Back at the start of the line: whatever the node itself shows there takes its place.
+                # Back to the start of the line: whatever the node itself prints there replaces it.
                 self._stream.write(f"  {node} …\r")
         elif found["state"] == "skipped":
             self._skipped.add(node)
@@ -59,19 +59,19 @@ class NodeProgress(logging.Handler):
         self._stream.flush()
 
     def show(self, what: str, seconds: float, end: str = "") -> None:
-        """Writes the line of a node, or of anything else that took time; `end` says how it ended, if not well."""
+        """Writes the line of a node, or of anything else that took time; `end` says how it failed, if it did."""
         clear = "\x1b[2K" if self._stream.isatty() else ""
         self._stream.write(f"{clear}  {what:<{_NAME_WIDTH}}{seconds:7.1f} s{f'  {end}' if end else ''}\n")
         self._stream.flush()
 
     def fail(self) -> None:
-        """The run has ended with an error: writes the line of the node that it ended in, if any."""
+        """Call it when the run has ended with an error: writes the line of the node that it ended in, if any."""
         if self.current is not None:
             self.show(self.current, time.monotonic() - self._started, "failed")
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
-        """Listens to TFX's logger, which is absl's, inside the block."""
+        """Listens to TFX's logger, which is absl's, in this context."""
         logger = logging.getLogger("absl")
         logger.addHandler(self)
         try:
@@ -81,7 +81,7 @@ class NodeProgress(logging.Handler):
 
 
 def shares(seconds: Mapping[str, float]) -> str:
-    """Where the time went: each part's share of the sum, largest first, those under 1 % together."""
+    """Where the time went: each part's share of the total, largest first, those under 1 % combined."""
     total = sum(seconds.values())
     if total <= 0:
         return "nothing had to run"

@@ -1,4 +1,4 @@
-"""Points the process's output at a log file and keeps the terminal for what a person should see."""
+"""Redirects the process's output to a log file and keeps the terminal for what a person should see."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from custom_components import console
 
 @contextlib.contextmanager
 def output_to(log_file: Path) -> Iterator[TextIO]:
-    """File descriptors 1 and 2 become `log_file` (appended to); yields the terminal, which `console` then writes to.
+    """Redirects file descriptors 1 and 2 to `log_file` (appended to); yields the terminal, which `console` then writes
+    to.
 
-    Works for C++ libraries and child processes too, and undoes itself at the end. Python's log records from INFO on go
-    to the file with their time.
+    Covers C++ libraries and child processes too, and is undone at the end. Python's log records from INFO on go to the
+    file with timestamps.
     """
     sys.stdout.flush()
     sys.stderr.flush()

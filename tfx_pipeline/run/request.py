@@ -1,4 +1,4 @@
-"""Asks the model server about a trip of the test split, of which it is known how long it took."""
+"""Asks the model server about a trip of the test split whose true duration is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One instance in row form, and what really happened: the label's value."""
+    """One instance in row form, and the true value of its label."""
 
     instance: dict[str, Any]
     actual: float
@@ -25,7 +25,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the server said: which version answered, at which address, and its prediction in the label's unit."""
+    """The server's answer: the version that answered, its address, and the prediction in the label's unit."""
 
     version: int
     url: str
@@ -34,12 +34,20 @@ class Answer:
 
 
 def ask(settings: Settings, split_dir: Path, label: str) -> Answer:
-    """Starts the server on what was pushed last, asks it about the first example of a split, and stops it.
+    """Starts the server on the last pushed model, asks it about the first example of a split, and stops it.
+
+    Args:
+      settings: of the run.
+      split_dir: folder of gzipped TFRecords of tf.Examples.
+      label: the feature with the true value.
+
+    Returns:
+      The server's answer.
 
     Raises:
       NothingServedError: no model has been pushed yet.
-      PipelineError: the server did not come up.
-      RequestError: it refused the request.
+      PipelineError: the server did not start.
+      RequestError: the server rejected the request.
     """
     with serving.start(settings) as server:
         version = serving.pushed_versions(settings)[-1]
@@ -49,18 +57,18 @@ def ask(settings: Settings, split_dir: Path, label: str) -> Answer:
 
 
 def number(prediction: Any) -> float:
-    """The one number in a prediction of a model with one output, however it is wrapped."""
+    """The single number in a prediction of a model with one output, however it is nested."""
     while isinstance(prediction, (dict, list)):
         (prediction,) = prediction.values() if isinstance(prediction, dict) else prediction
     return float(prediction)
 
 
 def from_split(split_dir: Path, model_dir: Path, label: str) -> Request:
-    """Makes a request of the first example of a split.
+    """Makes a request from the first example of a split.
 
     Args:
       split_dir: folder of gzipped TFRecords of tf.Examples.
-      model_dir: SavedModel that will answer; its default signature says which features it wants and of which type.
+      model_dir: SavedModel that will answer; its default signature determines the features and their types.
       label: the feature with the true value.
     """
     files = [str(path) for path in sorted(split_dir.iterdir())]
@@ -83,7 +91,7 @@ def _value(feature: tf.train.Feature) -> Any:
 
 
 def _as_input(value: Any, info: meta_graph_pb2.TensorInfo) -> Any:
-    """The value in the type that the signature asks for; in a list where each row is one."""
+    """The value in the type that the signature requires; in a list if each row is one."""
     if info.dtype == tf.string.as_datatype_enum:
         converted: Any = "" if value is None else value.decode() if isinstance(value, bytes) else str(value)
     elif tf.as_dtype(info.dtype).is_integer:

@@ -1,4 +1,4 @@
-"""`python -m tfx_pipeline run`: the pipeline from start to prediction, told in a few lines."""
+"""`python -m tfx_pipeline run`: the pipeline from start to prediction, reported in a few lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfx_pipeline.settings import Cluster, Engine, Settings
 
 
 def run(settings: Settings) -> ExitCode:
-    """Runs the pipeline and shows what came of it; no process that it started is left at its end.
+    """Runs the pipeline and shows its results; no process that it started is left at its end.
 
     Raises:
       PipelineError: a wrong setting or input, a busy or unusable directory, or a node that failed.
@@ -65,7 +65,7 @@ def _run_quietly(settings: Settings, contents: Contents | None) -> ExitCode:
     with quiet.output_to(log_file) as stream:
         try:
             _greet(settings, contents, log_file, stream)
-            # What the search's processes import takes as long as the nodes before it, on another core.
+            # Importing what the search's processes need takes as long as the nodes before it, on another core.
             with _prewarmed(settings):
                 return _run_and_show(settings, log_file, stream)
         except KeyboardInterrupt:
@@ -92,7 +92,7 @@ def _prewarmed(settings: Settings) -> contextlib.AbstractContextManager[None]:
 
 def _run_and_show(settings: Settings, log_file: Path, stream: TextIO) -> ExitCode:
     started = time.monotonic()
-    # TFX takes seconds to load, so nothing above imports it: a wrong setting or file is told at once.
+    # TFX takes seconds to load, so nothing above imports it: a wrong setting or file is reported at once.
     from tfx_pipeline import pipeline
     from tfx_pipeline.run import engine, failure, outcome, summary
 

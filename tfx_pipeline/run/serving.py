@@ -1,4 +1,4 @@
-"""The model server as the pipeline uses it: on what was pushed last."""
+"""The model server as the pipeline uses it: on the last pushed model."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def pushed_versions(settings: Settings) -> list[int]:
 
 
 def start(settings: Settings, *, rest_port: int = 0, grpc_port: int = 0) -> RunningServer:
-    """Starts the server of the settings; port 0 takes any free one. The caller stops it.
+    """Starts the server that the settings choose; port 0 takes any free one. The caller stops it.
 
     Raises:
       NothingServedError: no model has been pushed yet.
-      PipelineError: the server did not come up; says why.
+      PipelineError: the server did not start; says why.
     """
     if not pushed_versions(settings):
         raise NothingServedError(f"No model has passed the gate yet ({settings.serving_dir} is empty): make run")

@@ -1,4 +1,4 @@
-"""What a finished run shows: the gate's verdict, a prediction, the leaderboard, and where everything is."""
+"""What a finished run shows: the gate's verdict, a prediction, the leaderboard, and where to find everything."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tfx_pipeline.run.workspace import shown
 from tfx_pipeline.settings import Settings
 
 _LEADERS = 5
-_PLAIN_WIDTH = 120  # Of tables where the output is no terminal.
+_PLAIN_WIDTH = 120  # Of tables if the output is not a terminal.
 
 
 def show(settings: Settings, record: RunRecord, log_file: Path, stream: TextIO) -> bool:
-    """Prints the results of a run that went through; returns whether the gate let its model through.
+    """Prints the results of a finished run; returns whether the gate passed its model.
 
     Raises:
-      PipelineError: the run has no such results, or the model server does not answer.
+      PipelineError: the run has no results, or the model server does not answer.
     """
     verdict = evaluation.read_verdict(
         _output(record, nodes.GATE, "evaluation").uri, settings.max_mae_seconds, settings.max_worsening_seconds

@@ -1,4 +1,4 @@
-"""The directory of the runs: is it usable, is it free, and how did a run with this id begin?"""
+"""The directory of the runs: whether it is usable and free, and what settings a run with this id began with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfx_pipeline.settings import Settings
 
 MIN_FREE_BYTES = 300 * 2**20  # A run on the sample leaves about a tenth of this behind.
 STORAGE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-# Settings that may differ when a run goes on: they choose where and how it runs, not what comes out.
+# Settings that may differ when a run is resumed: they choose where and how it runs, not what comes out.
 _FREE_TO_CHANGE = {
     *("engine", "runs_dir", "workers", "cluster", "cluster_options"),
     *("server", "rest_port", "grpc_port", "tensorboard_port"),
@@ -28,7 +28,7 @@ _FREE_TO_CHANGE = {
 
 
 def check_usable(directory: Path, min_free: int = MIN_FREE_BYTES) -> None:
-    """Makes sure that `directory` exists, can be written and has `min_free` bytes left.
+    """Checks that `directory` exists, is writable and has `min_free` bytes left.
 
     Raises:
       StorageError: says what is wrong and what to do.
@@ -48,7 +48,7 @@ def check_usable(directory: Path, min_free: int = MIN_FREE_BYTES) -> None:
 
 
 def shown(place: Path | Location) -> str:
-    """A path as people like to read it: relative, where it lies below the working directory; an address as it is."""
+    """A path as people prefer it: relative if it is below the working directory; an address unchanged."""
     if isinstance(place, Location) and place.remote:
         return place
     path = Path(place)
@@ -56,7 +56,7 @@ def shown(place: Path | Location) -> str:
 
 
 def storage_error(error: OSError, directory: Path) -> StorageError:
-    """A refusal of the file system as an error for people."""
+    """Turns a file system error into an error for people."""
     path = error.filename or directory
     advice = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
     return StorageError(f"{path}: cannot be written: {error.strerror}; {advice}, or choose another with RUNS_DIR=…")
@@ -64,7 +64,7 @@ def storage_error(error: OSError, directory: Path) -> StorageError:
 
 @contextlib.contextmanager
 def locked(settings: Settings) -> Iterator[None]:
-    """Holds the directory for this process; entered again in the same thread it does nothing more.
+    """Locks the directory for this process; reentrant within a thread.
 
     Raises:
       BusyError: another process holds it; says which and since when.
@@ -90,25 +90,25 @@ def _describe(holder: Path) -> str:
     try:
         facts = json.loads(holder.read_text(encoding="utf-8"))
         return f": run {facts['run_id']} since {facts['since']}, process {facts['pid']}"
-    except (OSError, ValueError, KeyError, TypeError):  # The holder is just about to write it.
+    except (OSError, ValueError, KeyError, TypeError):  # The holder is about to write it.
         return ""
 
 
 def remember(settings: Settings) -> None:
-    """Notes down what the run is made with; a rerun of its id must be made with the same, and so must its pipeline.
+    """Records the settings of the run; a rerun of its id must have the same ones, and so must its pipeline.
 
     Finished nodes of a run are not run again, so other settings would mix two runs into one.
 
     Raises:
-      SettingsError: the id was used with other settings, or the pipeline's name or root is another model's; names the
-        differences.
+      SettingsError: the id was used with other settings, or the pipeline's name or root belongs to another model; names
+        the differences.
     """
     _check_own(settings)
     path = settings.log_dir / "settings.json"
     now = json.loads(settings.json(exclude=_FREE_TO_CHANGE | settings.idle | {"run_id"}))
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        # One that is not in both had no effect at one of the two times, because of another that stands here.
+        # A setting that is not in both was idle at one of the two times, because of another one that is reported here.
         changed = [
             f"{name.upper()} was {before[name]!r}, now {value!r}"
             for name, value in now.items()
@@ -128,7 +128,7 @@ def remember(settings: Settings) -> None:
 
 
 def _check_own(settings: Settings) -> None:
-    """One pipeline is of one model: what it has blessed is what its new models are judged against."""
+    """Checks that the pipeline belongs to this model: its new models are judged against its blessed one."""
     owner = settings.metadata_path.with_suffix(".json")
     if owner.exists():
         model = json.loads(owner.read_text(encoding="utf-8"))["model"]
@@ -137,9 +137,9 @@ def _check_own(settings: Settings) -> None:
                 f"PIPELINE_NAME={settings.pipeline_name} is the pipeline of MODEL={model} in {settings.runs_dir}: "
                 f"MODEL={settings.model} would be judged against its models. Leave PIPELINE_NAME out, or choose another"
             )
-    root = Path(settings.root)  # In a bucket there would be much to ask; there it is no folder.
+    root = Path(settings.root)  # Not checked in a bucket: there it is not a folder.
     if not settings.metadata_path.exists() and root.is_dir() and any(root.iterdir()):
-        # TFX names the folder of an artifact after its number in the metadata.
+        # TFX names an artifact's folder after its number in the metadata.
         raise SettingsError(
             f"{root} (PIPELINE_ROOT) holds artifacts of another pipeline, or of metadata that is gone: "
             f"{settings.metadata_path} does not exist, so this run would number its own over them. Choose an empty "
