@@ -61,7 +61,13 @@ def port_command(container: str, port: int, *, executable: str = "docker") -> li
 
 
 def stop_command(container: str, grace_seconds: int, *, executable: str = "docker") -> list[str]:
-    """The command that stops the container, by force after `grace_seconds`."""
+    """The command that stops the container, by force after `grace_seconds`.
+
+    Args:
+        container: the container's name.
+        grace_seconds: how long it may take to end by itself.
+        executable: docker, or what stands in for it.
+    """
     return [executable, "stop", f"--time={grace_seconds}", container]
 
 

@@ -56,6 +56,10 @@ def message(by_split: Mapping[str, anomalies_pb2.Anomalies], hint: str) -> str |
     """The error text for the anomalies of all splits; None where there are none.
 
     A finding shared by several splits appears once, with the names of the splits.
+
+    Args:
+      by_split: the anomalies, by the name of their split.
+      hint: ends the message; see `AnomalyGate`.
     """
     splits: dict[str, list[str]] = {}
     for split, anomalies in by_split.items():

@@ -37,7 +37,12 @@ def answerable(
     config: custom_validation_config_pb2.CustomValidationConfig,
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
 ) -> custom_validation_config_pb2.CustomValidationConfig:
-    """The custom validations of columns that the statistics have."""
+    """The custom validations of columns that the statistics have.
+
+    Args:
+      config: the custom validations.
+      statistics: of one split.
+    """
     paths = {
         tuple(feature.path.step) or (feature.name,) for dataset in statistics.datasets for feature in dataset.features
     }

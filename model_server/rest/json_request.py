@@ -58,6 +58,10 @@ def parse(body: bytes | bytearray) -> PredictBody:
 def read_inputs(body: PredictBody, signature: Signature) -> tuple[Form, dict[str, Array]]:
     """The form of the request and its arrays, one per input that the request names.
 
+    Args:
+        body: the request.
+        signature: the one that the request names.
+
     Raises:
         ServingError: INVALID_ARGUMENT, if keys, nesting or types do not match the signature.
     """

@@ -58,6 +58,11 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def convert(rows: Sequence[Any], shape: tuple[int, ...], dtype: DType) -> Array | None:
     """The array of values that each have `shape`, the rows first; None if one has another shape or type.
 
+    Args:
+        rows: the values.
+        shape: of each value.
+        dtype: the type of the array.
+
     Raises:
         ServingError: INVALID_ARGUMENT, if that is one dimension too many.
     """

@@ -88,7 +88,13 @@ def _kind_trouble(mode: int) -> str | None:
 
 
 def check_lines(name: str, lines: Iterable[bytes], columns: Sequence[Column]) -> Contents:
-    """Like `check`, for the lines of a file with this name, each with its LF."""
+    """Like `check`, for the lines of a file with this name, each with its LF.
+
+    Args:
+      name: of the file, for messages.
+      lines: of the file.
+      columns: of the schema.
+    """
     if name.lower().endswith(_COMPRESSED):
         raise DataError(f"{name}: is compressed, by its name; unpack it (DATA)")
     try:

@@ -65,7 +65,12 @@ def _store(path: Path) -> mlmd.MetadataStore:
 
 
 def read_run(metadata_path: Path, run_id: str) -> RunRecord:
-    """Reads one run; an unknown run has no nodes."""
+    """Reads one run; an unknown run has no nodes.
+
+    Args:
+      metadata_path: ML Metadata's SQLite file.
+      run_id: of the run.
+    """
     if not metadata_path.exists():
         return RunRecord(run_id, {})
     store = _store(metadata_path)

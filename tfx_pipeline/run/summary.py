@@ -25,6 +25,12 @@ _PLAIN_WIDTH = 120  # Of tables if the output is not a terminal.
 def show(settings: Settings, record: RunRecord, log_file: Path, stream: TextIO) -> bool:
     """Prints the results of a finished run; returns whether the gate passed its model.
 
+    Args:
+      settings: of the run.
+      record: the run, as read from ML Metadata.
+      log_file: the log, named in the output.
+      stream: where to print.
+
     Raises:
       PipelineError: the run has no results, or the model server does not answer.
     """

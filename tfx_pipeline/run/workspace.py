@@ -56,7 +56,12 @@ def shown(place: Path | Location) -> str:
 
 
 def storage_error(error: OSError, directory: Path) -> StorageError:
-    """Turns a file system error into an error for people."""
+    """Turns a file system error into an error for people.
+
+    Args:
+      error: what the file system raised.
+      directory: what was being used.
+    """
     path = error.filename or directory
     advice = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
     return StorageError(f"{path}: cannot be written: {error.strerror}; {advice}, or choose another with RUNS_DIR=…")

@@ -131,6 +131,10 @@ def logs(
 def look_up(search: str, namespace: str | None) -> Running:
     """Finds a running search, for commands that accept its directory as well.
 
+    Args:
+      search: its name on Kubernetes.
+      namespace: of the search; None takes the pod's own, or that of the kubeconfig's context.
+
     Raises:
       typer.Exit: no such search; the reason has been printed.
     """

@@ -147,7 +147,12 @@ class Cluster(abc.ABC):
 
     @abc.abstractmethod
     def tail(self, member: str, lines: int = 20) -> str:
-        """The last lines of a member's log, empty if there is none."""
+        """The last lines of a member's log, empty if there is none.
+
+        Args:
+          member: `chief`, or the worker's id.
+          lines: how many.
+        """
 
     @abc.abstractmethod
     def close(self, *, grace_seconds: float, failed: bool = False) -> None:

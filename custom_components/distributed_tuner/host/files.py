@@ -90,7 +90,12 @@ def parse_json(data: bytes, where: str, remedy: str = REMEDY) -> Any:
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """The last lines of a log, see `crash.last_lines`; empty if there is no file."""
+    """The last lines of a log, see `crash.last_lines`; empty if there is no file.
+
+    Args:
+      path: of the log.
+      lines: how many.
+    """
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)

@@ -46,6 +46,10 @@ def hyperparameter_axis(name: str, values: Sequence[HyperparameterValue | None])
 
     Text, booleans and numbers with few distinct values that recur become evenly spaced choices, other numbers a linear
     or a logarithmic scale. The trials of one choice fan out a little in the order given, to be told apart.
+
+    Args:
+      name: the hyperparameter's name.
+      values: its value in each trial.
     """
     present = [value for value in values if value is not None]
     floor = _FLOOR_WITH_NOT_SET if len(present) < len(values) else 0.0
@@ -81,6 +85,10 @@ def readable_bounds(scores: Sequence[float], direction: Direction) -> tuple[floa
 
     The fence lies three interquartile ranges beyond the worse quartile (Tukey, Exploratory Data Analysis, 1977).
     Without it one diverged trial flattens the differences between all the others.
+
+    Args:
+      scores: of the completed trials.
+      direction: which scores are better.
     """
     ordered = sorted(scores)
     low, high = ordered[0], ordered[-1]

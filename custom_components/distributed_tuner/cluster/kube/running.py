@@ -56,6 +56,11 @@ class Running:
 def find(api: KubernetesApi, namespace: str, search: str) -> Running:
     """Looks up a search.
 
+    Args:
+      api: the API server.
+      namespace: of the search.
+      search: its name.
+
     Raises:
       ClusterError: no such search, or the API server refused.
     """
@@ -67,6 +72,11 @@ def find(api: KubernetesApi, namespace: str, search: str) -> Running:
 
 def see(api: KubernetesApi, namespace: str, search: str) -> list[Seen]:
     """The chief and workers of a search.
+
+    Args:
+      api: the API server.
+      namespace: of the search.
+      search: its name.
 
     Raises:
       ClusterError: no such search, or the API server refused.

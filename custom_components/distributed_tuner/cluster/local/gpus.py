@@ -24,6 +24,10 @@ def deal(gpus: Sequence[str], workers: int) -> list[dict[str, str]]:
 
     With more GPUs than workers, each worker gets several. With fewer, workers share, one GPU each, and TensorFlow
     allocates memory as needed so that they can. Without GPUs nothing is set.
+
+    Args:
+      gpus: see `visible`.
+      workers: how many.
     """
     if not gpus or workers < 1:
         return [{} for _ in range(workers)]

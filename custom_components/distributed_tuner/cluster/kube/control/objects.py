@@ -37,7 +37,13 @@ _LISTED = ("Job", "Pod", "Service", "NetworkPolicy")
 
 
 def path(kind: str, namespace: str, name: str | None = None) -> str:
-    """The API's path of an object, or of the collection."""
+    """The API's path of an object, or of the collection.
+
+    Args:
+      kind: of the object, such as `Job`.
+      namespace: of the object.
+      name: of the object; None for the collection.
+    """
     collection = f"{_PREFIXES.get(kind, '/api/v1')}/namespaces/{namespace}/{_PLURALS[kind]}"
     return f"{collection}/{name}" if name else collection
 
@@ -64,6 +70,12 @@ def find(api: KubernetesApi, target: str, patience_seconds: float | None = None)
 
 def read_log(api: KubernetesApi, namespace: str, pod: str, lines: int) -> str:
     """The last lines of a pod's log: fewer if they exceed a mebibyte.
+
+    Args:
+      api: the API server.
+      namespace: of the pod.
+      pod: the pod's name.
+      lines: how many.
 
     Raises:
       ClusterError: the API server refused, or the pod has no log.

@@ -91,6 +91,12 @@ def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapp
 
     A worker that gave up for good fails its index only: the others finish their epochs first, and the search learns of
     it from the worker itself and from its cluster.
+
+    Args:
+      plan: the search.
+      group: of workers.
+      count: how many workers it has.
+      owners: the Job's ownerReferences.
     """
     template = pod_template(
         plan,
@@ -121,7 +127,7 @@ def worker_job(plan: Plan, group: WorkerGroup, count: int, owners: Sequence[Mapp
 
 
 def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """The chief's address, the same for each of its pods."""
+    """The Service that gives the chief one address, the same for each of its pods."""
     labels = {SEARCH_LABEL: plan.search.name, "app.kubernetes.io/component": CHIEF}
     port = {"name": "grpc", "port": plan.options.port, "targetPort": "grpc", "appProtocol": "grpc"}
     # A pod whose node has not been heard from for a while counts as not ready, yet serves all the same.
@@ -130,7 +136,7 @@ def service(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
 
 
 def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """Lets the search's workers and the pipeline's step reach the chief's port, and blocks everything else."""
+    """A NetworkPolicy: workers and the pipeline's step may reach the chief's port, and nothing else may."""
     workers = {"podSelector": {"matchLabels": {SEARCH_LABEL: plan.search.name}}}
     callers = dict(plan.callers) if plan.callers is not None else {"podSelector": {}}
     spec = {
@@ -143,14 +149,26 @@ def network_policy(plan: Plan, owners: Sequence[Mapping[str, Any]] = ()) -> Mani
 
 
 def secret(plan: Plan, component: str, files: Mapping[str, str], owners: Sequence[Mapping[str, Any]] = ()) -> Manifest:
-    """The files that chief or workers find in their credentials folder, by file name."""
+    """The Secret with the files that chief or workers find in their credentials folder.
+
+    Args:
+      plan: the search.
+      component: `names.CHIEF` or `names.WORKER`.
+      files: their contents, by file name.
+      owners: the Secret's ownerReferences.
+    """
     name = plan.search.chief if component == CHIEF else plan.search.worker_secret
     body = {"type": "Opaque", "immutable": True, "stringData": dict(files)}
     return _object(plan, "v1", "Secret", name, component, owners, body)
 
 
 def same_settings(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether an object was made from the same settings as this manifest, ignoring what the server and others added."""
+    """Whether an object was made from the same settings as this manifest, ignoring what the server and others added.
+
+    Args:
+      found: the object on the API server.
+      wanted: the manifest.
+    """
     digests = [one["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION) for one in (found, wanted)]
     return digests[0] == digests[1]
 

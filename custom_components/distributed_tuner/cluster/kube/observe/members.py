@@ -54,7 +54,13 @@ def member_of(pod: Object, jobs: Iterable[Object]) -> str | None:
 
 
 def view(jobs: Iterable[Object], pods: Sequence[Object], namespace: str) -> list[Seen]:
-    """Every member that the Jobs should have, the chief first, then by group and index."""
+    """Every member that the Jobs should have, the chief first, then by group and index.
+
+    Args:
+      jobs: of the search.
+      pods: of the search.
+      namespace: of both.
+    """
     seen: list[Seen] = []
     by_member: dict[tuple[str | None, int], list[Object]] = {}
     for pod in pods:
