@@ -12,6 +12,5 @@ try:
 except SystemExit as end:
     sys.stdout.flush()
     sys.stderr.flush()
-    # A normal exit is avoided: TensorFlow's destructors complain there, and Beam's threads may wait for a node for
-    # ever.
+    # Not a normal exit: TensorFlow's destructors complain there, and Beam's threads may wait for a node for ever.
     os._exit(end.code if isinstance(end.code, int) else 1 if end.code else 0)

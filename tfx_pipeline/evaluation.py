@@ -17,8 +17,7 @@ _MANY = 1e7  # Beyond this, seconds get three significant digits: a diverged mod
 
 
 def eval_config(label_key: str, max_mae: float, max_worsening: float) -> tfma.EvalConfig:
-    """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE; no row may lack a
-    prediction.
+    """TFMA's configuration: MAE and RMSE over the whole split, with thresholds on the MAE; each row needs a prediction.
 
     The thresholds name the overall slice: otherwise they would apply to every slice that is ever added, and small
     slices scatter widely.

@@ -41,8 +41,7 @@ def mean_absolute_error(model_dir: str, signature: str, examples: Iterable[tuple
 
     Args:
       model_dir: a SavedModel.
-      signature: its signature that takes serialized examples, shape [batch], and returns one output with one number
-      each.
+      signature: its signature that takes serialized examples, shape [batch], with one output of one number each.
       examples: batches as `batches` yields them.
 
     Raises:

@@ -116,8 +116,7 @@ class HttpServer(uvicorn.Server):
         Args:
             app: the ASGI application.
             listener: a bound socket. It must have been created with the protocol IPPROTO_TCP, because asyncio sends
-              small
-                packets at once (TCP_NODELAY) on such sockets only.
+                small packets at once (TCP_NODELAY) on such sockets only.
             most: how many connections there may be.
             idle_seconds: how long a connection may wait for its client.
             grace_seconds: how long requests in flight may take once the server is told to stop.

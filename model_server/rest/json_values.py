@@ -32,8 +32,7 @@ def to_array(value: Any, dtype: DType) -> Array:
 
     Raises:
         ServingError: INVALID_ARGUMENT, if lists have different lengths or a value is not of the type; UNIMPLEMENTED for
-          a
-            type that TensorFlow Serving has no JSON for.
+            a type that TensorFlow Serving has no JSON for.
     """
     shape = shape_of(value)
     if not shape:

@@ -7,9 +7,8 @@ trips are drawn from the caller's seed. What a model can learn from them:
   trips are fast and much alike. Strollers ride in the afternoon, above all on warm, dry weekends, near parks; their
   trips are slow, vary widely, and often end where they started.
 - A trip covers its route at the rider's speed. Routes are longer than a straight line, streets are slow in the rush
-hours
-  and slower in the rain, strollers are slower in warm weather, each station has its own hills and lights, and some
-  bicycles are kept for hours: the long tail.
+  hours and slower in the rain, strollers are slower in warm weather, each station has its own hills and lights, and
+  some bicycles are kept for hours: the long tail.
 
     python -m tfx_pipeline.data.sample_data --rows 4000 --seed 1 sample.csv
 """

@@ -15,8 +15,7 @@ from custom_components import console
 
 @contextlib.contextmanager
 def output_to(log_file: Path) -> Iterator[TextIO]:
-    """Redirects file descriptors 1 and 2 to `log_file` (appended to); yields the terminal, which `console` then writes
-    to.
+    """Redirects file descriptors 1 and 2 to `log_file` (appended to); yields the terminal, where `console` then writes.
 
     Covers C++ libraries and child processes too, and is undone at the end. Python's log records from INFO on go to the
     file with timestamps.

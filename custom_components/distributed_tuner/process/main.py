@@ -54,7 +54,7 @@ def run_chief(
       token: the bearer token that callers must present.
       host: the address to listen on.
       port: the port, 0 for any.
-      fixed_port: whether it must be this port. Otherwise another one is taken if it is in use.
+      fixed_port: whether it must be this port. Otherwise another one is taken if this one is in use.
       go_on: whether this is a new attempt at an earlier search, see `Study.restore`.
       server_key: for TLS; without it the chief serves unencrypted, for this machine only.
       lock_seconds: how long to wait for another chief of the same search, on a machine that is being lost.

@@ -14,7 +14,7 @@ from custom_components import console
 from custom_components.distributed_tuner.record import progress_line
 from custom_components.distributed_tuner.record.record import SearchRecord
 
-# Seconds between two lines of a log: at least so many, and with nothing new at most so many.
+# Seconds between two lines of a log: the least, and the most while nothing changes.
 LOG_EVERY = 5.0
 LOG_AT_LEAST_EVERY = 60.0
 

@@ -13,15 +13,15 @@ from custom_components.distributed_tuner.options import SearchOptions
 from custom_components.distributed_tuner.record import formatting
 from custom_components.distributed_tuner.record.record import SearchRecord
 
-# Before the first trial has run, a worker in such a crash loop has a fault that a restart does not fix; later, all
-# workers must be in one, with nothing else happening meanwhile. More restarts are allowed after kills: a loaded
+# Before the first trial has run, a worker with this many restarts has a fault that a restart does not fix; later, all
+# workers must have them, with nothing else happening meanwhile. More restarts are allowed after kills: a loaded
 # machine, or nodes that are taken away, may cause them for a while.
 _MAX_STARTS = 4
 _MAX_KILLED_STARTS = 16
 # The chief is allowed more: its restarts are quick, and the whole search depends on it.
 _MAX_CHIEF_STARTS = 12
 _MAX_CHIEF_KILLED_STARTS = 40
-# But not for these ends: its memory, or the image, is too small for what it does before its first answer.
+# But fewer for these ends: its memory, or the image, is too small for what it does before its first answer.
 _MAX_INCURABLE_STARTS = 3
 _KILLED = frozenset({128 + signal.SIGKILL, 128 + signal.SIGTERM})
 # Python's exit code if it cannot import its program; once started, our programs end with other codes.

@@ -22,8 +22,7 @@ class ForkServerHandle:
     def __init__(self, log: Path, *, with_tfx: bool) -> None:
         self._log = log
         command = [sys.executable, "-m", "custom_components.distributed_tuner.process.fork_server"]
-        # Whatever the caller can import, chief and workers can: the user's module may be on a path that the caller
-        # added.
+        # What the caller can import, chief and workers can: the user's module may be on a path that the caller added.
         path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, sys.path)])
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -31,8 +30,7 @@ class ForkServerHandle:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                # In a session of its own: ctrl-C at the terminal is for the user's program, which then closes this
-                # server.
+                # In a session of its own: ctrl-C at the terminal is for the user's program, which then closes this one.
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "1"},
             )

@@ -211,8 +211,7 @@ def _job_rules(plan: Plan, *, fatal: str) -> dict[str, Any]:
                     "action": fatal,
                     "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": FATAL_CODES},
                 },
-                # Eviction, preemption, a drained or lost node: not its fault, and not counted against the backoff
-                # limit.
+                # Eviction, preemption, a drained or lost node: not its fault, and not counted in the backoff limit.
                 {"action": "Ignore", "onPodConditions": [{"type": end_rules.DISRUPTED, "status": "True"}]},
                 {
                     "action": "Ignore",

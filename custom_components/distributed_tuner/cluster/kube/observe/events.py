@@ -56,8 +56,7 @@ def of(events: Sequence[Object], waits_for: str = "", own: Collection[str] = ())
         if reason == "TriggeredScaleUp":
             return PodState(MemberState.PENDING, Health.WAITING, f"the autoscaler is adding a node: {message}")
         if reason == "NotTriggerScaleUp":
-            # The autoscaler means only the pools that it may grow: a node of another pool may be busy, and become free
-            # again.
+            # The autoscaler means only the pools that it may grow: a busy node of another pool may become free again.
             if not _is_for_good(message, of_new_nodes=True) or not all(map(_is_for_good, filter(None, scheduler))):
                 return PodState(MemberState.PENDING, Health.WAITING, message)
             return PodState(

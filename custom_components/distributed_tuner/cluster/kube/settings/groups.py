@@ -153,8 +153,7 @@ class WorkerGroup(PodSettings):
       name: of the group; its workers are NAME-0, NAME-1, …
       count: how many workers; None takes what other groups leave of `num_workers`. At least one with a `queue`.
       price_per_hour: what the machine of one worker costs per hour, in any currency; if several workers share a node,
-      each
-        one's share. Only for the report; None if unknown.
+        each one's share. Only for the report; None if unknown.
       on_demand_price_per_hour: what the same machine costs on demand, for a group on spot machines.
     """
 

@@ -42,16 +42,13 @@ class KubernetesOptions(Strict):
       pending_seconds: how long the chief, or all workers, may wait for a machine before the search gives up.
       api_patience_seconds: how long the API server may be unreachable before the search gives up.
       node_loss_seconds: how long a node may be unreachable before its pods are given up; they are replaced when their
-      grace
-        is over too.
+        grace is over too.
       ttl_seconds: how long a finished Job is kept if nobody removes it, because the step died.
       linger_seconds: how long a chief whose search is over stays if nobody fetches its results.
       deserted_seconds: how long a chief stays without any call from the step or workers, whatever the search's state:
-      the
-        step is dead, and no worker can start. `ttl_seconds` later the chief's Job is deleted with all that it owns.
+        the step is dead, and no worker can start. `ttl_seconds` later the chief's Job is deleted with all that it owns.
       keep_on_failure: whether Jobs and pods of a failed search stay for debugging. They are deleted like those of a
-      step
-        that died, after `linger_seconds` or `deserted_seconds` plus `ttl_seconds`, or when the run is repeated.
+        step that died, after `linger_seconds` or `deserted_seconds` plus `ttl_seconds`, or when the run is repeated.
       run_as_user: the user and group id of the container; not 0.
     """
 
@@ -132,8 +129,7 @@ class KubernetesOptions(Strict):
         counts = {group.name: max(0, workers - fixed) if group.count is None else group.count for group in self.groups}
         for group in self.groups:
             if group.queue and not counts[group.name]:
-                # Its Job could not be kept suspended: Kueue resumes Jobs that it admits, and one without completions is
-                # complete.
+                # Its Job could not stay suspended: Kueue resumes the Jobs that it admits, and an empty one is complete.
                 raise KubernetesOptionsError(
                     f"groups {group.name}: count: none of the {workers} workers (num_workers) is left for it, and a "
                     "group in a queue needs at least one. Raise num_workers, lower another group's count, or leave "
